@@ -1,0 +1,1 @@
+"""What the user wants: `golive.toml`, read, completed and checked. Pure models; only `load` and `detect` read files."""

@@ -1,0 +1,108 @@
+"""Where everything lives: the layout under $GOLIVE_HOME, in one place.
+
+    state.db  key                     SQLite state; the encryption key (0600)
+    run/                              sockets (moved to a short path when $GOLIVE_HOME is too long for one)
+    daemon.log
+    edge/                             Envoy's bootstrap, resource files, certificates, access log
+    ca/                               the local certificate authority
+    engines/<name>/<version>/         fetched engines
+    cache/                            uv and other build caches
+    layers/<key>/                     dependency layers (a venv), shared by artifacts
+    artifacts/<key>/                  content-addressed artifacts
+    builds/<deployment>/              build logs
+    apps/<app>/<environment>/
+        logs/<service>.<n>.log        output of instances
+        resources/<name>/             PostgreSQL and Redis data
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_SOCKET_PATH = 100
+"""Bytes; sun_path holds 108 on Linux and 104 on macOS, with the terminating zero."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths under one $GOLIVE_HOME. Nothing here touches the disk except `create`."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> Home:
+        """$GOLIVE_HOME, else /var/lib/golive for root, else ~/.local/share/golive."""
+        if value := os.environ.get("GOLIVE_HOME"):
+            return cls(Path(value).expanduser().absolute())
+        if os.geteuid() == 0:
+            return cls(Path("/var/lib/golive"))
+        return cls(Path.home() / ".local/share/golive")
+
+    @property
+    def state(self) -> Path:
+        return self.root / "state.db"
+
+    @property
+    def key(self) -> Path:
+        return self.root / "key"
+
+    @property
+    def daemon_log(self) -> Path:
+        return self.root / "daemon.log"
+
+    @property
+    def edge(self) -> Path:
+        return self.root / "edge"
+
+    @property
+    def ca(self) -> Path:
+        return self.root / "ca"
+
+    @property
+    def engines(self) -> Path:
+        return self.root / "engines"
+
+    @property
+    def cache(self) -> Path:
+        return self.root / "cache"
+
+    @property
+    def layers(self) -> Path:
+        return self.root / "layers"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def builds(self) -> Path:
+        return self.root / "builds"
+
+    @property
+    def run(self) -> Path:
+        """The directory for sockets; short enough for a Unix socket whatever $GOLIVE_HOME is."""
+        near = self.root / "run"
+        if len(bytes(near)) + 40 <= MAX_SOCKET_PATH:
+            return near
+        digest = hashlib.sha256(bytes(self.root)).hexdigest()[:12]
+        base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+        if len(bytes(base)) > 40:
+            base = Path("/tmp")  # noqa: S108: the directory below is created 0700 and its owner checked
+        return base / f"golive-{os.geteuid()}-{digest}"
+
+    @property
+    def socket(self) -> Path:
+        return self.run / "golive.sock"
+
+    def app(self, app: str, environment: str) -> Path:
+        return self.root / "apps" / app / environment.replace("/", "~")
+
+    def logs(self, app: str, environment: str) -> Path:
+        return self.app(app, environment) / "logs"
+
+    def resource(self, app: str, environment: str, name: str) -> Path:
+        return self.app(app, environment) / "resources" / name
