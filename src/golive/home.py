@@ -1,18 +1,18 @@
 """Where everything lives: the layout under $GOLIVE_HOME, in one place.
 
-    state.db  key                     SQLite state; the encryption key (0600)
-    run/                              sockets (moved to a short path when $GOLIVE_HOME is too long for one)
-    daemon.log
-    edge/                             Envoy's bootstrap, resource files, certificates, access log
-    ca/                               the local certificate authority
-    engines/<name>/<version>/         fetched engines
-    cache/                            uv and other build caches
-    layers/<key>/                     dependency layers (a venv), shared by artifacts
-    artifacts/<key>/                  content-addressed artifacts
-    builds/<deployment>/              build logs
-    apps/<app>/<environment>/
-        logs/<service>.<n>.log        output of instances
-        resources/<name>/             PostgreSQL and Redis data
+state.db  key                     SQLite state; the encryption key (0600)
+run/                              sockets (moved to a short path when $GOLIVE_HOME is too long for one)
+daemon.log
+edge/                             Envoy's bootstrap, resource files, certificates, access log
+ca/                               the local certificate authority
+engines/<name>/<version>/         fetched engines
+cache/                            uv and other build caches
+layers/<key>/                     dependency layers (a venv), shared by artifacts
+artifacts/<key>/                  content-addressed artifacts
+builds/<deployment>/              build logs
+apps/<app>/<environment>/
+    logs/<service>.<n>.log        output of instances
+    resources/<name>/             PostgreSQL and Redis data
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Home:
         digest = hashlib.sha256(bytes(self.root)).hexdigest()[:12]
         base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
         if len(bytes(base)) > 40:
-            base = Path("/tmp")  # noqa: S108: the directory below is created 0700 and its owner checked
+            base = Path("/tmp")  # noqa: S108 - the directory below is created 0700 and its owner checked
         return base / f"golive-{os.geteuid()}-{digest}"
 
     @property

@@ -181,7 +181,7 @@ class Resource(Model):
 
 class VariableType(StrEnum):
     STRING = "string"
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105
     INT = "int"
     FLOAT = "float"
     BOOL = "bool"

@@ -1,0 +1,1 @@
+"""The few doors to the world: processes, users, files, the machine."""

@@ -1,0 +1,63 @@
+"""Files: written atomically, never half."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+
+def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600, sync: bool = True) -> None:
+    """Write beside, flush to disk, rename into place. The old file stays whole when anything fails."""
+    raw = data.encode() if isinstance(data, str) else data
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(raw)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        beside.chmod(mode)
+        beside.rename(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def private_directory(path: Path, mode: int = 0o700) -> Path:
+    """Make it, and its parents, and set its mode."""
+    path.mkdir(parents=True, exist_ok=True)
+    if path.stat().st_mode & 0o777 != mode:
+        path.chmod(mode)
+    return path
+
+
+def remove_tree(path: Path) -> None:
+    """Gone, or nothing to do; read-only folders inside (Go's module cache) are no obstacle."""
+
+    def unlock(function, name, _error):  # type: ignore[no-untyped-def]
+        with contextlib.suppress(OSError):
+            Path(name).parent.chmod(0o700)
+            function(name)
+
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+    elif path.exists():
+        shutil.rmtree(path, onerror=unlock)
+
+
+def tree_size(path: Path) -> int:
+    """Bytes on disk of a folder, hard links counted once."""
+    seen: set[int] = set()
+    total = 0
+    for root, _, names in os.walk(path):
+        for name in names:
+            with contextlib.suppress(OSError):
+                info = (Path(root) / name).lstat()
+                if info.st_ino not in seen:
+                    seen.add(info.st_ino)
+                    total += info.st_blocks * 512
+    return total
