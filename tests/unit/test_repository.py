@@ -1,0 +1,108 @@
+"""The repository's own rules: sizes, names that must not appear, one version, a light start."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import golive
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src/golive"
+
+MAX_FILE = 500
+MAX_FUNCTION = 60
+EXCEPTIONS: dict[str, str] = {}
+"""Path or path::function → why it is longer."""
+
+REGISTRIES = [
+    "py" + "pi.org",
+    "python" + "hosted.org",
+    "registry.npm" + "js.org",
+    "crates" + ".io",
+    "proxy.go" + "lang.org",
+    "repo.maven" + ".apache.org",
+    "repo1.maven" + ".org",
+    "deb." + "debian.org",
+]
+MACHINE_PATHS = re.compile(r"(?<![\w.<{$}/-])/(work|root)/[\w.]")
+
+FORBIDDEN_AT_START = {"pydantic", "httpx", "rich", "starlette", "uvicorn", "psycopg", "cryptography", "asyncio"}
+
+
+def tracked() -> list[Path]:
+    """Files git knows or would add, as they are in the work tree."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    return [path for name in listed.decode().split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def texts() -> list[tuple[Path, str]]:
+    found = []
+    for path in tracked():
+        try:
+            found.append((path.relative_to(ROOT), path.read_text(encoding="utf-8")))
+        except UnicodeDecodeError:
+            continue
+    return found
+
+
+def test_files_and_functions_stay_readable() -> None:
+    too_long = []
+    for path in SOURCE.rglob("*.py"):
+        name = str(path.relative_to(ROOT))
+        text = path.read_text(encoding="utf-8")
+        if (lines := text.count("\n")) > MAX_FILE and name not in EXCEPTIONS:
+            too_long.append(f"{name}: {lines} lines")
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node.end_lineno is None:
+                continue
+            if (lines := node.end_lineno - node.lineno + 1) > MAX_FUNCTION and f"{name}::{node.name}" not in EXCEPTIONS:
+                too_long.append(f"{name}::{node.name}: {lines} lines")
+    assert not too_long, "\n".join(too_long)
+
+
+def test_no_file_names_a_package_registry() -> None:
+    """Users' own index settings must be the only ones; a host in a lock file would bypass them."""
+    hosts = re.compile("|".join(re.escape(host) for host in REGISTRIES), re.IGNORECASE)
+    assert not [f"{path}: {match[0]}" for path, text in texts() if (match := hosts.search(text))]
+
+
+def test_no_file_names_a_place_on_the_machine_it_was_written_on() -> None:
+    assert not [f"{path}: {match[0]}" for path, text in texts() if (match := MACHINE_PATHS.search(text))]
+
+
+def test_the_version_is_the_newest_entry_of_the_changelog() -> None:
+    entries = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert entries[0] == golive.__version__
+
+
+def test_run_and_dev_requirements_pin_the_same_versions() -> None:
+    def pins(name: str) -> dict[str, str]:
+        text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
+        return dict(re.findall(r"^([\w.-]+)==([^ ;\\]+)", text, re.MULTILINE))
+
+    run, dev = pins("run.txt"), pins("dev.txt")
+    assert run
+    assert {name: dev.get(name) for name in run} == run
+
+
+def test_version_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from golive.__main__ import main; sys.argv = ['golive', '--version']\n"
+        "try: main()\n"
+        "except SystemExit as done: assert not done.code, done.code\n"
+        "print(' '.join(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert golive.__version__ in done.stdout
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    assert not loaded & FORBIDDEN_AT_START
