@@ -23,44 +23,77 @@ def _duration_text(value: timedelta) -> str:
     return f"{seconds * 1000:.0f}ms"
 
 
+def _duration(value: Any) -> timedelta:
+    try:
+        parsed = duration(value)
+    except OverflowError:
+        raise ValueError("is longer than a duration can be") from None
+    if parsed < timedelta(0):
+        raise ValueError("must not be negative")
+    return parsed
+
+
+def _size(value: Any) -> int:
+    try:
+        parsed = size(value)
+    except OverflowError:
+        raise ValueError("is larger than a size can be") from None
+    if not 0 < parsed < 2**63:
+        raise ValueError("must be at least 1 byte and less than 8 EiB")
+    return parsed
+
+
+def _rate(value: Any) -> Rate:
+    rate = value if isinstance(value, Rate) else Rate.parse(value)
+    if rate.seconds < 1:
+        raise ValueError(f"{value!r} is a rate over no time; write it like 100/min, 5/day or 10/30s")
+    return rate
+
+
+def _percent(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value.strip().removesuffix("%")) / (100 if value.strip().endswith("%") else 1)
+    except ValueError:
+        raise ValueError(f"{value!r} is not a share; write it like 70% or 0.7") from None
+
+
 Duration = Annotated[
     timedelta,
-    BeforeValidator(duration),
+    BeforeValidator(_duration),
     PlainSerializer(_duration_text),
     WithJsonSchema({"type": ["string", "number"], "examples": ["250ms", "30s", "5m", "1h30m"]}),
 ]
 Size = Annotated[
-    int, BeforeValidator(size), WithJsonSchema({"type": ["string", "integer"], "examples": ["512MB", "1.5GiB"]})
+    int, BeforeValidator(_size), WithJsonSchema({"type": ["string", "integer"], "examples": ["512MB", "1.5GiB"]})
 ]
 RateText = Annotated[
     Rate,
-    BeforeValidator(lambda v: v if isinstance(v, Rate) else Rate.parse(v)),
+    BeforeValidator(_rate),
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "examples": ["100/min", "5/day"]}),
 ]
-
-
-def _percent(value: Any) -> Any:
-    if isinstance(value, str) and value.strip().endswith("%"):
-        return float(value.strip()[:-1]) / 100
-    return value
-
-
 Share = Annotated[
     float,
     BeforeValidator(_percent),
     Field(gt=0, le=1),
-    PlainSerializer(lambda v: f"{v:.0%}"),
+    PlainSerializer(lambda v: f"{v * 100:g}%"),
     WithJsonSchema({"type": ["string", "number"], "examples": ["70%", 0.7]}),
 ]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Domain = Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$")]
-RoutePath = Annotated[str, Field(pattern=r"^/[^?#\s]*$")]
+NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
+VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+DOMAIN_PATTERN = r"^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
+ROUTE_PATTERN = r"^/[^?#\s\x00-\x1f]*$"
+PREFIX_PATTERN = r"^[A-Z][A-Z0-9_]*$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+VariableName = Annotated[str, Field(pattern=VARIABLE_PATTERN)]
+Domain = Annotated[str, Field(pattern=DOMAIN_PATTERN, max_length=253)]
+RoutePath = Annotated[str, Field(pattern=ROUTE_PATTERN)]
 
 
 class Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 class ServiceKind(StrEnum):
@@ -108,7 +141,7 @@ class Limits(Model):
 class RateLimit(Model):
     """At the edge, a token bucket per key; refused requests get 429 with Retry-After."""
 
-    limit: RateText
+    limit: RateText = Field(description="Requests per time.")
     per: Literal["client", "service"] = Field("client", description="client: per IP address; service: all together.")
     path: RoutePath | None = Field(None, description="Only requests under this path; else the whole route.")
     burst: int | None = Field(None, ge=1, description="Requests allowed at once; the limit's count when left out.")
@@ -117,7 +150,7 @@ class RateLimit(Model):
 class BuildRecipe(Model):
     """How the service's artifact is made."""
 
-    builder: Literal["python", "static", "none"] = "none"
+    builder: Literal["python", "static", "none"] = Field("none", description="Kind of build; detected.")
     framework: str | None = Field(None, description="fastapi, starlette, flask, django: chooses the start command.")
     python: str | None = Field(None, description="Python version specifier, e.g. `>=3.12`.")
     dependencies: str | None = Field(
@@ -132,9 +165,9 @@ class BuildRecipe(Model):
 class Service(Model):
     """Something that answers or works."""
 
-    kind: ServiceKind
+    kind: ServiceKind = Field(description="What it is; detected from the folder, cron from `schedule`.")
     source: str = Field(".", description="Folder of the service, relative to golive.toml.")
-    build: BuildRecipe = BuildRecipe()
+    build: BuildRecipe = Field(BuildRecipe(), description="How its artifact is made; detected.")
     command: str | None = Field(
         None, description="Shell line that starts it; $PORT is where it must listen. Detected for known frameworks."
     )
@@ -144,10 +177,10 @@ class Service(Model):
     route: tuple[RoutePath, ...] = Field((), description="Path prefixes it answers; the longest match wins.")
     strip_prefix: bool = Field(False, description="Remove the matched prefix before the service sees the path.")
     domains: tuple[Domain, ...] = Field((), description="Only on these domains; all of the app's when left out.")
-    health: Health = Health()
-    scale: Scale = Scale()
-    limits: Limits = Limits()
-    rate_limit: tuple[RateLimit, ...] = ()
+    health: Health = Field(Health(), description="Probes; a bare string is the `ready` path.")
+    scale: Scale = Field(Scale(), description="Instances; a bare number is both `min` and `max`.")
+    limits: Limits = Field(Limits(), description="Limits of each instance.")
+    rate_limit: tuple[RateLimit, ...] = Field((), description="At the edge; every rule whose path matches counts.")
     timeout: Duration = Field(timedelta(0), description="Whole response; 0 means none (streams, uploads).")
     idle_timeout: Duration = Field(timedelta(minutes=5), description="No byte either way for this long ends it.")
     overlap: bool = Field(
@@ -157,7 +190,7 @@ class Service(Model):
     clean_urls: bool = Field(True, description="Static: /about serves about.html.")
     schedule: str | None = Field(None, description="Cron: five fields, or @hourly, @daily, @weekly.")
     timezone: str = Field("UTC", description="Cron: IANA zone of the schedule.")
-    restart: Literal["always", "on-failure", "never"] = "always"
+    restart: Literal["always", "on-failure", "never"] = Field("always", description="When an instance exits.")
     stop_timeout: Duration = Field(timedelta(seconds=10), description="Between SIGTERM and SIGKILL.")
     env: dict[VariableName, str] = Field({}, description="Plain constants for this service only.")
 
@@ -165,7 +198,7 @@ class Service(Model):
 class Resource(Model):
     """A store that the app needs. With `url_from` it is somebody else's, by URL; else golive runs it."""
 
-    engine: Literal["postgres", "redis"]
+    engine: Literal["postgres", "redis"] = Field(description="What it is.")
     version: int | None = Field(None, ge=5, le=30, description="Major version; the best available when left out.")
     url_from: VariableName | None = Field(None, description="External: the variable that holds its URL.")
     memory: Size | None = Field(None, description="Budget; tuned from the machine when left out.")
@@ -175,7 +208,9 @@ class Resource(Model):
     persistence: Literal["aof", "rdb", "none"] = Field("aof", description="Redis: what survives a kill.")
     extensions: tuple[str, ...] = Field((), description="PostgreSQL: created in the app's database.")
     prefix: str | None = Field(
-        None, description="Variable prefix, e.g. CACHE gives CACHE_URL; the first of an engine needs none."
+        None,
+        pattern=PREFIX_PATTERN,
+        description="Variable prefix, e.g. CACHE gives CACHE_URL; the first of an engine needs none.",
     )
 
 
@@ -197,12 +232,12 @@ class VariableType(StrEnum):
 class Variable(Model):
     """One environment variable, declared."""
 
-    type: VariableType = VariableType.STRING
+    type: VariableType = Field(VariableType.STRING, description="Lists are written comma-separated or as JSON.")
     required: bool = Field(True, description="A deploy stops when it has neither value nor default.")
-    default: Any = None
+    default: Any = Field(None, description="Used when no value is set. Refused for secrets.")
     values: tuple[str, ...] = Field((), description="enum: what is allowed.")
-    example: str | None = None
-    description: str | None = None
+    example: str | None = Field(None, description="Shown when the value is missing.")
+    description: str | None = Field(None, description="What it is for.")
     services: tuple[Name, ...] = Field((), alias="for", description="Services that get it; all when left out.")
     build: bool = Field(False, description="Also given to the build. Refused for secrets.")
     client: bool = Field(False, description="Ends up in a browser bundle. Refused for secrets.")
@@ -214,7 +249,7 @@ class Variable(Model):
 class Migrations(Model):
     """The project's own schema migrations, run as a release step."""
 
-    tool: Literal["sql", "alembic"]
+    tool: Literal["sql", "alembic"] = Field(description="What runs them; detected from `source`.")
     source: str = Field(description="Folder of numbered .sql files, or the folder of alembic.ini; from golive.toml.")
     resource: Name = Field(description="The PostgreSQL resource they change.")
     service: Name | None = Field(None, description="Service whose environment the tool runs in (alembic).")
@@ -242,25 +277,25 @@ class EdgePolicy(Model):
     headers: dict[str, str] = Field({}, description="Response headers added or, with an empty value, not sent.")
     compression: bool = Field(True, description="zstd, brotli, gzip by Accept-Encoding.")
     max_body: Size = Field(100 * 10**6, description="Request bodies above this get 413.")
-    access_log: bool = True
+    access_log: bool = Field(True, description="One JSON line for every request.")
 
 
 class BuildPolicy(Model):
     memory: Size | None = Field(None, description="Limit for a build; half of the machine's when left out.")
-    timeout: Duration = timedelta(minutes=20)
+    timeout: Duration = Field(timedelta(minutes=20), description="A build that takes longer is stopped.")
     disk: Size = Field(10 * 10**9, description="Budget for artifacts and layers no kept release needs.")
 
 
 class Blueprint(Model):
     """The resolved blueprint of one environment of an app."""
 
-    name: Name
-    environment: str = "production"
+    name: Name = Field(description="The app's name; unique on a target.")
+    environment: str = Field("production", description="Chosen on the command line, not in the file.")
     domains: tuple[Domain, ...] = Field((), description="Where the app answers; `<name>.localhost` when left out.")
-    services: dict[Name, Service]
-    resources: dict[Name, Resource] = {}
-    env: dict[VariableName, Variable] = {}
-    migrations: Migrations | None = None
-    release: ReleasePolicy = ReleasePolicy()
-    edge: EdgePolicy = EdgePolicy()
-    build: BuildPolicy = BuildPolicy()
+    services: dict[Name, Service] = Field(min_length=1, description="What answers or works.")
+    resources: dict[Name, Resource] = Field({}, description='Stores; `db = "postgres:17"` is the short form.')
+    env: dict[VariableName, Variable] = Field({}, description="Variables; a bare value is a default of its own type.")
+    migrations: Migrations | None = Field(None, description="Detected; a bare string is the source, false is none.")
+    release: ReleasePolicy = Field(ReleasePolicy(), description="How a release is made live and kept.")
+    edge: EdgePolicy = Field(EdgePolicy(), description="What the edge does for every service.")
+    build: BuildPolicy = Field(BuildPolicy(), description="Limits of builds.")

@@ -1,0 +1,362 @@
+"""What a checkout says by itself, so that golive.toml need not: kind, build, start command, health paths, migrations.
+
+Only files are looked at; the project's code is parsed, never run. A value found comes with its evidence, the file that
+shows it; where two answers fit or none does, a fault says what was found and which key decides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from golive.blueprint.checkout import Checkout, OutsideCheckout, join
+from golive.blueprint.faults import Fault
+from golive.blueprint.positions import KeyPath
+from golive.blueprint.python_project import (
+    ASGI_FRAMEWORKS,
+    FRAMEWORKS,
+    App,
+    Dependencies,
+    dependencies,
+    django_app,
+    find_apps,
+    health_paths,
+    python_version,
+)
+
+ASGI_SERVERS: Mapping[str, str] = {
+    "uvicorn": (
+        "uvicorn {app} --host 127.0.0.1 --port $PORT --proxy-headers --forwarded-allow-ips 127.0.0.1 --no-server-header"
+    ),
+    "granian": "granian --interface asgi --host 127.0.0.1 --port $PORT {app}",
+    "hypercorn": "hypercorn --bind 127.0.0.1:$PORT {app}",
+    "daphne": "daphne --bind 127.0.0.1 --port $PORT --proxy-headers {app}",
+}
+WSGI_SERVERS: Mapping[str, str] = {
+    "gunicorn": "gunicorn --bind 127.0.0.1:$PORT --workers 2 {app}",
+    "granian": "granian --interface wsgi --host 127.0.0.1 --port $PORT {app}",
+    "waitress": "waitress-serve --listen 127.0.0.1:$PORT {app}",
+    "hypercorn": "hypercorn --bind 127.0.0.1:$PORT wsgi:{app}",
+}
+_FACTORY_FLAGS = {"uvicorn": " --factory", "granian": " --factory", "waitress": " --call"}
+_ADDED_SERVERS = {"uvicorn": "uvicorn[standard]", "gunicorn": "gunicorn"}
+"""`standard` brings the WebSocket protocol, which plain uvicorn lacks."""
+
+_READY = ("/readiness", "/ready", "/readyz", "/health/ready", "/healthz", "/health", "/api/health")
+_LIVE = ("/health/live", "/liveness", "/livez", "/live", "/healthz", "/health")
+_STATIC_FOLDERS = ("public", "dist", "build", "out", "site", "_site")
+_NUMBERED_SQL = re.compile(r"\d+[^/]*(?<!\.down)\.sql", re.IGNORECASE)
+
+
+@dataclass
+class Detection:
+    """Values found for one service, by key path inside it, each with its evidence; and what could not be decided."""
+
+    values: dict[KeyPath, tuple[Any, str]] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    def add(self, path: KeyPath, value: Any, evidence: str) -> None:
+        self.values[path] = (value, evidence)
+
+
+@dataclass(frozen=True)
+class FoundMigrations:
+    tool: str
+    source: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A service that `golive init` would write."""
+
+    name: str
+    source: str
+    route: str | None
+    detection: Detection
+
+
+def detect_service(checkout: Checkout, given: Mapping[str, Any]) -> Detection:
+    """Fill what `given`, the service's table with short forms written out, leaves open.
+
+    Only keys that `given` does not have are in the result. `source` must be inside the checkout; a source outside, or
+    of a wrong type, detects nothing: validation speaks about it.
+    """
+    found = Detection()
+    source = given.get("source", ".")
+    if not isinstance(source, str) or not _is_folder(checkout, source):
+        return found
+    build = given["build"] if isinstance(given.get("build"), dict) else {}
+    kind = given.get("kind") or ("cron" if "schedule" in given else None)
+    if kind is None and "command" in given:
+        kind = "web"
+    listed = dependencies(checkout, source)
+    if kind == "static" or (kind is None and not _looks_like_python(checkout, source, listed, build)):
+        _static(found, checkout, source, given, build)
+    else:
+        _process(found, checkout, given, listed, kind or "web")
+    found.values = {path: value for path, value in found.values.items() if not _has(given, path)}
+    return found
+
+
+def _is_folder(checkout: Checkout, source: str) -> bool:
+    try:
+        return checkout.is_folder(source)
+    except OutsideCheckout:
+        return False
+
+
+def _has(given: Mapping[str, Any], path: KeyPath) -> bool:
+    value: Any = given
+    for key in path:
+        if not isinstance(value, Mapping):
+            return True
+        if key not in value:
+            return False
+        value = value[key]
+    return True
+
+
+def _looks_like_python(checkout: Checkout, source: str, listed: Dependencies | None, build: Mapping[str, Any]) -> bool:
+    if build.get("builder") == "python" or "framework" in build:
+        return True
+    files = checkout.below(source)
+    if "index.html" in files and not (listed and listed.names & set(FRAMEWORKS)):
+        return bool(find_apps(checkout, source))
+    return listed is not None or any(f.endswith(".py") for f in files)
+
+
+def _static(
+    found: Detection, checkout: Checkout, source: str, given: Mapping[str, Any], build: Mapping[str, Any]
+) -> None:
+    files = checkout.below(source)
+    if "command" in build and "output" not in build:
+        found.faults.append(
+            Fault(("build", "output"), "is required: which folder does `build.command` make?", 'such as "dist"')
+        )
+    built = "command" in build or "output" in build
+    folder = "." if built or "index.html" in files else _static_folder(files)
+    if folder is None:
+        if given.get("kind") == "static":
+            hint = "`source` is the folder that is served; `build.output` the one a build makes"
+            found.faults.append(Fault(("source",), f"{_place(source)} has no index.html", hint))
+        else:
+            found.faults.append(_nothing_found(source, files))
+        return
+    evidence = join(source, "golive.toml" if built else join(folder, "index.html"))
+    found.add(("kind",), "static", evidence)
+    found.add(("build", "builder"), "static", evidence)
+    if folder != ".":
+        found.add(("build", "output"), folder, evidence)
+
+
+def _static_folder(files: tuple[str, ...]) -> str | None:
+    return next((folder for folder in _STATIC_FOLDERS if f"{folder}/index.html" in files), None)
+
+
+def _nothing_found(source: str, files: tuple[str, ...]) -> Fault:
+    top = sorted({f.split("/")[0] for f in files if not f.startswith(".")})
+    shown = ", ".join(top[:8]) + (" …" if len(top) > 8 else "") if top else "nothing"
+    if "package.json" in files:
+        hint = "a built front end needs `build.command` and `build.output`; a server `kind` and `command`"
+    else:
+        hint = "set `source`, or `kind` and `command`"
+    message = f"cannot tell what this is: neither index.html nor a Python application in {_place(source)} ({shown})"
+    return Fault(("kind",), message, hint)
+
+
+def _place(source: str) -> str:
+    return "the checkout" if source == "." else f"{source}/"
+
+
+def _process(
+    found: Detection, checkout: Checkout, given: Mapping[str, Any], listed: Dependencies | None, kind: str
+) -> None:
+    source = given.get("source", ".")
+    build = given["build"] if isinstance(given.get("build"), dict) else {}
+    python = _looks_like_python(checkout, source, listed, build)
+    reason = "schedule" if kind == "cron" else "command" if "command" in given else "source"
+    found.add(("kind",), kind, f"`{reason}`")
+    found.add(("build", "builder"), "python" if python else "none", listed.evidence if listed else source)
+    if listed:
+        evidence = join(source, listed.evidence)
+        found.add(("build", "builder"), "python" if python else "none", evidence)
+        if listed.file:
+            found.add(("build", "dependencies"), listed.file, evidence)
+        if listed.extra:
+            found.add(("build", "extra"), list(listed.extra), evidence)
+    if python and (version := python_version(checkout, source)):
+        found.add(("build", "python"), version[0], join(source, version[1]))
+    if kind == "web":
+        _web_application(found, checkout, given, listed)
+
+
+def _web_application(
+    found: Detection, checkout: Checkout, given: Mapping[str, Any], listed: Dependencies | None
+) -> None:
+    source = given.get("source", ".")
+    build = given["build"] if isinstance(given.get("build"), dict) else {}
+    chosen = _choose(checkout, source, listed, build.get("framework"))
+    if isinstance(chosen, Fault):
+        if "command" not in given:
+            found.faults.append(chosen)
+        return
+    framework = chosen.framework.split("-")[0]
+    evidence = join(source, chosen.file)
+    found.add(("kind",), "web", evidence)
+    found.add(("build", "framework"), framework, evidence)
+    if chosen.python_path:
+        found.add(("env", "PYTHONPATH"), chosen.python_path, evidence)
+    for probe, path in _probes(health_paths(checkout, source, chosen)).items():
+        if "health" not in given:
+            found.add(("health", probe), {"path": path}, evidence)
+    if "command" in given:
+        return
+    if listed is None and framework in FRAMEWORKS:
+        hint = f"list `{framework}` in requirements.txt or pyproject.toml in {_place(source)}"
+        found.faults.append(Fault(("build", "dependencies"), f"{evidence} uses {framework}; nothing installs it", hint))
+    command, added = _start(chosen, _available(listed, build))
+    found.add(("command",), command, evidence)
+    if added:
+        extra = (*(listed.extra if listed else ()), added)
+        found.add(("build", "extra"), list(extra), f"{evidence}, no server listed")
+
+
+def _available(listed: Dependencies | None, build: Mapping[str, Any]) -> set[str]:
+    extra = build.get("extra")
+    named = (
+        {re.split(r"[\[<>=!~ ]", e)[0].lower() for e in extra if isinstance(e, str)}
+        if isinstance(extra, list)
+        else set()
+    )
+    return named | (set(listed.names) if listed else set())
+
+
+def _choose(checkout: Checkout, source: str, listed: Dependencies | None, wanted: Any) -> App | Fault:
+    """The one app object of the folder."""
+    names = set(listed.names) if listed else set()
+    apps = find_apps(checkout, source)
+    asgi = bool(names & {"uvicorn", "daphne", "hypercorn"}) and "gunicorn" not in names
+    if django := django_app(checkout, source, asgi=asgi):
+        apps = [app for app in apps if app.framework in FRAMEWORKS] + [django]
+    if isinstance(wanted, str):
+        apps = [app for app in apps if app.framework.split("-")[0] == wanted]
+    if any(app.framework not in ("asgi", "wsgi") for app in apps) and wanted is None:
+        apps = [app for app in apps if app.framework not in ("asgi", "wsgi")]
+    if not apps:
+        return _no_app(checkout, source, names, wanted)
+    frameworks = _narrowed({app.framework.split("-")[0] for app in apps}, names)
+    if len(frameworks) > 1:
+        places = ", ".join(f"{app.framework.split('-')[0]} in {join(source, app.file)}" for app in apps[:4])
+        hint = "choose with `build.framework`, or say how it starts with `command`"
+        return Fault(("build", "framework"), f"more than one application: {places}", hint)
+    return next(app for app in apps if app.framework.split("-")[0] in frameworks)
+
+
+def _narrowed(frameworks: set[str], names: set[str]) -> set[str]:
+    """FastAPI builds on Starlette; and a framework that nobody installs is not the one."""
+    if "fastapi" in frameworks:
+        frameworks = frameworks - {"starlette"}
+    installed = frameworks & names
+    return installed if len(installed) == 1 else frameworks
+
+
+def _no_app(checkout: Checkout, source: str, names: set[str], wanted: Any) -> Fault:
+    framework = wanted if isinstance(wanted, str) else next((f for f in FRAMEWORKS if f in names), None)
+    if framework is None and not names:
+        return _nothing_found(source, checkout.below(source))
+    if framework is None:
+        message = f"no known framework among the dependencies of {_place(source)}"
+        return Fault(("command",), message, "say how it starts: `command`, listening on $PORT")
+    example = {"django": "manage.py and a wsgi.py", "flask": "`app = Flask(…)`"}.get(framework, f"an app ({framework})")
+    message = f"{_place(source)} depends on {framework}, but {example} was not found in main.py, app.py, src/, app/"
+    return Fault(("command",), message, "say how it starts, such as `uvicorn pkg.module:app --port $PORT`")
+
+
+def _probes(paths: list[str]) -> dict[str, str]:
+    """`live` only beside a separate readiness: a check that pings a database must not restart the app."""
+    plain = {path.rstrip("/") for path in paths}
+    ready = next((path for path in _READY if path in plain), None)
+    live = next((path for path in _LIVE if path in plain and path != ready), None)
+    return ({"ready": ready} if ready else {}) | ({"live": live} if ready and live else {})
+
+
+def _start(app: App, names: set[str]) -> tuple[str, str | None]:
+    """The start command, and a server to install when the project has none that fits."""
+    asgi = app.framework in ASGI_FRAMEWORKS or app.framework == "django-asgi"
+    servers = ASGI_SERVERS if asgi else WSGI_SERVERS
+    server = next((name for name in servers if name in names), None)
+    added = None
+    if server is None or (app.factory and server in ("hypercorn", "daphne")):
+        server = "uvicorn" if asgi else "gunicorn"
+        added = _ADDED_SERVERS[server]
+    target = f"{app.module}:{app.name}"
+    if app.factory and server == "gunicorn":
+        target = f"'{target}()'"
+    command = servers[server].format(app=target)
+    if app.factory and (flag := _FACTORY_FLAGS.get(server)):
+        command = (
+            command.replace(target, target + flag)
+            if server == "uvicorn"
+            else command.replace(target, flag[1:] + " " + target)
+        )
+    return command, added
+
+
+def detect_migrations(checkout: Checkout, folders: tuple[str, ...]) -> list[FoundMigrations]:
+    """Schema migrations in these folders (sources of services, and the root)."""
+    found: dict[str, FoundMigrations] = {}
+    for folder in dict.fromkeys((".", *folders)):
+        if not _is_folder(checkout, folder):
+            continue
+        for place in ("migrations", "db/migrations"):
+            source = join(folder, place)
+            if tool := migrations_in(checkout, source):
+                found[source] = FoundMigrations(tool[0], source, tool[1])
+        if "alembic.ini" in checkout.below(folder):
+            found[folder] = FoundMigrations("alembic", folder, join(folder, "alembic.ini"))
+    return list(found.values())
+
+
+def migrations_in(checkout: Checkout, source: str) -> tuple[str, str] | None:
+    """The tool that the folder's files are for, and the file that shows it."""
+    files = checkout.below(source)
+    if "alembic.ini" in files:
+        return "alembic", join(source, "alembic.ini")
+    numbered = [f for f in files if _NUMBERED_SQL.fullmatch(f)]
+    return ("sql", join(source, numbered[0])) if numbered else None
+
+
+_USUAL_NAMES = {"backend": "api", "server": "api", "frontend": "web", "client": "web", "site": "web", ".": "web"}
+_NOT_SERVICES = {"tests", "test", "docs", "doc", "examples", "scripts", "migrations", "db", "infra"}
+_GROUPS = {"apps", "services", "packages"}
+
+
+def detect_project(checkout: Checkout) -> list[Proposal]:
+    """The services of a checkout without golive.toml: the root when it is an application, else its folders."""
+    folders = [(".", detect_service(checkout, {}))]
+    if folders[0][1].faults:
+        tops = sorted({f.split("/")[0] for f in checkout.files if "/" in f} - _NOT_SERVICES)
+        groups = {"/".join(f.split("/")[:2]) for f in checkout.files if f.split("/")[0] in _GROUPS and f.count("/") > 1}
+        names = [top for top in tops if top not in _GROUPS] + sorted(groups)
+        folders = [(name, detect_service(checkout, {"source": name})) for name in names]
+    able = [(folder, detection) for folder, detection in folders if not detection.faults]
+    static = any(d.values[("kind",)][0] == "static" for _, d in able)
+    proposals: dict[str, Proposal] = {}
+    for folder, detection in able:
+        name = _service_name(folder, proposals)
+        first = not any(p.route == "/" for p in proposals.values())
+        at_root = first and (detection.values["kind",][0] == "static" or not static)
+        proposals[name] = Proposal(name, folder, "/" if at_root else f"/{name}", detection)
+    return list(proposals.values())
+
+
+def _service_name(folder: str, taken: Mapping[str, Proposal]) -> str:
+    last = folder.rpartition("/")[2]
+    name = _USUAL_NAMES.get(last) or re.sub(r"[^a-z0-9-]+", "-", last.lower()).strip("-")[:28]
+    name = name if re.match(r"[a-z]", name) else f"s-{name}"
+    while name in taken:
+        name += "2"
+    return name

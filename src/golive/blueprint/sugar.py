@@ -1,0 +1,85 @@
+"""The short forms of golive.toml, written out: after `expand` only the models' own shapes are left.
+
+Values of a wrong type pass through untouched; validation names them later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Table = dict[str, Any]
+
+
+def expand(raw: Table) -> Table:
+    """A copy of the file's table (or of one environment's overlay) with every short form written out."""
+    table = {key: value for key, value in raw.items() if key != "environments"}
+    _listed(table, "domains")
+    _each(table, "services", _service)
+    _each(table, "resources", _resource)
+    _each(table, "env", _variable)
+    if isinstance(source := table.get("migrations"), str):
+        table["migrations"] = {"source": source}
+    return table
+
+
+def _each(table: Table, key: str, convert: Callable[[Any], Any]) -> None:
+    if isinstance(entries := table.get(key), dict):
+        table[key] = {name: convert(entry) for name, entry in entries.items()}
+
+
+def _listed(table: Table, key: str) -> None:
+    if isinstance(table.get(key), str):
+        table[key] = [table[key]]
+
+
+def _service(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    service = dict(value)
+    _listed(service, "route")
+    _listed(service, "domains")
+    if "health" in service:
+        service["health"] = _health(service["health"])
+    scale = service.get("scale")
+    if isinstance(scale, int) and not isinstance(scale, bool):
+        service["scale"] = {"min": scale, "max": scale}
+    elif isinstance(scale, dict) and "min" in scale and "max" not in scale:
+        service["scale"] = {**scale, "max": scale["min"]}
+    if isinstance(limit := service.get("rate_limit"), str):
+        service["rate_limit"] = [{"limit": limit}]
+    elif isinstance(limit, dict):
+        service["rate_limit"] = [limit]
+    return service
+
+
+def _health(value: Any) -> Any:
+    if isinstance(value, str):
+        value = {"ready": value}
+    if not isinstance(value, dict):
+        return value
+    return {key: {"path": probe} if isinstance(probe, str) else probe for key, probe in value.items()}
+
+
+def _resource(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    engine, _, version = value.partition(":")
+    if not version:
+        return {"engine": engine}
+    return {"engine": engine, "version": int(version) if version.isascii() and version.isdigit() else version}
+
+
+def _variable(value: Any) -> Any:
+    if isinstance(value, dict):
+        variable = dict(value)
+        _listed(variable, "for")
+        return variable
+    return {"type": _type_of(value), "default": value}
+
+
+def _type_of(value: Any) -> str:
+    if isinstance(value, list):
+        return "int[]" if value and all(_type_of(item) == "int" for item in value) else "string[]"
+    names: dict[type, str] = {bool: "bool", int: "int", float: "float"}
+    return names.get(type(value), "string")
