@@ -1,0 +1,1 @@
+"""The edge: Envoy, driven by resource files."""

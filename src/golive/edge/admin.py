@@ -1,0 +1,66 @@
+"""Envoy's admin interface over its Unix socket."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import httpx
+
+from golive.edge.model import cluster_name
+
+
+class Admin:
+    """Every call opens a connection of its own: Envoy may have been restarted since the last.
+
+    Where Envoy does not answer, calls return None instead of raising: it is restarted by its supervisor, and the
+    files it then reads are complete.
+    """
+
+    def __init__(self, socket: Path, timeout: float = 5.0) -> None:
+        """`timeout` in seconds, for each call."""
+        self._socket = socket
+        self._timeout = timeout
+
+    async def get(self, path: str, **params: str) -> str | None:
+        return await self._call("GET", path, params)
+
+    async def post(self, path: str, **params: str) -> str | None:
+        return await self._call("POST", path, params)
+
+    async def _call(self, method: str, path: str, params: dict[str, str]) -> str | None:
+        transport = httpx.AsyncHTTPTransport(uds=str(self._socket), verify=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://envoy", timeout=self._timeout) as client:
+            try:
+                answer = await client.request(method, path, params=params)
+            except httpx.TransportError:
+                return None
+            return answer.text if answer.is_success else None
+
+    async def running(self) -> bool:
+        """Answers at all; it may still be starting."""
+        return await self.get("/server_info") is not None
+
+    async def ready(self) -> bool:
+        """Has read its files and listens."""
+        return await self.get("/ready") is not None
+
+    async def stats(self, pattern: str) -> dict[str, str] | None:
+        """Counters, gauges and texts whose name matches the regular expression; None when Envoy does not answer."""
+        text = await self.get("/stats", filter=pattern)
+        if text is None:
+            return None
+        pairs = (line.split(": ", 1) for line in text.splitlines() if ": " in line)
+        return {name: value.strip().strip('"') for name, value in pairs}
+
+    async def in_flight(self, upstream: str) -> int | None:
+        """Requests, WebSockets and streams on an upstream, those waiting for a connection too.
+
+        None when Envoy does not know it, or is not running.
+        """
+        prefix = f"cluster.{cluster_name(upstream)}.upstream_rq_"
+        found = await self.stats(f"^{re.escape(prefix)}(pending_)?active$")
+        return sum(int(value) for value in found.values()) if found else None
+
+    async def reopen_logs(self) -> bool:
+        return await self.post("/reopen_logs") is not None

@@ -1,0 +1,63 @@
+"""Which headers an answer gets, and which it loses."""
+
+from __future__ import annotations
+
+from golive.blueprint.models import EdgePolicy
+from golive.edge.resource import Json
+
+SECURITY = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "strict-origin-when-cross-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    # Without a default-src: what scripts and styles an app loads is its own business.
+    "content-security-policy": "frame-ancestors 'none'; base-uri 'self'; object-src 'none'",
+}
+"""Sent unless the application sends its own."""
+
+HIDDEN = ("server", "x-powered-by", "x-envoy-upstream-service-time", "x-envoy-overloaded", "x-envoy-ratelimited")
+"""Taken from every answer: they say what runs, to whom it may concern."""
+
+
+def response_headers(policy: EdgePolicy, *, tls: bool) -> Json:
+    """The fields of a virtual host that set an answer's headers. `policy.headers` wins over app and defaults."""
+    chosen = {name.lower(): value for name, value in policy.headers.items()}
+    defaults = dict(SECURITY)
+    if tls and policy.hsts:
+        defaults["strict-transport-security"] = f"max-age={policy.hsts.total_seconds():.0f}"
+    adds = [_header(n, v, "ADD_IF_ABSENT") for n, v in sorted(defaults.items()) if n not in chosen]
+    adds += [_header(n, v, "OVERWRITE_IF_EXISTS_OR_ADD") for n, v in sorted(chosen.items()) if v]
+    removed = sorted({*HIDDEN, *(n for n, v in chosen.items() if not v)} - {n for n, v in chosen.items() if v})
+    return {"response_headers_to_add": adds, "response_headers_to_remove": removed}
+
+
+def local_reply_headers() -> list[Json]:
+    """For answers that Envoy gives before it knows the site, such as 400 and 431."""
+    return [_header(n, v, "ADD_IF_ABSENT") for n, v in sorted(SECURITY.items())]
+
+
+def request_headers(extra: tuple[tuple[str, str], ...]) -> list[Json]:
+    """Headers for the application, in place of anything that the client sent under these names."""
+    return [_header(name, value, "OVERWRITE_IF_EXISTS_OR_ADD") for name, value in extra]
+
+
+def forwarded() -> Json:
+    """Virtual host fields: the client's address and host as the edge saw them, whatever the client claimed."""
+    return {
+        "request_headers_to_add": [
+            {
+                "header": {"key": "x-forwarded-for", "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            },
+            {
+                "header": {"key": "x-forwarded-host", "value": "%REQ(:AUTHORITY)%"},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            },
+        ],
+        "request_headers_to_remove": ["forwarded", "x-real-ip", "x-envoy-external-address", "proxy"],
+    }
+
+
+def _header(name: str, value: str, action: str) -> Json:
+    # Envoy expands %COMMANDS% in header values; a plain percent sign is written twice.
+    return {"header": {"key": name, "value": value.replace("%", "%%")}, "append_action": action}

@@ -1,0 +1,150 @@
+"""What the edge should serve, as frozen values: sites, their routes, the upstreams behind them, certificates.
+
+An upstream is one generation of a service, named like `threadr/production/api/d17`; routes name upstreams with weights,
+so that a switch, a canary and a rollback are the same change of values.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from golive.blueprint.models import EdgePolicy, RateLimit
+from golive.errors import Conflict
+from golive.secret import Secret
+
+KEEP_ALIVE = timedelta(seconds=1.5)
+"""Below the keep-alive of every app server we start: gunicorn closes after 2 s, uvicorn and Node after 5 s. A
+connection that the server closes while a POST is on its way cannot be retried without risk of doing it twice."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where one instance listens: a host and port, or a Unix socket when `path` is set."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    path: Path | None = None
+
+    @classmethod
+    def unix(cls, path: Path) -> Endpoint:
+        return cls(path=path)
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """One generation of a service. Without endpoints nobody listens yet: requests wait as their route says.
+
+    `health_path` turns on active checks; they only take a hung instance out when another one is well.
+    `keepalive_idle` must stay below the keep-alive of the server behind.
+    """
+
+    name: str
+    endpoints: tuple[Endpoint, ...] = ()
+    health_path: str | None = None
+    http2: bool = False
+    keepalive_idle: timedelta = KEEP_ALIVE
+
+
+@dataclass(frozen=True)
+class RouteRule:
+    """Requests under `prefix` go to `targets`, pairs of an upstream's name and a weight.
+
+    `hold` keeps requests waiting that long while no instance accepts connections, for a service that cannot overlap.
+    `request_headers` replace what the client sent under the same names. `domains` narrows the rule to some of the
+    site's; empty means all. `timeout` zero means none; `idle_timeout` ends a silent stream.
+    """
+
+    service: str
+    prefix: str
+    targets: tuple[tuple[str, int], ...]
+    strip_prefix: bool = False
+    timeout: timedelta = timedelta(0)
+    idle_timeout: timedelta = timedelta(minutes=5)
+    rate_limits: tuple[RateLimit, ...] = ()
+    request_headers: tuple[tuple[str, str], ...] = ()
+    hold: timedelta | None = None
+    domains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Site:
+    """One environment of an app."""
+
+    app: str
+    environment: str
+    domains: tuple[str, ...]
+    routes: tuple[RouteRule, ...]
+    policy: EdgePolicy = field(default_factory=EdgePolicy)
+
+    def rules_for(self, domain: str) -> tuple[RouteRule, ...]:
+        """The rules that hold on a domain, longest prefix first."""
+        found = [r for r in self.routes if not r.domains or domain in r.domains]
+        return tuple(sorted(found, key=lambda r: (-len(r.prefix), r.prefix)))
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """`chain` is PEM, leaf first; `key` its private key in PEM. `names` may hold `*.example.com`."""
+
+    names: tuple[str, ...]
+    chain: str
+    key: Secret
+
+    def covers(self, domain: str) -> bool:
+        """RFC 6125: a wildcard stands for exactly one label."""
+        return domain in self.names or ("." in domain and f"*.{domain.split('.', 1)[1]}" in self.names)
+
+
+@dataclass(frozen=True)
+class EdgeConfig:
+    """All that the edge serves. Conflict when two sites claim a domain; ValueError when a route names no upstream."""
+
+    sites: tuple[Site, ...] = ()
+    upstreams: tuple[Upstream, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+
+    def __post_init__(self) -> None:
+        owners: dict[str, Site] = {}
+        for site in self.sites:
+            for domain in site.domains:
+                other = owners.setdefault(domain, site)
+                if other is not site:
+                    raise Conflict(
+                        f"{domain} is claimed by two sites",
+                        why=f"{other.app} ({other.environment}) and {site.app} ({site.environment}) both list it",
+                        hint="give each its own domains in golive.toml",
+                    )
+        known = {u.name for u in self.upstreams}
+        if len(known) != len(self.upstreams):
+            raise ValueError("two upstreams have the same name")
+        for site, rule in self.rules():
+            missing = [name for name, _ in rule.targets if name not in known]
+            if missing or not rule.targets:
+                raise ValueError(f"{site.app} {rule.prefix}: no upstream {', '.join(missing) or 'at all'}")
+
+    def rules(self) -> Iterator[tuple[Site, RouteRule]]:
+        return ((site, rule) for site in self.sites for rule in site.routes)
+
+    def certificate(self, domain: str) -> Certificate | None:
+        """The first certificate that covers the domain, one that names it exactly before a wildcard."""
+        exact = (c for c in self.certificates if domain in c.names)
+        return next(exact, next((c for c in self.certificates if c.covers(domain)), None))
+
+    def tls_domains(self) -> tuple[str, ...]:
+        """Domains served over TLS: those of https sites that have a certificate, sorted."""
+        wanted = (d for s in self.sites if s.policy.https for d in s.domains)
+        return tuple(sorted(d for d in wanted if self.certificate(d)))
+
+
+def cluster_name(upstream: str) -> str:
+    """The upstream's name as an Envoy cluster: `:` and `.` would blur in statistics, so all but `/-_~` is %-encoded."""
+    return urllib.parse.quote(upstream, safe="/-_~").replace(".", "%2E")
+
+
+def upstream_name(cluster: str) -> str:
+    """The inverse of `cluster_name`."""
+    return urllib.parse.unquote(cluster)

@@ -1,0 +1,250 @@
+"""RDS: which request goes where. One route configuration for HTTP and one for HTTPS.
+
+A rule becomes several Envoy routes, because Envoy ties retries, limits and buffering to routes: one for each path that
+a rate limit names, and in each of them one for methods that may be repeated, one for bodies of unknown length and one
+for the rest.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+from golive.blueprint.models import EdgePolicy, RateLimit
+from golive.edge import headers, limits
+from golive.edge.model import EdgeConfig, RouteRule, Site, cluster_name
+from golive.edge.resource import HTTP, Json, discovery, seconds, typed
+
+ROUTES = "config.route.v3.RouteConfiguration"
+BUFFER = f"{HTTP}buffer"
+COMPRESSORS = ("zstd", "br", "gzip")
+
+RETRY_FOR = timedelta(seconds=3.5)
+"""How long a request waits for an instance that is being restarted before it is refused."""
+RETRY_STEP = timedelta(milliseconds=250)
+"""Longest pause between two tries; Envoy chooses at random below it, so half of it on average."""
+UNKNOWN_LENGTH = 10 * 10**6
+"""Bytes. A body whose length is not announced is held in memory until it is known to be within bounds, up to here."""
+REPEATABLE_BODY = 256 * 1024
+"""Bytes of a request kept so that it can be sent again."""
+SAFE = "connect-failure,refused-stream,reset"
+"""Retried when no answer has begun. Not on 502 to 504: those may be the application's own words."""
+UNSAFE = "connect-failure,refused-stream,reset-before-request"
+"""Retried only when the application cannot have seen the request."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of a rule under `prefix`, with the limits that apply there."""
+
+    rule: RouteRule
+    prefix: str
+    limits: tuple[RateLimit, ...]
+
+
+def render_routes(config: EdgeConfig, *, tls: bool, https_port: int = 443) -> Json:
+    """The RDS file of the HTTPS listener or of the HTTP one."""
+    ready = set(config.tls_domains())
+    hosts = []
+    for site in sorted(config.sites, key=lambda s: (s.app, s.environment)):
+        if tls:
+            hosts += _hosts(site, tuple(d for d in site.domains if d in ready), tls=True)
+        elif not site.policy.https:
+            hosts += _hosts(site, site.domains, tls=False)
+        else:
+            hosts += _redirecting(site, ready, https_port)
+    hosts.append(_unknown())
+    name = "https" if tls else "http"
+    return discovery(
+        ROUTES,
+        [
+            {
+                "@type": f"type.googleapis.com/envoy.{ROUTES}",
+                "name": name,
+                "validate_clusters": True,
+                "ignore_port_in_host_matching": True,
+                "virtual_hosts": hosts,
+            }
+        ],
+    )
+
+
+def _hosts(site: Site, domains: tuple[str, ...], *, tls: bool) -> list[Json]:
+    """One virtual host for each set of domains with the same rules."""
+    groups: dict[tuple[RouteRule, ...], list[str]] = {}
+    for domain in domains:
+        groups.setdefault(site.rules_for(domain), []).append(domain)
+    return [_host(site, rules, sorted(names), tls=tls) for rules, names in groups.items()]
+
+
+def _host(site: Site, rules: tuple[RouteRule, ...], domains: list[str], *, tls: bool) -> Json:
+    routes = [_too_large(site)]
+    for part in parts(rules):
+        routes += _part_routes(site, part)
+    routes.append(_answer(site, 404, "Not found"))
+    host: Json = {
+        "name": f"{site.app}/{site.environment} {domains[0]}",
+        "domains": domains,
+        "routes": routes,
+        "request_body_buffer_limit": REPEATABLE_BODY,
+        **headers.response_headers(site.policy, tls=tls),
+        **headers.forwarded(),
+    }
+    if not site.policy.compression:
+        off = typed("extensions.filters.http.compressor.v3.CompressorPerRoute", disabled=True)
+        host["typed_per_filter_config"] = {f"{HTTP}compressor.{name}": off for name in COMPRESSORS}
+    return host
+
+
+def parts(rules: tuple[RouteRule, ...]) -> list[Part]:
+    """The rules cut at the paths that their limits name; longest first, as Envoy takes the first match."""
+    found = []
+    for rule in rules:
+        paths = [x.path.rstrip("/") or "/" for x in rule.rate_limits if x.path and under(x.path, rule.prefix)]
+        for prefix in dict.fromkeys([rule.prefix, *paths]):
+            taken = next(
+                (r for r in rules if r is not rule and len(r.prefix) > len(rule.prefix) and under(prefix, r.prefix)),
+                None,
+            )
+            if taken is None:
+                apply = tuple(x for x in rule.rate_limits if x.path is None or under(prefix, x.path))
+                found.append(Part(rule, prefix, apply))
+    return sorted(found, key=lambda p: (-len(p.prefix), p.prefix))
+
+
+def under(path: str, prefix: str) -> bool:
+    """Whether a path is the prefix or below it; `/apix` is not under `/api`."""
+    base = prefix.rstrip("/")
+    return path == base or path.startswith(base + "/")
+
+
+def _part_routes(site: Site, part: Part) -> list[Json]:
+    safe = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD|OPTIONS"}}}
+    unknown = {"name": "content-length", "present_match": True, "invert_match": True}
+    grpc = {
+        "name": "content-type",
+        "string_match": {"prefix": "application/grpc"},
+        "treat_missing_header_as_empty": True,
+        "invert_match": True,
+    }
+    buffered = {
+        BUFFER: typed(
+            "extensions.filters.http.buffer.v3.BufferPerRoute",
+            buffer={"max_request_bytes": min(site.policy.max_body, UNKNOWN_LENGTH)},
+        )
+    }
+    return [
+        _route(site, part, SAFE, [safe]),
+        {**_route(site, part, UNSAFE, [unknown, grpc]), "typed_per_filter_config": buffered},
+        _route(site, part, UNSAFE, []),
+    ]
+
+
+def _route(site: Site, part: Part, retry_on: str, match: list[Json]) -> Json:
+    rule = part.rule
+    made: Json = {
+        "match": {**_prefix(part.prefix), **({"headers": match} if match else {})},
+        "route": {
+            "weighted_clusters": {"clusters": [{"name": cluster_name(n), "weight": w} for n, w in rule.targets]},
+            "timeout": seconds(rule.timeout + (rule.hold or timedelta(0)) if rule.timeout else rule.timeout),
+            "idle_timeout": seconds(max(rule.idle_timeout, (rule.hold or timedelta(0)) * 2)),
+            "retry_policy": retry_policy(retry_on, rule.hold or RETRY_FOR),
+        },
+        "metadata": _metadata(
+            site,
+            rule.service,
+            limits.metadata(
+                (limit, f"{site.app}/{site.environment}/{rule.service} {limit.path or '/'}") for limit in part.limits
+            ),
+        ),
+    }
+    extra = rule.request_headers
+    if rule.strip_prefix and rule.prefix != "/":
+        made["route"]["regex_rewrite"] = {
+            "pattern": {"regex": f"^{re.escape(rule.prefix.rstrip('/'))}/*"},
+            "substitution": "/",
+        }
+        extra = (*extra, ("x-forwarded-prefix", rule.prefix.rstrip("/")))
+    else:
+        made["request_headers_to_remove"] = ["x-forwarded-prefix"]
+    if extra:
+        made["request_headers_to_add"] = headers.request_headers(extra)
+    return made
+
+
+def retry_policy(retry_on: str, wait: timedelta) -> Json:
+    """Tries until about `wait` has passed. A little more rather than less: the pauses are random."""
+    return {
+        "retry_on": retry_on,
+        "num_retries": math.ceil(wait / RETRY_STEP * 2 * 1.1),
+        "retry_back_off": {"base_interval": "0.02s", "max_interval": seconds(RETRY_STEP)},
+        "retry_host_predicate": [
+            {
+                "name": "envoy.retry_host_predicates.previous_hosts",
+                "typed_config": typed("extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
+            }
+        ],
+        "host_selection_retry_max_attempts": 5,
+    }
+
+
+def _prefix(prefix: str) -> Json:
+    base = prefix.rstrip("/")
+    return {"path_separated_prefix": base} if base else {"prefix": "/"}
+
+
+def _metadata(site: Site, service: str, slots: Json) -> Json:
+    names = {"app": site.app, "environment": site.environment, "service": service}
+    return {"filter_metadata": {"golive": {**names, "log": site.policy.access_log, **slots}}}
+
+
+def _too_large(site: Site) -> Json:
+    """An announced length above the limit is refused before a byte of the body is read."""
+    above = {"start": site.policy.max_body + 1, "end": 2**63 - 1}
+    made = _answer(site, 413, "The request body is too large")
+    made["match"]["headers"] = [{"name": "content-length", "range_match": above}]
+    return made
+
+
+def _answer(site: Site, status: int, text: str) -> Json:
+    return {
+        "match": {"prefix": "/"},
+        "direct_response": {"status": status, "body": {"inline_string": text + "\n"}},
+        "metadata": _metadata(site, "", {}),
+    }
+
+
+def _redirecting(site: Site, ready: set[str], https_port: int) -> list[Json]:
+    """HTTP hosts of a TLS site. A browser may keep a permanent redirect for years: not one to a makeshift port."""
+    groups = {True: [d for d in site.domains if d in ready], False: [d for d in site.domains if d not in ready]}
+    code = "PERMANENT_REDIRECT" if https_port == 443 else "TEMPORARY_REDIRECT"
+    redirect: Json = {
+        "match": {"prefix": "/"},
+        "redirect": {"https_redirect": True, "port_redirect": https_port, "response_code": code},
+        "metadata": _metadata(site, "", {}),
+    }
+    waiting = _answer(site, 503, "This domain has no certificate yet")
+    return [
+        {
+            "name": f"{site.app}/{site.environment} {sorted(domains)[0]}",
+            "domains": sorted(domains),
+            "routes": [redirect if has else waiting],
+            **headers.response_headers(site.policy, tls=False),
+        }
+        for has, domains in groups.items()
+        if domains
+    ]
+
+
+def _unknown() -> Json:
+    """Any other host: it must not reach an app, and must not say which apps are here."""
+    return {
+        "name": "unknown",
+        "domains": ["*"],
+        "routes": [
+            {"match": {"prefix": "/"}, "direct_response": {"status": 404, "body": {"inline_string": "Unknown host\n"}}}
+        ],
+        **headers.response_headers(EdgePolicy(), tls=False),
+    }
