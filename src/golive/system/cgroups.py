@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
@@ -75,6 +76,28 @@ def task_files(group: str | None) -> list[str]:
     return [str(directory / "cgroup.procs") for directory in _directories(group)]
 
 
+def members(group: str | None) -> list[int]:
+    """The processes in the group now, those that left the session too."""
+    found: set[int] = set()
+    for directory in _directories(group):
+        with contextlib.suppress(OSError):
+            found |= {int(pid) for pid in (directory / "cgroup.procs").read_text().split()}
+    return sorted(found)
+
+
+def limits_memory(group: str | None) -> bool:
+    """Whether the kernel itself holds the group to a memory limit."""
+    return any((d / "memory.max").exists() or (d / "memory.limit_in_bytes").exists() for d in _directories(group))
+
+
+def change(group: str | None, memory: int) -> None:
+    """A new memory limit for a running group. OSError when the kernel refuses: more is in use than that."""
+    for directory in _directories(group):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            if (directory / name).exists():
+                (directory / name).write_text(str(memory))
+
+
 def out_of_memory(group: str | None) -> bool:
     """Whether the kernel killed something in the group for memory."""
     for directory in _directories(group):
@@ -87,9 +110,17 @@ def out_of_memory(group: str | None) -> bool:
 
 
 def remove(group: str | None) -> None:
+    """Blocks for up to a second: what was killed a moment ago may still be counted in the group."""
     for directory in _directories(group):
-        with contextlib.suppress(OSError):
-            directory.rmdir()
+        for _ in range(50):
+            try:
+                directory.rmdir()
+            except FileNotFoundError:
+                break
+            except OSError:
+                time.sleep(0.02)
+            else:
+                break
 
 
 def group_of(pid: int) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from pathlib import Path
 def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600, sync: bool = True) -> None:
     """Write beside, flush to disk, rename into place. The old file stays whole when anything fails."""
     raw = data.encode() if isinstance(data, str) else data
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(raw)
@@ -38,15 +39,24 @@ def private_directory(path: Path, mode: int = 0o700) -> Path:
 def remove_tree(path: Path) -> None:
     """Gone, or nothing to do; read-only folders inside (Go's module cache) are no obstacle."""
 
-    def unlock(function, name, _error):  # type: ignore[no-untyped-def]
-        with contextlib.suppress(OSError):
-            Path(name).parent.chmod(0o700)
-            function(name)
-
     if path.is_symlink() or path.is_file():
         path.unlink(missing_ok=True)
-    elif path.exists():
-        shutil.rmtree(path, onerror=unlock)
+        return
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            shutil.rmtree(path)
+        except PermissionError:
+            _unlock(path)
+            shutil.rmtree(path)
+
+
+def _unlock(path: Path) -> None:
+    path.chmod(0o700)
+    for root, names, _ in os.walk(path):
+        for name in names:
+            folder = Path(root) / name
+            if not folder.is_symlink():
+                folder.chmod(0o700)
 
 
 def tree_size(path: Path) -> int:

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import functools
-import json
+import marshal
 import os
 import select
 import signal
@@ -21,12 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from golive.errors import StartFailed
-from golive.system import cgroups
+from golive.system import cgroups, sessions
 from golive.system.users import User
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 POLL = 0.25
 """Seconds between looks at an adopted process where the kernel has no pidfd."""
+LINGER = 0.5
+"""Seconds for which the output of an ended tool is still read while something else holds its pipe."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +87,11 @@ class Exit:
 class Process:
     """A running program in its own session. `wait` may be awaited by several."""
 
-    def __init__(self, id: ProcessId, popen: subprocess.Popen[bytes] | None = None, group: str | None = None) -> None:
+    def __init__(self, id: ProcessId, group: str | None = None) -> None:
         self.id = id
-        self._popen = popen
-        self._group = group
+        self.group = group
+        """Its control group, when it has one; `golive.system.cgroups` knows what is in force there."""
+        self._status: int | None = None
         self._exit: asyncio.Future[Exit] | None = None
 
     @property
@@ -95,25 +99,48 @@ class Process:
         return self.id.pid
 
     def alive(self) -> bool:
-        if self._popen is not None:
-            return self._popen.poll() is None
-        return _matches(self.id)
+        return self._status is None and _matches(self.id)
 
     async def wait(self) -> Exit:
-        if self._exit is None:
+        """How it ended. What it left running in its session or control group is killed before this returns."""
+        if self._exit is None or self._exit.cancelled():
             self._exit = asyncio.ensure_future(self._watch())
         return await asyncio.shield(self._exit)
+
+    def forget(self) -> None:
+        """Watch it no longer; it runs on and may be adopted."""
+        if self._exit is not None:
+            self._exit.cancel()
 
     async def _watch(self) -> Exit:
         if not await _wait_pidfd(self.pid, self.alive):
             while self.alive():
                 await asyncio.sleep(POLL)
-        code = self._popen.wait() if self._popen is not None else None
-        oom = cgroups.out_of_memory(self._group)
-        cgroups.remove(self._group)
-        if code is not None and code < 0:
-            return Exit(signal=-code, out_of_memory=oom)
-        return Exit(code=code, out_of_memory=oom)
+        await asyncio.to_thread(self._clear)
+        self._reap()
+        oom = cgroups.out_of_memory(self.group)
+        await asyncio.to_thread(cgroups.remove, self.group)
+        if self._status is None:
+            return Exit(out_of_memory=oom)
+        code = os.waitstatus_to_exitcode(self._status)
+        return Exit(signal=-code, out_of_memory=oom) if code < 0 else Exit(code, out_of_memory=oom and code != 0)
+
+    def _reap(self) -> None:
+        """Read the exit of a child; for an adopted process there is none to read."""
+        with contextlib.suppress(ChildProcessError):
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = status
+
+    def _clear(self) -> None:
+        """Kill what the ended process left behind.
+
+        The kernel does not give a pid to a new process while a group or session still bears it, so when another
+        process has the number now, nothing of ours is left and nothing is killed.
+        """
+        sessions.kill(cgroups.members(self.group))
+        if _start_time(self.pid) is None:
+            sessions.kill(m.pid for m in sessions.members(self.pid))
 
     def send(self, number: int) -> None:
         """To the whole session's process group; nothing happens when it has ended."""
@@ -123,38 +150,59 @@ class Process:
             os.killpg(self.pid, number)
 
     async def stop(self, grace: timedelta, number: int = signal.SIGTERM) -> Exit:
-        """`number`, then SIGKILL to the group after `grace`; what it left behind in its group is killed too."""
+        """`number`, then SIGKILL to the group after `grace`; what it left behind is killed too, see `wait`."""
         self.send(number)
         try:
             return await asyncio.wait_for(self.wait(), grace.total_seconds())
         except TimeoutError:
             self.send(signal.SIGKILL)
             return await self.wait()
-        finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
 
 
 async def start(spec: Spec) -> Process:
     """Start it detached. StartFailed when the program is not there or may not be run."""
-    return await asyncio.to_thread(_start, spec)
+    return (await _launched(_start, spec))[0]
 
 
-def _start(spec: Spec) -> Process:
-    if spec.output:
-        spec.output.parent.mkdir(parents=True, exist_ok=True)
-        target: Any = os.open(spec.output, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    else:
-        target = subprocess.DEVNULL
+async def _launched(launch: Callable[[Spec], _Started], spec: Spec) -> _Started:
+    """Launch in a thread. Cancelled meanwhile, the process is killed: nobody would know of it."""
+    task = asyncio.ensure_future(asyncio.to_thread(launch, spec))
     try:
-        popen, group = _launch(spec, target, target if spec.output else subprocess.DEVNULL)
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with contextlib.suppress(StartFailed):
+            process, *pipes = await task
+            process.send(signal.SIGKILL)
+            for pipe in pipes:
+                if pipe is not None:
+                    pipe.close()
+            await process.wait()
+        raise
+
+
+def _start(spec: Spec) -> _Started:
+    if not spec.output:
+        return _launch(spec, subprocess.DEVNULL, subprocess.DEVNULL)
+    try:
+        target = _open_output(spec.output, spec.user)
+    except OSError as error:
+        raise StartFailed(f"cannot start {spec.argv[0]}", why=f"{spec.output}: {error.strerror}") from error
+    try:
+        return _launch(spec, target, target)
     finally:
-        if spec.output:
-            os.close(target)
-    return Process(_identify(popen.pid), popen, group)
+        os.close(target)
 
 
-def _launch(spec: Spec, stdout: Any, stderr: Any, stdin: Any = subprocess.DEVNULL) -> tuple[Any, str | None]:
+def _open_output(path: Path, user: User | None) -> int:
+    """Owned by the program's user, which may then open /dev/stdout again, as nginx and shell scripts do."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    if user and os.geteuid() == 0:
+        os.fchown(target, user.uid, user.gid)
+    return target
+
+
+def _launch(spec: Spec, stdout: int, stderr: int, stdin: int = subprocess.DEVNULL) -> _Started:
     """The launcher, told over a pipe what to become. Returns once the exec has happened."""
     group = cgroups.create(spec.name, spec.limits.memory, spec.limits.cpu)
     spec_read, spec_write = os.pipe()
@@ -171,18 +219,30 @@ def _launch(spec: Spec, stdout: Any, stderr: Any, stdin: Any = subprocess.DEVNUL
             start_new_session=True,
             pass_fds=(spec_read, report_write),
         )
+    except OSError as error:
+        os.close(spec_write)
+        os.close(report_read)
+        cgroups.remove(group)
+        raise StartFailed(f"cannot start {spec.argv[0]}", why=str(error), where=spec.name or None) from error
     finally:
         os.close(spec_read)
         os.close(report_write)
-    with os.fdopen(spec_write, "w") as pipe, contextlib.suppress(BrokenPipeError):
-        json.dump(_document(spec, group), pipe)
-    with os.fdopen(report_read) as pipe:
-        problem = pipe.read()
+    problem = _tell(_document(spec, group), spec_write, report_read)
     if problem:
-        popen.wait()
+        popen.communicate()
         cgroups.remove(group)
         raise StartFailed(f"cannot start {spec.argv[0]}", why=problem, where=spec.name or None)
-    return popen, group
+    # From here Process reads the exit; Popen must neither reap it nor warn that it still runs.
+    popen.returncode = 0
+    return Process(_identify(popen.pid), group), popen.stdin, popen.stdout
+
+
+def _tell(document: dict[str, Any], spec_write: int, report_read: int) -> str:
+    """Hand the launcher its document; what it says went wrong, empty when the exec happened."""
+    with contextlib.suppress(BrokenPipeError), os.fdopen(spec_write, "wb") as pipe:
+        marshal.dump(document, pipe)
+    with os.fdopen(report_read, errors="replace") as report:
+        return report.read()
 
 
 def _document(spec: Spec, group: str | None) -> dict[str, Any]:
@@ -204,7 +264,11 @@ def _document(spec: Spec, group: str | None) -> dict[str, Any]:
 
 def adopt(id: ProcessId) -> Process | None:
     """The process again, or None when it has ended or the number belongs to another now."""
-    return Process(id, group=cgroups.group_of(id.pid)) if _matches(id) else None
+    return Process(id, cgroups.group_of(id.pid)) if _matches(id) else None
+
+
+_Started = tuple[Process, Any, Any]
+"""The process and the pipes to and from it, None where there are none."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +278,24 @@ class Completed:
     code: int
     output: str
     out_of_memory: bool = False
+
+
+class _Tail:
+    """The last 64 KB of many lines."""
+
+    def __init__(self, limit: int = 65536) -> None:
+        self._lines: collections.deque[str] = collections.deque()
+        self._size = 0
+        self._limit = limit
+
+    def add(self, line: str) -> None:
+        self._lines.append(line)
+        self._size += len(line) + 1
+        while self._size - len(self._lines[0]) > self._limit:
+            self._size -= len(self._lines.popleft()) + 1
+
+    def text(self) -> str:
+        return "\n".join(self._lines)[-self._limit :]
 
 
 async def run(  # noqa: PLR0913
@@ -235,25 +317,37 @@ async def run(  # noqa: PLR0913
     Raises StartFailed when it cannot be started and TimeoutError at the timeout.
     """
     spec = Spec(tuple(argv), env, cwd, user=user, limits=limits or Limits(), name=name, private=private)
-    stdin = subprocess.PIPE if input is not None else subprocess.DEVNULL
-    popen, group = await asyncio.to_thread(_launch, spec, subprocess.PIPE, subprocess.STDOUT, stdin)
-    process = Process(_identify(popen.pid), popen, group)
-    if on_start:
-        await on_start(process.id)
-    tail: list[str] = []
+    stdin_mode = subprocess.PIPE if input is not None else subprocess.DEVNULL
+    process, stdin, stdout = await _launched(
+        lambda spec: _launch(spec, subprocess.PIPE, subprocess.STDOUT, stdin_mode), spec
+    )
+    tail = _Tail()
+    reading = asyncio.ensure_future(_read_lines(stdout, tail, on_line))
     try:
         async with asyncio.timeout(timeout):
-            if input is not None:
-                await asyncio.to_thread(_feed, popen.stdin, input)
-            await _read_lines(popen.stdout, tail, on_line)
-            exit = await process.wait()
+            if on_start:
+                await on_start(process.id)
+            feeding = asyncio.to_thread(_feed, stdin, input) if input is not None else asyncio.sleep(0)
+            _, exit = await asyncio.gather(feeding, process.wait())
+            await _finish(reading)
     finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(popen.pid, signal.SIGKILL)
-        popen.stdout.close()
+        process.send(signal.SIGKILL)
+        reading.cancel()
         await process.wait()
+        await asyncio.wait([reading])
+        for pipe in (stdin, stdout):
+            with contextlib.suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
     code = exit.code if exit.code is not None else 128 + (exit.signal or 0)
-    return Completed(code, "\n".join(tail)[-65536:], exit.out_of_memory)
+    return Completed(code, tail.text(), exit.out_of_memory)
+
+
+async def _finish(reading: asyncio.Task[None]) -> None:
+    """The tool has ended; a daemon it left behind may hold the pipe open for ever, so the rest is read for a moment."""
+    done, _ = await asyncio.wait([reading], timeout=LINGER)
+    for task in done:
+        task.result()
 
 
 def _feed(pipe: Any, data: bytes) -> None:
@@ -261,10 +355,10 @@ def _feed(pipe: Any, data: bytes) -> None:
         pipe.write(data)
 
 
-async def _read_lines(pipe: Any, tail: list[str], on_line: Callable[[str], None] | None) -> None:
+async def _read_lines(pipe: Any, tail: _Tail, on_line: Callable[[str], None] | None) -> None:
     reader = asyncio.StreamReader(limit=2**20)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(os.dup(pipe.fileno()), "rb", buffering=0)
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
     )
     try:
         while True:
@@ -277,9 +371,7 @@ async def _read_lines(pipe: Any, tail: list[str], on_line: Callable[[str], None]
             if not raw:
                 return
             line = raw.decode(errors="replace").rstrip("\r\n")
-            tail.append(line)
-            if len(tail) > 4000:
-                del tail[:2000]
+            tail.add(line)
             if on_line:
                 on_line(line)
     finally:

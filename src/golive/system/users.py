@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import hashlib
 import os
 import pwd
 import shutil
@@ -49,8 +50,9 @@ def ensure(name: str) -> User | None:
 
 
 def app_user_name(app: str) -> str:
-    """32 bytes is the longest name useradd takes."""
-    return f"golive-{app}"[:32]
+    """32 bytes is the longest name useradd takes; longer ones end in a hash, so that two apps never share a user."""
+    name = f"golive-{app}"
+    return name if len(name) <= 32 else f"{name[:25]}-{hashlib.sha256(app.encode()).hexdigest()[:6]}"
 
 
 def remove(name: str) -> None:

@@ -1,0 +1,1 @@
+"""Keeps what a release started running: probes, restarts with back-off, limits, output."""
