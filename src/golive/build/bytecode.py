@@ -1,0 +1,102 @@
+"""Compiled Python beside a service's source, so that instances neither compile nor write at start.
+
+Bytecode is kept by content: of a service in which one line changed, one file is compiled. It is *unchecked*: Python
+loads it without looking at the source's time, which a copy does not keep. The path inside is put right by the import
+system (`_fix_co_filename`), so it may be shared by artifacts; hard links count who still uses it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from golive.build.interpreters import Interpreter
+from golive.build.tools import Tools
+
+PROGRAM = """
+import os, py_compile, sys
+mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+for line in sys.stdin.buffer.read().split(b"\\n"):
+    if not line:
+        continue
+    name, source, target = map(os.fsdecode, line.split(b"\\0"))
+    try:
+        py_compile.compile(source, cfile=target, dfile=name, doraise=True, invalidation_mode=mode)
+    except py_compile.PyCompileError as error:
+        value = error.exc_value
+        print(f"warning: {name} is not Python {sys.version_info[0]}.{sys.version_info[1]}: "
+              f"{getattr(value, 'msg', value)} (line {getattr(value, 'lineno', '?')})", flush=True)
+    except (OSError, ValueError, RecursionError) as error:
+        print(f"warning: {name} is not compiled: {error}", flush=True)
+"""
+
+
+async def compile_tree(
+    app: Path, digests: Mapping[str, str], python: Interpreter, program: Path, *, cache: Path, tools: Tools
+) -> int:
+    """Put bytecode beside every module of `app`; how many had to be compiled.
+
+    `digests` are the SHA-256 of the modules by path in `app`; `program` is the interpreter that runs. A file that is
+    not valid Python (a template, an example) is a warning in the log, not a failure.
+    """
+    major, minor = python.numbers[:2]
+    tag = f"cpython-{major}{minor}"
+    kept = cache / "bytecode" / tag
+    kept.mkdir(parents=True, exist_ok=True)
+    missing = {digest: path for path, digest in digests.items() if not (kept / digest).exists()}
+    if missing:
+        lines = [os.fsencode(f"{path}\0{app / path}\0{kept / digest}") for digest, path in missing.items()]
+        argv = [str(program), "-I", "-S", "-c", PROGRAM]
+        await tools.run(argv, env={"LANG": "C.UTF-8"}, cwd=app, trusted=True, input=b"\n".join(lines))
+    for path, digest in digests.items():
+        _place(kept / digest, app / path, tag)
+    return len(missing)
+
+
+def modules(app: Path) -> dict[str, str]:
+    """The digests of all modules below a folder, read anew: for a build whose command may have changed them."""
+    found: dict[str, str] = {}
+    for folder, _, names in os.walk(app):
+        for name in names:
+            path = Path(folder) / name
+            if name.endswith(".py") and path.is_file() and not path.is_symlink():
+                found[path.relative_to(app).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def forget_unused(cache: Path) -> int:
+    """Remove bytecode that no artifact links to; how many bytes that freed."""
+    freed = 0
+    for path in (cache / "bytecode").glob("*/*"):
+        with contextlib.suppress(OSError):
+            info = path.stat()
+            if info.st_nlink == 1:
+                path.unlink()
+                freed += info.st_blocks * 512
+    return freed
+
+
+def _place(kept: Path, module: Path, tag: str) -> None:
+    target = f"{module.parent}/__pycache__/{module.name.removesuffix('.py')}.{tag}.pyc"
+    try:
+        os.link(kept, target)
+    except FileNotFoundError:
+        if kept.exists():
+            os.makedirs(os.path.dirname(target), mode=0o755, exist_ok=True)  # noqa: PTH103, PTH120 - a hot loop
+            _place_in_folder(kept, target)
+    except OSError:
+        _place_in_folder(kept, target)
+
+
+def _place_in_folder(kept: Path, target: str) -> None:
+    """Linked, or copied where the file system has no links or has run out of them."""
+    try:
+        os.link(kept, target)
+    except FileExistsError:
+        return
+    except OSError:
+        shutil.copyfile(kept, target)

@@ -1,0 +1,95 @@
+"""What a build would do, without doing it: the inputs, read and named by their key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from golive.blueprint.models import BuildPolicy, Service
+from golive.build.command import start_argv
+from golive.build.dependencies import Dependencies, read_dependencies
+from golive.build.interpreters import Interpreter, choose_python
+from golive.build.key import ArtifactInputs, LayerInputs, artifact_key, layer_key, this_platform
+from golive.build.source import Tree, scan
+from golive.errors import BuildFailed
+from golive.system.users import User
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """One service of a checkout to build. `build_env` are the variables marked for the build, never run-time secrets.
+
+    `user` is who the app runs as, None when that is golive's own user.
+    """
+
+    app: str
+    name: str
+    service: Service
+    checkout: Path
+    policy: BuildPolicy = field(default_factory=BuildPolicy)
+    build_env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    user: User | None = None
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables declared for the build."""
+        return {**self.build_env, **self.service.build.env}
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """A request with its inputs read. `key` names the artifact, `layer_key` its dependency layer."""
+
+    request: BuildRequest
+    tree: Tree = field(repr=False)
+    key: str
+    argv: tuple[str, ...] | None = None
+    python: Interpreter | None = None
+    dependencies: Dependencies | None = None
+    layer_key: str | None = None
+
+
+def plan_build(request: BuildRequest, cache: Path) -> BuildPlan:
+    """Read the inputs of a build. Raises BuildFailed when they cannot be built from."""
+    service = request.service
+    recipe = service.build
+    tree = scan(request.checkout, service.source, cache=cache)
+    python = dependencies = layer = None
+    if recipe.builder == "python":
+        python = choose_python(recipe.python, request.user, cache=cache)
+        dependencies = read_dependencies(tree.root, recipe.dependencies)
+        layer = _layer(request, tree, python, dependencies)
+    inputs = ArtifactInputs(
+        source=tree.digest,
+        builder=recipe.builder,
+        recipe=recipe.model_dump(mode="json", exclude={"framework", "dependencies", "extra", "python", "env"}),
+        start=service.command,
+        platform=this_platform(),
+        layer=layer,
+        static=(service.spa, service.clean_urls) if recipe.builder == "static" else None,
+        env=request.env,
+    )
+    return BuildPlan(request, tree, artifact_key(inputs), _argv(request), python, dependencies, layer)
+
+
+def _layer(request: BuildRequest, tree: Tree, python: Interpreter, dependencies: Dependencies | None) -> str:
+    inputs = LayerInputs(
+        dependencies=dependencies.digest if dependencies else None,
+        extra=request.service.build.extra,
+        python=python.version,
+        python_path=str(python.path),
+        platform=this_platform(),
+        local=tree.digest if dependencies and dependencies.local else None,
+    )
+    return layer_key(inputs)
+
+
+def _argv(request: BuildRequest) -> tuple[str, ...] | None:
+    if request.service.command is None:
+        return None
+    try:
+        return start_argv(request.service.command)
+    except ValueError as error:
+        where = f"services.{request.name}.command"
+        raise BuildFailed(f"the start command cannot be read: {error}", where=where) from None

@@ -1,0 +1,80 @@
+"""Builds Python services: a layer of dependencies, the source beside it, and bytecode for both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from golive.build.bytecode import compile_tree, modules
+from golive.build.environment import SYSTEM_PATH, client_settings
+from golive.build.interpreters import Interpreter
+from golive.build.layer import LayerRequest, make_layer, pip_configuration, reachable_uv
+from golive.build.plan import BuildPlan
+from golive.build.seal import give
+from golive.build.store import Store
+from golive.build.threads import in_thread
+from golive.build.workshop import Workshop
+
+
+async def build_python(workshop: Workshop, store: Store) -> tuple[dict[str, str], bool]:
+    """Fill the workshop's `app`. Returns what the artifact adds to the environment, and whether its layer was there."""
+    plan = workshop.plan
+    assert plan.python is not None and plan.layer_key is not None  # noqa: S101 - plan_build's own promise
+    layer = workshop.home.layers / plan.layer_key
+    await in_thread(workshop.copy_source, workshop.app)
+    cached = await in_thread(store.layer, plan.layer_key) is not None
+    if cached:
+        workshop.tools.log(f"dependencies: unchanged, layer {plan.layer_key[:12]}")
+    else:
+        await _install(workshop, plan.python, layer)
+    await workshop.run_command(workshop.app, workshop.env(layer / "bin") | {"VIRTUAL_ENV": str(layer)})
+    digests = await in_thread(_digests, workshop)
+    compiled = await compile_tree(
+        workshop.app, digests, plan.python, layer / "bin/python", cache=workshop.home.cache, tools=workshop.tools
+    )
+    workshop.tools.log(f"bytecode: {compiled} of {len(digests)} modules compiled")
+    return run_environment(plan, workshop.home.artifacts / plan.key / "app", layer), cached
+
+
+def run_environment(plan: BuildPlan, app: Path, layer: Path) -> dict[str, str]:
+    """What an instance gets besides its own variables. Pure."""
+    in_src = any(entry.path.startswith("src/") and entry.path.endswith(".py") for entry in plan.tree.entries)
+    return {
+        "PATH": f"{layer / 'bin'}:{SYSTEM_PATH}",
+        "VIRTUAL_ENV": str(layer),
+        "PYTHONPATH": f"{app}:{app / 'src'}" if in_src else str(app),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+async def _install(workshop: Workshop, python: Interpreter, layer: Path) -> None:
+    plan, tools = workshop.plan, workshop.tools
+    assert plan.layer_key is not None  # noqa: S101 - as above
+    source = workshop.app
+    if plan.dependencies and plan.dependencies.local:
+        source = workshop.scratch  # building a local package leaves files beside it
+        await in_thread(workshop.copy_source, source)
+        await in_thread(give, source, tools.user)
+    listed = plan.dependencies.file if plan.dependencies else ", ".join(plan.request.service.build.extra) or "nothing"
+    tools.log(f"dependencies: {listed}, for Python {python.version}")
+    configured = client_settings(await pip_configuration(workshop.environ, tools))
+    env = {**configured, **workshop.env(), "UV_LINK_MODE": "copy" if tools.user else "hardlink"}
+    request = LayerRequest(
+        key=plan.layer_key,
+        place=layer,
+        python=python,
+        dependencies=plan.dependencies,
+        extra=plan.request.service.build.extra,
+        source=source,
+        uv=await in_thread(reachable_uv, tools.user, workshop.home.cache),
+        env=env,
+    )
+    await make_layer(request, tools)
+
+
+def _digests(workshop: Workshop) -> dict[str, str]:
+    """The modules to compile. Those of the scan are current unless a command ran among them."""
+    plan = workshop.plan
+    if plan.request.service.build.command is not None:
+        return modules(workshop.app)
+    return {e.path: e.digest for e in plan.tree.entries if e.path.endswith(".py") and e.link is None}
