@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import datetime
 import math
 import os
@@ -22,6 +23,8 @@ MAX_DEPTH = 16
 
 # tomllib needs quadratic time for one key of very many parts.
 _LONG_KEY = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){100}""")
+_TUPLE = re.compile(r"\(('[^'()]*',? ?)+\)")
+"""tomllib names tables as Python tuples."""
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -91,7 +94,7 @@ def _parse(text: str, file: str) -> dict[str, Any]:
 
 def _syntax_error(text: str, file: str, message: str) -> Exception:
     position = _POSITION.search(message)
-    message = _POSITION.sub("", message)
+    message = _TUPLE.sub(lambda m: f"[{'.'.join(ast.literal_eval(m[0]))}]", _POSITION.sub("", message))
     lines = text.split("\n")
     if not position:
         return _fail(file, f"not valid TOML: {message}")

@@ -30,7 +30,7 @@ _STAND_INS: Mapping[str, Any] = {
     "tool": "sql",
     "source": ".",
     "resource": "db",
-    "services": {"app": {"kind": "web"}},
+    "services": {"app": {"kind": "static", "route": ["/"]}},
 }
 """For required keys, so that the rest can be checked; problems about them are not reported twice."""
 

@@ -15,8 +15,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from golive.units import Rate, duration, size
 
 
-def _duration_text(value: timedelta) -> str:
+def duration_text(value: timedelta) -> str:
+    """A duration as the file writes it, exact to the millisecond."""
     seconds = value.total_seconds()
+    if not seconds:
+        return "0s"
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         if seconds >= length and seconds % length == 0:
             return f"{seconds / length:.0f}{unit}"
@@ -50,6 +53,11 @@ def _rate(value: Any) -> Rate:
     return rate
 
 
+def _rate_text(rate: Rate) -> str:
+    units = {1: "s", 60: "min", 3600: "hour", 86400: "day"}
+    return f"{rate.count}/{units[rate.seconds]}" if rate.seconds in units else str(rate)
+
+
 def _percent(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -62,7 +70,7 @@ def _percent(value: Any) -> Any:
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
-    PlainSerializer(_duration_text),
+    PlainSerializer(duration_text),
     WithJsonSchema({"type": ["string", "number"], "examples": ["250ms", "30s", "5m", "1h30m"]}),
 ]
 Size = Annotated[
@@ -71,7 +79,7 @@ Size = Annotated[
 RateText = Annotated[
     Rate,
     BeforeValidator(_rate),
-    PlainSerializer(str),
+    PlainSerializer(_rate_text),
     WithJsonSchema({"type": "string", "examples": ["100/min", "5/day"]}),
 ]
 Share = Annotated[
@@ -125,8 +133,8 @@ class Health(Model):
 class Scale(Model):
     """How many instances. A bare number in the file sets `min` and `max`."""
 
-    min: int = Field(1, ge=0, le=100)
-    max: int = Field(1, ge=1, le=100)
+    min: int = Field(1, ge=0, le=100, description="Instances that always run.")
+    max: int = Field(1, ge=1, le=100, description="Never more than this; `min` when only that is given.")
     cpu: Share | None = Field(None, description="Add an instance above this share of one core, on average.")
 
 
@@ -179,7 +187,7 @@ class Service(Model):
     domains: tuple[Domain, ...] = Field((), description="Only on these domains; all of the app's when left out.")
     health: Health = Field(Health(), description="Probes; a bare string is the `ready` path.")
     scale: Scale = Field(Scale(), description="Instances; a bare number is both `min` and `max`.")
-    limits: Limits = Field(Limits(), description="Limits of each instance.")
+    limits: Limits = Field(Limits(), description="Memory, cores and open files of each instance.")
     rate_limit: tuple[RateLimit, ...] = Field((), description="At the edge; every rule whose path matches counts.")
     timeout: Duration = Field(timedelta(0), description="Whole response; 0 means none (streams, uploads).")
     idle_timeout: Duration = Field(timedelta(minutes=5), description="No byte either way for this long ends it.")
@@ -259,6 +267,8 @@ class Migrations(Model):
 
 
 class ReleasePolicy(Model):
+    """How a release is made live, and how many are kept."""
+
     keep: int = Field(5, ge=1, le=100, description="Releases kept for rollback.")
     keep_warm: Duration = Field(
         timedelta(minutes=10), description="The previous release's instances stay this long for an instant rollback."
@@ -272,6 +282,8 @@ class ReleasePolicy(Model):
 
 
 class EdgePolicy(Model):
+    """What the edge does for every service of the app."""
+
     https: bool = Field(True, description="Serve TLS and redirect HTTP to it.")
     hsts: Duration = Field(timedelta(days=365), description="Strict-Transport-Security max-age; 0 turns it off.")
     headers: dict[str, str] = Field({}, description="Response headers added or, with an empty value, not sent.")
@@ -281,6 +293,8 @@ class EdgePolicy(Model):
 
 
 class BuildPolicy(Model):
+    """Limits of every build of the app."""
+
     memory: Size | None = Field(None, description="Limit for a build; half of the machine's when left out.")
     timeout: Duration = Field(timedelta(minutes=20), description="A build that takes longer is stopped.")
     disk: Size = Field(10 * 10**9, description="Budget for artifacts and layers no kept release needs.")

@@ -11,7 +11,7 @@ from golive.blueprint.checkout import Checkout
 from golive.blueprint.detect import Detection, detect_migrations, detect_project, detect_service, migrations_in
 from golive.blueprint.document import Document
 from golive.blueprint.faults import Fault, validate
-from golive.blueprint.models import Blueprint
+from golive.blueprint.models import NAME_PATTERN, Blueprint
 from golive.blueprint.positions import KeyPath, key_path
 from golive.blueprint.problem import Problem, blueprint_error
 from golive.blueprint.rules import Facts, check
@@ -219,7 +219,10 @@ def _once(unsure: list[KeyPath], shape: list[Fault], detected: list[Fault], rule
 
 
 def _touches(broken: KeyPath, path: KeyPath) -> bool:
-    return path[: len(broken)] == broken or (len(broken) > len(path) and broken[: len(path)] == path and len(path) > 2)
+    if len(broken) <= len(path):
+        return path[: len(broken)] == broken
+    # What is said about a whole service or resource still holds when one key in it is at fault.
+    return broken[: len(path)] == path and (len(path) > 2 or isinstance(broken[len(path)], int))
 
 
 def _tables(table: Mapping[str, Any], key: str) -> dict[str, dict[str, Any]]:
@@ -228,14 +231,17 @@ def _tables(table: Mapping[str, Any], key: str) -> dict[str, dict[str, Any]]:
 
 
 def _fill_domains(table: dict[str, Any]) -> None:
-    if "domains" not in table and isinstance(table.get("name"), str):
-        table["domains"] = [f"{table['name']}.localhost"]
+    if "domains" not in table:
+        name = table.get("name")
+        good = isinstance(name, str) and re.fullmatch(NAME_PATTERN, name)
+        table["domains"] = [f"{name if good else 'app'}.localhost"]
 
 
 def _detect_services(draft: _Draft, table: dict[str, Any], checkout: Checkout, cache: dict[str, Detection]) -> None:
     services = table.get("services")
     if services is None or services == {}:
         draft.faults.append(_no_services(checkout))
+        table["services"] = {"app": {"kind": "static", "route": ["/"]}}
     for name, service in _tables(table, "services").items():
         known = repr(service)
         if known not in cache:
@@ -302,19 +308,28 @@ def _fill_migrations(draft: _Draft, table: dict[str, Any], checkout: Checkout) -
         table["migrations"] = given
         return
     _fill_tool(draft, given, source, checkout)
-    if "resource" not in given and postgres:
-        if len(postgres) == 1:
-            given["resource"] = postgres[0]
-        else:
-            hint = f"choose: `migrations.resource` is one of {', '.join(postgres)}"
-            draft.faults.append(Fault(("migrations", "resource"), f"which database do {source}/ change?", hint))
-            given["resource"] = postgres[0]
+    _fill_database(draft, given, postgres)
     if given.get("tool") == "alembic" and "service" not in given:
         owner = nearest_owner(source, sources)
         if owner:
             given["service"] = owner
             draft.origins["migrations", "service"] = Origin("detected", source)
     table["migrations"] = given
+
+
+def _fill_database(draft: _Draft, given: dict[str, Any], postgres: list[str]) -> None:
+    if "resource" in given:
+        return
+    at = ("migrations", "resource")
+    if len(postgres) == 1:
+        draft.origins[at] = Origin("detected", "the only PostgreSQL resource")
+    elif postgres:
+        hint = f"choose one of {', '.join(postgres)}"
+        draft.faults.append(Fault(at, f"is required: which database does {given['source']}/ change?", hint))
+    else:
+        hint = '[resources.db] with engine = "postgres"'
+        draft.faults.append(Fault(at, "is required, and there is no PostgreSQL resource", hint))
+    given["resource"] = postgres[0] if postgres else "db"
 
 
 def _find_source(

@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from golive.blueprint.checkout import Checkout, OutsideCheckout
+from golive.blueprint.checkout import Checkout, OutsideCheckout, join
 from golive.blueprint.env import RESERVED, default_text, fault_of, injected_names, resource_variables
 from golive.blueprint.faults import Fault
 from golive.blueprint.models import Blueprint, Probe, Service, ServiceKind, Variable, VariableType
@@ -82,12 +82,17 @@ def _sources(facts: Facts) -> Iterator[Fault]:
     for path, service in _services(facts):
         yield from _folder(facts.checkout, (*path, "source"), service.source)
         if service.build.output is not None and service.kind is _STATIC:
-            yield from _inside(facts.checkout, (*path, "build", "output"), service.build.output)
-            if service.build.command is None:
-                folder = f"{service.source}/{service.build.output}"
-                yield from _folder(facts.checkout, (*path, "build", "output"), folder, also=((*path, "source"),))
+            yield from _output((*path, "build", "output"), service, facts.checkout)
         if service.build.dependencies is not None:
             yield from _inside(facts.checkout, (*path, "build", "dependencies"), service.build.dependencies)
+
+
+def _output(path: KeyPath, service: Service, checkout: Checkout) -> Iterator[Fault]:
+    output = str(service.build.output)
+    outside = list(_inside(checkout, path, output))
+    yield from outside
+    if service.build.command is None and not outside:
+        yield from _folder(checkout, path, join(service.source, output), also=((*path[:2], "source"),))
 
 
 def _inside(checkout: Checkout, path: KeyPath, place: str) -> Iterator[Fault]:
@@ -208,7 +213,7 @@ def _scale(facts: Facts) -> Iterator[Fault]:
 def _ports(facts: Facts) -> Iterator[Fault]:
     owners: dict[int, str] = {}
     for path, service in _services(facts):
-        if service.port is None:
+        if service.port is None or service.kind is not _WEB:
             continue
         if service.overlap:
             message = "a fixed port cannot be shared by the old and the new release"
@@ -348,7 +353,8 @@ def _default(path: KeyPath, variable: Variable) -> Iterator[Fault]:
     types, words = _DEFAULT_TYPES.get(kind, ((str,), "a string"))
     if not isinstance(value, types) or (isinstance(value, bool) and kind is not VariableType.BOOL):
         fitting = _FITTING.get(type(value))
-        hint = f'type = "{fitting}"' if fitting and fitting != kind else "write it without quotes"
+        plain = 'such as `["a", "b"]`' if list in types else "write it without quotes"
+        hint = f'type = "{fitting}"' if fitting and fitting != kind else plain
         yield Fault(path, f"must be {words}, as the variable is of type {kind}", hint, also)
         return
     text = default_text(variable)

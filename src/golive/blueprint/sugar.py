@@ -64,8 +64,8 @@ def _health(value: Any) -> Any:
 def _resource(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    engine, _, version = value.partition(":")
-    if not version:
+    engine, colon, version = value.partition(":")
+    if not colon:
         return {"engine": engine}
     return {"engine": engine, "version": int(version) if version.isascii() and version.isdigit() else version}
 

@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 from golive.blueprint.load import load
 from golive.blueprint.models import Blueprint, ServiceKind
 
-EXAMPLE = """\
-name = "threadr"
-
-[services.web]                      # frontend/public has only files: static
-source = "frontend/public"
-
-[services.api]                      # requirements.txt + FastAPI: Python, ASGI, start command known
-source = "backend"
-route  = "/api"
-health = { ready = "/readiness", live = "/health" }
-scale  = { min = 1, max = 3, cpu = "70%" }
-rate_limit = [{ path = "/api/generate", per = "client", limit = "5/day", burst = 5 }, { per = "client", limit = "100/min" }]
-
-[resources.cache]
-engine = "redis"
-
-[env.OPENAI_API_KEY]
-type = "secret"
-for  = ["api"]
-
-[env.CORS_ORIGINS]
-type    = "url[]"
-default = ["https://threadr.localhost"]
-"""  # noqa: E501: as printed
+EXAMPLE = (Path(__file__).parent / "design_example.toml").read_text()
 
 FILES = {
     "golive.toml": EXAMPLE,

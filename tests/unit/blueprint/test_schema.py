@@ -1,0 +1,109 @@
+"""The published schema and reference page are what the models say, and the schema describes the files we ship."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from golive.blueprint.models import Blueprint, Service, Variable
+from golive.blueprint.schema import json_schema, main, outdated
+
+ROOT = Path(__file__).parents[3]
+FILES = [Path(__file__).parent / "design_example.toml", *sorted(ROOT.glob("examples/*/golive.toml"))]
+
+
+def test_the_published_files_are_current():
+    assert outdated(ROOT) == []
+
+
+def test_writing_makes_them_current(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--check"]) == 1
+    assert main(["--write"]) == 0
+    assert main(["--check"]) == 0
+    assert outdated(tmp_path) == []
+
+
+def test_it_is_a_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "golive.blueprint.schema"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--write|--check" in done.stderr
+
+
+def test_every_key_is_described():
+    schema = json_schema()
+    tables = {"golive.toml": schema, **schema["$defs"]}
+    bare = [
+        f"{table}.{key}"
+        for table, definition in tables.items()
+        for key, entry in definition.get("properties", {}).items()
+        if not entry.get("description")
+    ]
+    assert bare == []
+
+
+def test_the_file_needs_only_a_name_and_services():
+    schema = json_schema()
+    assert schema["required"] == ["name", "services"]
+    assert schema["$defs"]["Service"]["required"] == []
+    assert "required" not in schema["$defs"]["Environment"]
+    assert "name" not in schema["$defs"]["Environment"]["properties"]
+
+
+def test_it_knows_every_key_of_the_models():
+    schema = json_schema()
+    assert set(schema["properties"]) == (set(Blueprint.model_fields) - {"environment"}) | {"environments"}
+    assert set(schema["$defs"]["Service"]["properties"]) == set(Service.model_fields)
+    assert set(schema["$defs"]["Variable"]["properties"]) == (set(Variable.model_fields) - {"services"}) | {"for"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.parent.name)
+def test_shipped_files_are_valid(file):
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+    jsonschema.validate(tomllib.loads(file.read_text()), json_schema(), jsonschema.Draft202012Validator)
+
+
+SHORT = """
+name = "a"
+domains = "a.example"
+migrations = false
+resources.db = "postgres:17"
+env.LOG = "info"
+env.DEBUG = false
+[services.web]
+route = "/"
+health = "/health"
+scale = 3
+rate_limit = "100/min"
+limits.memory = "512MB"
+[environments.preview]
+domains = ["b.example"]
+services.web.scale = 1
+resources.db.memory = "64MB"
+"""
+WRONG = ["domains = 3", "[services.web]\nscael = 1", "[services.Web]", "[environments.preview]\nname = 'b'"]
+
+
+def test_short_forms_are_valid():
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.validate(tomllib.loads(SHORT), json_schema(), jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_wrong_files_are_not_valid(text):
+    jsonschema = pytest.importorskip("jsonschema")
+    data = {"name": "a", "services": {"web": {}}} | tomllib.loads(text)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(data, json_schema(), jsonschema.Draft202012Validator)
+
+
+def test_the_schema_is_json():
+    assert json.loads(json.dumps(json_schema())) == json_schema()
