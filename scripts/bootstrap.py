@@ -168,9 +168,7 @@ def add_python_venv() -> None:
         attempt(["apt-get", "update"], "Debian's package lists could not be read", f"apt-get update && {by_hand}")
         attempt(command, f"{package} could not be installed", f"apt-get update && {by_hand}")
     if not has("ensurepip"):
-        raise UnmetNeedError(
-            f"{package} is there, yet {interpreter()} has no ensurepip.", "set GOLIVE_PYTHON to another"
-        )
+        raise UnmetNeedError(f"{interpreter()} has no ensurepip even with {package}.", "set GOLIVE_PYTHON to another")
 
 
 def succeeds(command: list[str]) -> bool:

@@ -1,0 +1,1 @@
+"""What golive claims with a number, measured on the machine it runs on."""

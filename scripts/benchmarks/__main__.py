@@ -1,0 +1,86 @@
+"""The command line of scripts/bench."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+
+from rich.console import Console
+
+from benchmarks import machine
+from benchmarks.report import show
+from benchmarks.result import Result
+
+KINDS = ("edge", "deploy", "idle", "start")
+
+
+def main() -> int:
+    options = _arguments()
+    console = Console(stderr=options.json, width=None if sys.stdout.isatty() else 120)
+    described = machine.describe()
+    for name, value in described.items():
+        console.print(f"[bold]{name}[/bold]  {value}", highlight=False)
+    kinds = KINDS if options.kind == "all" else (options.kind,)
+    results = []
+    try:
+        for kind in kinds:
+            console.print(f"\nmeasuring {kind} …", style="dim")
+            result = _runner(kind, options)()
+            show(console, result)
+            results.append(result)
+    except machine.MissingToolError as error:
+        print(f"scripts/bench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    if options.json:
+        print(json.dumps({"machine": described, "results": [result.to_json() for result in results]}, indent=2))
+    return 0 if all(result.met for result in results) else 1
+
+
+def _runner(kind: str, options: argparse.Namespace) -> Callable[[], Result]:
+    """Each kind is imported only when it is asked for: they need different parts of golive."""
+    if kind == "edge":
+        from benchmarks import edge
+
+        return lambda: edge.run(options.seconds or 5, options.rounds, tuple(options.only or ()))
+    if kind == "deploy":
+        from benchmarks import deploy
+
+        if options.kill:
+            return lambda: deploy.run_kill(options.seconds or 30)
+        return lambda: deploy.run(options.count)
+    from benchmarks import idle
+
+    if kind == "idle":
+        return lambda: idle.run_idle(options.seconds or 60)
+    return idle.run_start
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Measures what golive claims, beside the bar it is held to; exits 1 when one is missed.",
+    )
+    parser.add_argument(
+        "kind",
+        choices=(*KINDS, "all"),
+        help="edge: against Traefik, Caddy and nginx; deploy: deploys and rollbacks under load; idle: memory and "
+        "processor time at rest; start: how long commands take",
+    )
+    parser.add_argument(
+        "--seconds", type=float, help="of each load (edge: 5), at rest (idle: 60), of kills (deploy: 30)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="edge: interleaved rounds (3)")
+    parser.add_argument("--only", action="append", help="edge: only this engine; may be given more than once")
+    parser.add_argument("--count", type=int, default=20, help="deploy: how many deploys and rollbacks (20)")
+    parser.add_argument("--kill", action="store_true", help="deploy: instead, kill one of two instances every second")
+    parser.add_argument("--json", action="store_true", help="results as JSON on stdout, narration on stderr")
+    parser.epilog = "scripts/bench --setup installs wrk, h2load and nginx on Debian, as root."
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
