@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from golive.build.static_types import content_type, is_immutable, worth_compressing
-from golive.build.static_variants import SUFFIXES, variants
+from golive.build.static_variants import variants
 from golive.errors import BuildFailed
 
 MANIFEST = "static.json"
@@ -79,7 +79,10 @@ def pack(
     _check(source, found, spa)
     destination.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(2, "golive-static") as pool:  # the three codecs let go of the GIL
-        records = list(pool.map(lambda item: _pack_file(item, destination, cache), found))
+        packed = list(pool.map(lambda item: _pack_file(item, destination, cache), found))
+    records = [record for record, _ in packed]
+    for path in {path for _, made in packed for path in made}:
+        _link(path, destination / "variants" / path.name)
     manifest = {"version": VERSION, "spa": spa, "clean_urls": clean_urls, "files": records}
     text = json.dumps(manifest, separators=(",", ":"), sort_keys=True)
     part = destination / f"{MANIFEST}.part"
@@ -198,8 +201,8 @@ def _start(file: Path) -> bytes:
         return stream.read(4096)
 
 
-def _pack_file(item: _Found, destination: Path, cache: Path) -> dict[str, Any]:
-    """Copy one file and its variants; its record of the manifest."""
+def _pack_file(item: _Found, destination: Path, cache: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """Copy one file; its record of the manifest and its variants in the cache."""
     target = destination / "files" / item.url
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(item.file, target)
@@ -209,9 +212,7 @@ def _pack_file(item: _Found, destination: Path, cache: Path) -> dict[str, Any]:
     packed: dict[str, Path] = {}
     if worth_compressing(item.url):
         packed = variants(target.read_bytes(), digest, cache)
-    for coding, path in packed.items():
-        _link(path, destination / "variants" / f"{digest}.{SUFFIXES[coding]}")
-    return {
+    record = {
         "path": item.url,
         "size": size,
         "type": content_type(item.url),
@@ -219,6 +220,7 @@ def _pack_file(item: _Found, destination: Path, cache: Path) -> dict[str, Any]:
         "immutable": is_immutable(item.url),
         "variants": {coding: path.stat().st_size for coding, path in packed.items()},
     }
+    return record, tuple(packed.values())
 
 
 def _link(cached: Path, target: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import zlib
 from pathlib import Path
 
@@ -51,9 +52,9 @@ def compress(content: bytes, coding: str) -> bytes:
 
 
 def _store(path: Path, content: bytes) -> None:
-    """Written beside and renamed: two builds may share the cache."""
+    """Written beside and renamed: two builds, or two files of one content, may be at it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     part.write_bytes(content)
     part.chmod(0o444)
     part.replace(path)
