@@ -176,7 +176,7 @@ def _compressor(name: str) -> Json:
         f"{HTTP}compressor.{name}",
         "extensions.filters.http.compressor.v3.Compressor",
         compressor_library=extension(name, f"extensions.compression.{kind}", **options),
-        choose_first=name == COMPRESSORS[0],
+        choose_first=name != COMPRESSORS[-1],
         response_direction_config={"common_config": common, "weaken_etag_on_compress": True},
     )
 
@@ -234,36 +234,38 @@ REPLIES: tuple[tuple[tuple[str, ...], str], ...] = (
 """Envoy's response flags, and what a person is told instead of connection details."""
 
 
+TOO_LONG_TO_WAIT = "The application is not answering, and the request is too long to be kept. Try again in a moment"
+
+
 def _local_replies() -> Json:
     mappers = []
     for flags, text in REPLIES:
-        match: Json = {"response_flag_filter": {"flags": list(flags)}}
-        as_json = {"and_filter": {"filters": [match, _accepts_json()]}}
-        mappers.append(
-            {
-                "filter": as_json,
-                "body_format_override": {
-                    "json_format": {"error": text, "status": "%RESPONSE_CODE%", "request_id": "%REQ(X-REQUEST-ID)%"}
-                },
-            }
-        )
-        plain = f"%RESPONSE_CODE% {text}.\nRequest id: %REQ(X-REQUEST-ID)%\n"
-        mappers.append(
-            {
-                "filter": match,
-                "body_format_override": {
-                    "text_format_source": {"inline_string": plain},
-                    "content_type": "text/plain; charset=utf-8",
-                },
-            }
-        )
-    early = {
-        "status_code_filter": {
-            "comparison": {"op": "GE", "value": {"default_value": 400, "runtime_key": "golive.early"}}
-        }
-    }
-    mappers.append({"filter": early, "headers_to_add": headers.local_reply_headers()})
+        mappers += _reply({"response_flag_filter": {"flags": list(flags)}}, text)
+    # Envoy says 507, as if the client should free some space.
+    mappers += [{**m, "status_code": 503} for m in _reply(_status("EQ", 507), TOO_LONG_TO_WAIT)]
+    mappers.append({"filter": _status("GE", 400), "headers_to_add": headers.local_reply_headers()})
     return {"mappers": mappers}
+
+
+def _reply(match: Json, text: str) -> list[Json]:
+    """For clients that take JSON, and for all others."""
+    as_json = {"error": text, "status": "%RESPONSE_CODE%", "request_id": "%REQ(X-REQUEST-ID)%"}
+    plain = {"inline_string": f"%RESPONSE_CODE% {text}.\nRequest id: %REQ(X-REQUEST-ID)%\n"}
+    return [
+        {
+            "filter": {"and_filter": {"filters": [match, _accepts_json()]}},
+            "body_format_override": {"json_format": as_json},
+        },
+        {
+            "filter": match,
+            "body_format_override": {"text_format_source": plain, "content_type": "text/plain; charset=utf-8"},
+        },
+    ]
+
+
+def _status(op: str, code: int) -> Json:
+    value = {"default_value": code, "runtime_key": f"golive.status.{op}.{code}"}
+    return {"status_code_filter": {"comparison": {"op": op, "value": value}}}
 
 
 def _accepts_json() -> Json:

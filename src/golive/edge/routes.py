@@ -27,8 +27,10 @@ RETRY_STEP = timedelta(milliseconds=250)
 """Longest pause between two tries; Envoy chooses at random below it, so half of it on average."""
 UNKNOWN_LENGTH = 10 * 10**6
 """Bytes. A body whose length is not announced is held in memory until it is known to be within bounds, up to here."""
-REPEATABLE_BODY = 256 * 1024
-"""Bytes of a request kept so that it can be sent again."""
+REPEATABLE_BODY = 1024 * 1024
+"""Bytes of a request kept so that it can be sent again. A longer one is refused where it would have to wait."""
+HELD_BODY = UNKNOWN_LENGTH
+"""The same for requests that are held while a service changes over."""
 SAFE = "connect-failure,refused-stream,reset"
 """Retried when no answer has begun. Not on 502 to 504: those may be the application's own words."""
 UNSAFE = "connect-failure,refused-stream,reset-before-request"
@@ -160,6 +162,8 @@ def _route(site: Site, part: Part, retry_on: str, match: list[Json]) -> Json:
             ),
         ),
     }
+    if rule.hold:
+        made["request_body_buffer_limit"] = HELD_BODY
     extra = rule.request_headers
     if rule.strip_prefix and rule.prefix != "/":
         made["route"]["regex_rewrite"] = {
