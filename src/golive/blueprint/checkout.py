@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 MAX_READ = 4_000_000
 """Bytes; a lock file of a large project is about 2 MB."""
@@ -58,8 +60,13 @@ class Checkout:
         except (OSError, ValueError):
             return None
 
-    def is_folder(self, path: str) -> bool:
-        return self.locate(path).is_dir()
+    def what_is(self, path: str) -> Literal["folder", "file", "nothing"]:
+        """What stands at a path. Raises OutsideCheckout as `locate` does."""
+        try:
+            mode = self.locate(path).stat().st_mode
+        except OSError:  # not there, a name too long, no permission
+            return "nothing"
+        return "folder" if stat.S_ISDIR(mode) else "file"
 
     def locate(self, path: str) -> Path:
         """The absolute path. Raises OutsideCheckout for absolute paths, `..`, and symbolic links that lead out."""

@@ -103,7 +103,7 @@ def detect_service(checkout: Checkout, given: Mapping[str, Any]) -> Detection:
 
 def _is_folder(checkout: Checkout, source: str) -> bool:
     try:
-        return checkout.is_folder(source)
+        return checkout.what_is(source) == "folder"
     except OutsideCheckout:
         return False
 

@@ -60,12 +60,14 @@ def _fail(file: str, message: str, hint: str | None = None, line: int | None = N
 def _read_text(path: Path) -> str:
     try:
         # Non-blocking: a FIFO by this name must not hang.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+        with open(path, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                 raise _fail(path.name, "is not a regular file")
             raw = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise _fail(path.name, f"there is no {path.name} in {path.parent}", "`golive init` writes one") from None
+    except IsADirectoryError:
+        raise _fail(path.name, "is not a regular file") from None
     except OSError as error:
         raise _fail(path.name, f"cannot be read: {error.strerror}", f"look at the permissions of {path}") from None
     if len(raw) > MAX_BYTES:

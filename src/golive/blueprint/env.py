@@ -205,8 +205,9 @@ def _check(blueprint: Blueprint, name: str, variable: Variable, values: Mapping[
     if text:
         fault = fault_of(variable, text)
         return Problem(f"env.{name}", fault, _how_to_set(name, variable)) if fault else None
-    given = variable.default is not None or variable.generate or name in injected_names(blueprint)
     wanted = any(name == r.url_from for r in blueprint.resources.values())
+    injected = name in injected_names(blueprint) and not wanted
+    given = variable.default is not None or variable.generate or injected
     if not (variable.required or wanted) or (text is None and given):
         return None
     if text == "" and variable.type in (VariableType.STRING, VariableType.STRINGS) and given:
@@ -258,3 +259,19 @@ def environment_for(
             secret = declared is not None and declared.type is VariableType.SECRET and isinstance(value, str)
             environment[name] = Secret(value) if secret and isinstance(value, str) else value
     return environment | dict(injected)
+
+
+def build_environment(blueprint: Blueprint, service: str, values: Mapping[str, Secret | str]) -> dict[str, str]:
+    """What the build of a service sees: variables declared with `build = true`, and its own `build.env`.
+
+    Never a secret, whatever the blueprint says. The values are part of the artifact, so they are plain text.
+    """
+    environment: dict[str, str] = {}
+    for name, variable in blueprint.env.items():
+        wanted = variable.build and (not variable.services or service in variable.services)
+        if not wanted or variable.type is VariableType.SECRET:
+            continue
+        value = values.get(name, default_text(variable))
+        if value is not None:
+            environment[name] = value.reveal() if isinstance(value, Secret) else value
+    return environment | blueprint.services[service].build.env

@@ -24,11 +24,19 @@ class Loaded:
         return self.resolved.blueprint
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name too long, a folder above that may not be entered: reading says it
+        return False
+
+
 def load(path: Path, environment: str = "production") -> Loaded:
     """Read golive.toml, or the one in a checkout folder, for one environment.
 
     Raises BlueprintError with every problem, each with file, line, key path and hint.
     """
-    file = (path / FILE_NAME if path.is_dir() else path).absolute()
+    path = path.absolute()
+    file = path if path.name == FILE_NAME or not _is_folder(path) else path / FILE_NAME
     document = read_document(file)
     return Loaded(resolve(document, Checkout(file.parent), environment), file.parent, file)

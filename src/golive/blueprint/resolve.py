@@ -189,6 +189,8 @@ def _draft(document: Document, environment: str) -> _Draft:
             place = f"{document.file}:{line}"
             name = str(layer.prefix[1]) if layer.prefix else ""
             draft.origins[path] = Origin("environment" if name else "file", place, name)
+    written = {path for path, _ in leaves(table)}
+    draft.origins = {path: origin for path, origin in draft.origins.items() if path in written}
     return draft
 
 

@@ -104,13 +104,13 @@ def _inside(checkout: Checkout, path: KeyPath, place: str) -> Iterator[Fault]:
 
 def _folder(checkout: Checkout, path: KeyPath, place: str, also: tuple[KeyPath, ...] = ()) -> Iterator[Fault]:
     try:
-        target = checkout.locate(place)
+        found = checkout.what_is(place)
     except OutsideCheckout as reason:
         yield Fault(path, f"`{place}` {reason}", also=also)
         return
-    if target.is_dir():
+    if found == "folder":
         return
-    if target.exists():
+    if found == "file":
         yield Fault(path, f"`{place}` is a file, not a folder", also=also)
         return
     folders = {f.rpartition("/")[0] for f in checkout.files}
