@@ -110,3 +110,14 @@ def _name(pid: int | None) -> str | None:
     with contextlib.suppress(psutil.Error, OSError):
         return psutil.Process(pid).name() if pid else None
     return None
+
+
+def cpu_seconds(sessions: Iterable[int]) -> dict[int, float]:
+    """Processor time used so far by the living members of each session, in seconds."""
+    totals = dict.fromkeys(sessions, 0.0)
+    for member in snapshot():
+        if member.session in totals:
+            with contextlib.suppress(psutil.Error):
+                times = psutil.Process(member.pid).cpu_times()
+                totals[member.session] += times.user + times.system
+    return totals

@@ -1,0 +1,90 @@
+"""golive daemon: run, start, stop, restart, status."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import click
+
+from golive.cli import output
+from golive.cli.place import client
+from golive.errors import GoliveError
+
+
+@click.group()
+def daemon() -> None:
+    """The process that looks after everything. It may be stopped at any time: what runs goes on running."""
+
+
+@daemon.command()
+@click.option("--supervised", is_flag=True, hidden=True, help="Started by a command: the error goes to it as JSON.")
+def run(supervised: bool) -> int:
+    """Serve in the foreground, as systemd and launchd want it."""
+    from golive.daemon.main import run as serve
+    from golive.home import Home
+
+    try:
+        serve(Home.default())
+    except GoliveError as error:
+        if not supervised:
+            raise
+        print(json.dumps(error.to_json()), file=sys.stderr, flush=True)
+        return error.exit_code
+    return 0
+
+
+@daemon.command()
+def start() -> int:
+    """Start it, unless it runs."""
+    info = client().get("/v1/daemon")
+    output.say(f"the daemon runs, pid {info['pid']}")
+    return 0
+
+
+@daemon.command()
+def stop() -> int:
+    """Stop it. Apps, databases and the edge go on serving; nothing is restarted until it is back."""
+    from golive.daemon.client import Unreachable, wait_gone
+
+    try:
+        daemon = client(start=False)
+        info = daemon.get("/v1/daemon")
+        daemon.send("POST", "/v1/daemon/stop")
+    except Unreachable:
+        output.say("nothing to do: it does not run")
+        return 0
+    wait_gone(info["pid"])
+    output.say("stopped; everything it started goes on running")
+    return 0
+
+
+@daemon.command()
+@click.pass_context
+def restart(context: click.Context) -> int:
+    """Stop and start it, as an upgrade does."""
+    context.invoke(stop)
+    time.sleep(0.1)
+    context.invoke(start)
+    return 0
+
+
+@daemon.command()
+@click.option("--json", "as_json", is_flag=True)
+def status(as_json: bool) -> int:
+    """Whether it runs, since when, and where its files are."""
+    from golive.daemon.client import Unreachable
+
+    try:
+        info = client(start=False).get("/v1/daemon")
+    except Unreachable as error:
+        if as_json:
+            output.data({"running": False})
+            return 1
+        raise GoliveError("the daemon does not run", hint="golive daemon start") from error
+    if as_json:
+        output.data({"running": True, **info})
+    else:
+        print(f"golive {info['version']}, pid {info['pid']}, started {output.ago(info['started_at'])}, {info['home']}")
+    return 0

@@ -1,0 +1,73 @@
+"""The requests that clients send, typed. Unknown fields are refused, so that an older daemon never ignores one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from golive.state.records import Place
+
+AppName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+Environment = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$", max_length=100)]
+
+
+class Call(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PlaceCall(Call):
+    app: AppName
+    environment: Environment = "production"
+
+    @property
+    def place(self) -> Place:
+        return Place(self.app, self.environment)
+
+
+class DeployCall(PlaceCall):
+    kind: Literal["deploy"] = "deploy"
+    checkout: str
+
+
+class RollbackCall(PlaceCall):
+    kind: Literal["rollback"]
+    release: int | None = None
+
+
+class RestartCall(PlaceCall):
+    kind: Literal["restart"]
+    services: tuple[str, ...] = ()
+
+
+class ScaleCall(PlaceCall):
+    service: str
+    instances: int = Field(ge=0, le=100)
+
+
+class SetVariables(PlaceCall):
+    values: dict[str, str]
+
+
+class UnsetVariables(PlaceCall):
+    names: tuple[str, ...]
+
+
+class ExecCall(PlaceCall):
+    """The environment of a service for a one-off command: `command` empty means a shell."""
+
+    service: str | None = None
+    command: tuple[str, ...] = ()
+
+
+class PlanCall(PlaceCall):
+    checkout: str
+
+
+class LogsCall(PlaceCall):
+    service: str | None = None
+    since: float | None = None
+    grep: str | None = None
+    lines: int = Field(200, ge=0, le=100_000)
+    follow: bool = False
+    edge: bool = False

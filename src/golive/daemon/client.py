@@ -1,0 +1,182 @@
+"""The other end of the daemon's socket: synchronous, standard library only, so that a command starts quickly."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from golive import __version__
+from golive.errors import GoliveError, StateError, from_json
+from golive.home import Home
+
+START_TIMEOUT = 20.0
+"""Seconds for a daemon to answer; adopting a thousand processes takes a few."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float | None) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Unreachable(GoliveError):
+    """No daemon answers on the socket."""
+
+
+class Client:
+    """Calls to one daemon. Every error the daemon sends is raised as the same class here."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+
+    def get(self, path: str, **query: Any) -> Any:
+        found = {k: v for k, v in query.items() if v is not None}
+        return self._json("GET", path + (f"?{urlencode(found)}" if found else ""))
+
+    def send(self, verb: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        return self._json(verb, path, body or {})
+
+    def stream(self, verb: str, path: str, body: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """Lines as they come. Unreachable when the daemon goes away in between."""
+        with self._request(verb, path, body, timeout=None) as response:
+            while True:
+                try:
+                    line = response.readline()
+                except (OSError, http.client.HTTPException) as error:
+                    raise Unreachable("the daemon went away", why=str(error)) from error
+                if not line:
+                    return
+                event = json.loads(line)
+                if event.get("type") == "error":
+                    raise from_json(event["error"])
+                yield event
+
+    def _json(self, verb: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        with self._request(verb, path, body, timeout=600) as response:
+            return json.loads(response.read())
+
+    @contextlib.contextmanager
+    def _request(
+        self, verb: str, path: str, body: dict[str, Any] | None, timeout: float | None
+    ) -> Iterator[http.client.HTTPResponse]:
+        connection = _UnixConnection(self.home.socket, timeout)
+        headers = {"content-type": "application/json", "x-golive-actor": actor()}
+        try:
+            connection.request(verb, path, json.dumps(body) if body is not None else None, headers)
+            response = connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise Unreachable("no golive daemon answers", where=str(self.home.socket), why=str(error)) from error
+        try:
+            if response.status >= 400:
+                raise from_json(json.loads(response.read())["error"])
+            yield response
+        finally:
+            connection.close()
+
+
+def actor() -> str:
+    """Who runs the command: $SUDO_USER when root became root by it."""
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
+    return f"{name}@{socket.gethostname()}"
+
+
+def connect(home: Home, *, start: bool = True) -> Client:
+    """A client of a daemon that runs, started where it does not; one of another version is replaced.
+
+    Replacing is safe at any time: a daemon's end changes nothing that runs. Unreachable when `start` is False.
+    """
+    client = Client(home)
+    try:
+        info = client.get("/v1/daemon")
+    except Unreachable:
+        if not start:
+            raise
+        _start(home)
+        return client
+    if start and info["version"] != __version__:
+        client.send("POST", "/v1/daemon/stop")
+        wait_gone(info["pid"])
+        _start(home)
+    return client
+
+
+def wait_gone(pid: int) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _start(home: Home) -> None:
+    """Detached, with its words in daemon.log; returns once it answers."""
+    try:
+        home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        output = os.open(home.daemon_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StateError(
+            f"GOLIVE_HOME {home.root} cannot be used",
+            why=str(error.strerror),
+            hint="make it writable for this user, or set GOLIVE_HOME to a folder of yours",
+        ) from error
+    began = os.fstat(output).st_size
+    argv = [sys.executable, "-m", "golive", "daemon", "run", "--supervised"]
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+        cwd="/",
+        env={**os.environ, "GOLIVE_HOME": str(home.root)},
+    )
+    os.close(output)
+    _until_it_answers(home, process, began)
+
+
+def _until_it_answers(home: Home, process: subprocess.Popen[bytes], began: int) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    client = Client(home)
+    while time.monotonic() < deadline:
+        with contextlib.suppress(Unreachable):
+            client.get("/v1/daemon")
+            return
+        if process.poll() is not None:
+            with contextlib.suppress(Unreachable):  # another client's daemon was quicker
+                time.sleep(0.2)
+                client.get("/v1/daemon")
+                return
+            raise _did_not_start(home, began)
+        time.sleep(0.02)
+    raise GoliveError(
+        "the daemon does not answer", why=f"waited {START_TIMEOUT:.0f} s", hint=f"look at {home.daemon_log}"
+    )
+
+
+def _did_not_start(home: Home, began: int) -> GoliveError:
+    """What the daemon itself said: its error as JSON on the last line where it could."""
+    said = home.daemon_log.read_bytes()[began:].decode(errors="replace").strip()
+    last = said.splitlines()[-1] if said else ""
+    with contextlib.suppress(ValueError):
+        return from_json(json.loads(last))
+    return GoliveError(
+        "the daemon ended at once", log="\n".join(said.splitlines()[-10:]), hint=f"look at {home.daemon_log}"
+    )

@@ -1,0 +1,218 @@
+"""What the daemon does: takes deployments, one at a time per environment, and looks after all that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from golive.daemon.boot import boot
+from golive.daemon.cron import Cron
+from golive.daemon.events import Events
+from golive.daemon.upkeep import Upkeep
+from golive.daemon.wiring import Wires
+from golive.errors import Conflict, GoliveError
+from golive.release.deploy import Deploy
+from golive.release.gateway import open_gateway
+from golive.release.host import Host
+from golive.release.journal import Journal
+from golive.release.retention import prune
+from golive.release.traffic import edge_config
+from golive.release.undo import undo
+from golive.state.records import Deployment, DeploymentState, Place
+from golive.supervise.rotation import LogKeeper
+from golive.supervise.unit import Status, UnitState
+
+log = logging.getLogger("golive.daemon")
+PROTOCOL = 1
+
+
+class Daemon:
+    """One per $GOLIVE_HOME."""
+
+    def __init__(self, host: Host, wires: Wires) -> None:
+        self.host = host
+        self.events = Events(host.state)
+        self.cron = Cron(host)
+        self.upkeep = Upkeep(host)
+        self.started_at = time.time()
+        self._queues: dict[Place, asyncio.Queue[int]] = {}
+        self._workers: dict[Place, asyncio.Task[None]] = {}
+        self._running: dict[int, asyncio.Task[dict[str, Any]]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._edge_stale: asyncio.Event = asyncio.Event()
+        self._gateway = asyncio.Lock()
+        wires.on_change = self._on_change
+
+    async def start(self) -> None:
+        """Adopt what runs, settle what was interrupted, take up the queue."""
+        if self.host.state.apps():
+            await self.open_gateway()
+            await boot(self.host)
+        await self.host.builder.clean()
+        for row in self.host.state.unfinished_deployments():
+            self._enqueue(row.place, row.id)
+        keeper = LogKeeper(self._output_files)
+        loops = (self.cron.run(), self.upkeep.run(), self._keep_edge_in_line(), keeper.run())
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
+
+    async def stop(self) -> None:
+        """End the daemon and nothing else: all that runs goes on."""
+        for task in (*self._tasks, *self._workers.values()):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._workers.values(), return_exceptions=True)
+        await self.host.supervisor.release()
+        self.host.state.close()
+
+    async def open_gateway(self, journal: Journal | None = None) -> None:
+        """Envoy and the static server run; fetched at first use."""
+        async with self._gateway:
+            if self.host.opened is not None:
+                return
+            self.host.opened = await open_gateway(
+                self.host.home,
+                self.host.engines,
+                self.host.supervisor,
+                self.host.state.process,
+                self.host.engine_user(),
+                (lambda p: journal.progress(p.name, p.done, p.total)) if journal else None,
+            )
+
+    # Deployments
+
+    def submit(self, kind: str, place: Place, request: dict[str, Any], actor: str) -> int:
+        """Queue a deployment; its number. It runs when those before it on the same environment have ended."""
+        number = self.host.state.queue_deployment(place, kind, request, actor)
+        self.host.state.audit(actor, kind, place, deployment=number, **request)
+        self._enqueue(place, number)
+        return number
+
+    def _enqueue(self, place: Place, deployment: int) -> None:
+        queue = self._queues.setdefault(place, asyncio.Queue())
+        queue.put_nowait(deployment)
+        if place not in self._workers or self._workers[place].done():
+            self._workers[place] = asyncio.create_task(self._work(place, queue))
+
+    async def _work(self, place: Place, queue: asyncio.Queue[int]) -> None:
+        while not queue.empty():
+            deployment = queue.get_nowait()
+            row = self.host.state.deployment(deployment)
+            if row.state is not DeploymentState.QUEUED:
+                continue
+            if self._superseded(row):
+                self._end(deployment, DeploymentState.UNDONE, Conflict("a newer deploy took its place in the queue"))
+                continue
+            await self._run(row)
+
+    def _superseded(self, row: Deployment) -> bool:
+        """A deploy that still waits while a newer deploy of the same checkout waits too would only be undone by it."""
+        newer = [d for d in self.host.state.unfinished_deployments() if d.place == row.place and d.id > row.id]
+        return row.kind == "deploy" and any(d.kind == "deploy" and d.request == row.request for d in newer)
+
+    async def _run(self, row: Deployment) -> None:
+        app = self.host.state.app(row.place)
+        self.host.state.begin_deployment(row.id, app.live if app else None)
+        journal = Journal(self.host.state, row.id, lambda event: self.events.publish(row.id, event))
+        task = self._running[row.id] = asyncio.create_task(self._deploy(self.host.state.deployment(row.id), journal))
+        try:
+            result = await asyncio.shield(task)
+            self.host.state.set_deployment_result(row.id, result)
+            self._end(row.id, DeploymentState.DONE)
+        except GoliveError as error:
+            await self._undo(row, journal, journal.masked(error))
+        except asyncio.CancelledError:
+            if not task.done():  # the daemon ends; the journal says where it stands
+                task.cancel()
+                raise
+            await self._undo(row, journal, GoliveError("cancelled", why="it was asked to stop", hint="deploy again"))
+        except Exception as error:
+            log.exception("deployment %s", row.id)
+            why = journal.mask(f"{type(error).__name__}: {error}")
+            unexpected = GoliveError("golive itself failed", why=why, hint=f"look at {self.host.home.daemon_log}")
+            await self._undo(row, journal, unexpected)
+        finally:
+            self._running.pop(row.id, None)
+
+    async def _deploy(self, row: Deployment, journal: Journal) -> dict[str, Any]:
+        if self.host.opened is None:
+            async with journal.step("edge") as note:
+                await self.open_gateway(journal)
+                note.detail = self.host.gateway.url("localhost")
+                for line in self.host.gateway.notes:
+                    journal.note(line)
+        result = await Deploy(self.host, journal, row).run()
+        self.upkeep.wake()
+        await prune(self.host, row.place)
+        return result
+
+    async def _undo(self, row: Deployment, journal: Journal, error: GoliveError) -> None:
+        """Take it back, or say that it stands: what is committed is live whatever came after."""
+        current = self.host.state.deployment(row.id)
+        if current.committed:
+            self._end(row.id, DeploymentState.DONE, error)
+            return
+        try:
+            await undo(self.host, current)
+        except Exception as failure:
+            log.exception("undoing deployment %s", row.id)
+            journal.note(f"undoing it failed too: {journal.mask(str(failure))}; it is tried again at the next start")
+        self.upkeep.wake()
+        self._end(row.id, DeploymentState.FAILED, error)
+
+    def _end(self, deployment: int, state: DeploymentState, error: GoliveError | None = None) -> None:
+        self.host.state.end_deployment(deployment, state, error.to_json() if error else None)
+        self.events.ended(deployment)
+
+    async def cancel(self, deployment: int, actor: str) -> bool:
+        """Stop and undo it. False when it has ended or traffic has moved already."""
+        row = self.host.state.deployment(deployment)
+        self.host.state.audit(actor, "cancel", row.place, deployment=deployment)
+        if row.state is DeploymentState.QUEUED:
+            self._end(deployment, DeploymentState.UNDONE, GoliveError("cancelled while it waited"))
+            return True
+        task = self._running.get(deployment)
+        if task is None or row.committed:
+            return False
+        task.cancel()
+        with contextlib.suppress(BaseException):
+            await asyncio.wait([task])
+        return True
+
+    def is_busy(self, place: Place) -> bool:
+        return any(d.place == place for d in self.host.state.unfinished_deployments())
+
+    # What runs
+
+    def _on_change(self, state: UnitState) -> None:
+        """Remembered, so that the next daemon finds it; a change of readiness goes to the edge."""
+        if state.process is not None:
+            self.host.state.remember_process(state.id, state.process.pid, state.process.started, state.restarts)
+        log.info("%s is %s%s", state.id, state.status.value, f": {state.reason}" if state.reason else "")
+        if state.status in (Status.READY, Status.UNREADY) and "/d" in state.id:
+            self._edge_stale.set()
+
+    async def _keep_edge_in_line(self) -> None:
+        """Instances that turn unready leave the edge while another is well, and come back."""
+        while True:
+            await self._edge_stale.wait()
+            self._edge_stale.clear()
+            await asyncio.sleep(0.2)
+            if self.host.opened is None or self._running:
+                continue  # a deployment writes the edge itself, at the right moment
+            try:
+                await self.host.gateway.apply(edge_config(self.host))
+            except Exception:
+                log.exception("bringing the edge in line")
+
+    def _output_files(self) -> list[Path]:
+        """What processes write themselves, for its keeper: instances, resources, the static server, this daemon."""
+        root = self.host.home.root
+        apps = [p for app in self.host.state.apps() for p in self.host.home.logs(*app.place).glob("*.log")]
+        return [*apps, root / "static.log", self.host.home.daemon_log]
+
+    def checkout_of(self, place: Place) -> Path | None:
+        app = self.host.state.app(place)
+        return Path(app.checkout) if app else None

@@ -1,0 +1,199 @@
+"""What clients may ask for besides looking: the daemon's verbs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from golive.blueprint.models import ServiceKind
+from golive.daemon import api
+from golive.daemon.daemon import Daemon
+from golive.errors import Conflict, NotFound, UsageError
+from golive.release import environment, resources
+from golive.release.instances import process_environment, stop_generation
+from golive.release.plan import plan
+from golive.release.scaling import scale
+from golive.release.traffic import edge_config
+from golive.secret import Mask, Secret
+from golive.state.records import Generation, GenerationState, Place
+from golive.supervise import logs
+from golive.system import users
+from golive.system.files import remove_tree
+
+RESERVED_PREFIX = "GOLIVE_"
+
+
+class Operations:
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._host = daemon.host
+
+    def submit(self, call: api.PlaceCall, actor: str) -> int:
+        if isinstance(call, api.DeployCall):
+            return self._daemon.submit("deploy", call.place, {"checkout": str(Path(call.checkout).absolute())}, actor)
+        self._known(call.place)
+        if isinstance(call, api.RollbackCall):
+            release = call.release or self._previous(call.place)
+            return self._daemon.submit("rollback", call.place, {"release": release}, actor)
+        services = call.services if isinstance(call, api.RestartCall) else ()
+        return self._daemon.submit("restart", call.place, {"services": list(services)}, actor)
+
+    def _known(self, place: Place) -> int:
+        app = self._host.state.app(place)
+        if app is None or app.live is None:
+            raise NotFound(f"{place} has no live release", hint="golive up makes the first one")
+        return app.live
+
+    def _previous(self, place: Place) -> int:
+        live = self._known(place)
+        kept = [r.number for r in self._host.state.releases(place) if r.state == "ready" and r.number < live]
+        if not kept:
+            raise NotFound(f"{place} has no release before {live}", hint="golive releases lists those that are kept")
+        return max(kept)
+
+    async def plan(self, call: api.PlanCall) -> dict[str, Any]:
+        return await plan(self._host, call.place, Path(call.checkout))
+
+    # Variables
+
+    def set_variables(self, call: api.SetVariables, actor: str) -> dict[str, Any]:
+        wrong = [
+            n for n in call.values if not n.isidentifier() or n.startswith(RESERVED_PREFIX) or n in ("PORT", "HOST")
+        ]
+        if wrong:
+            raise UsageError(f"{', '.join(wrong)} cannot be set", why="not a variable name, or one that golive gives")
+        before = self._host.state.variables(call.place)
+        changed = [name for name, value in call.values.items() if before.get(name) != Secret(value)]
+        with self._host.state.transaction():
+            for name in changed:
+                self._host.state.set_variable(call.place, name, Secret(call.values[name]), actor)
+                self._host.state.audit(actor, "env.set", call.place, name=name)
+        return {"set": changed, "unchanged": [n for n in call.values if n not in changed]}
+
+    def unset_variables(self, call: api.UnsetVariables, actor: str) -> dict[str, Any]:
+        removed = [name for name in call.names if self._host.state.unset_variable(call.place, name)]
+        for name in removed:
+            self._host.state.audit(actor, "env.unset", call.place, name=name)
+        return {"unset": removed, "missing": [n for n in call.names if n not in removed]}
+
+    # What runs
+
+    async def scale(self, call: api.ScaleCall, actor: str) -> dict[str, Any]:
+        if self._daemon.is_busy(call.place):
+            raise Conflict(
+                f"a deployment of {call.place} is under way", hint="try again when it has ended: golive status"
+            )
+        self._host.state.audit(actor, "scale", call.place, service=call.service, instances=call.instances)
+        return await scale(self._host, call.place, call.service, call.instances)
+
+    def exec(self, call: api.ExecCall, actor: str) -> dict[str, Any]:
+        """Everything a client needs to run a command as an instance would; the one answer that holds secrets."""
+        generation = self._choose(call.place, call.service)
+        release = self._host.state.release(call.place, generation.release)
+        artifact = self._host.builder.store.get(release.artifacts[generation.service])
+        if artifact is None:
+            raise NotFound(f"the artifact of {generation.service} is gone", hint="deploy again: golive up")
+        values = self._host.state.release_environments(call.place, generation.release).get(generation.service, {})
+        plain = {name: value.reveal() for name, value in values.items()}
+        user = self._host.app_user(call.place.app)
+        self._host.state.audit(actor, "run" if call.command else "shell", call.place, service=generation.service)
+        return {
+            "service": generation.service,
+            "release": generation.release,
+            "env": process_environment(self._host, call.place, artifact, plain),
+            "cwd": str(artifact.app),
+            "user": {"uid": user.uid, "gid": user.gid, "groups": list(user.groups)} if user else None,
+        }
+
+    def _choose(self, place: Place, service: str | None) -> Generation:
+        """The service named, else the only one (or the first web one) that has a process."""
+        self._known(place)
+        live = self._host.state.generations(place, (GenerationState.LIVE,))
+        kinds = {g.service: self._host.blueprint(g).services[g.service].kind for g in live}
+        if service is not None:
+            found = next((g for g in live if g.service == service), None)
+            if found is None:
+                raise NotFound(f"{place} has no live service {service}", hint=f"it has {', '.join(sorted(kinds))}")
+            return found
+        running = [g for g in live if kinds[g.service] is not ServiceKind.STATIC]
+        running.sort(key=lambda g: (kinds[g.service] is not ServiceKind.WEB, g.service))
+        if not running:
+            raise NotFound(f"{place} has no service with a process", hint="it serves static files only")
+        return running[0]
+
+    async def destroy(self, call: api.PlaceCall, actor: str) -> dict[str, Any]:
+        """Stop it and remove its data. Traffic stops first; the audit log stays."""
+        place = call.place
+        if self._host.state.app(place) is None:
+            raise NotFound(f"there is no {place}", hint="golive status lists what there is")
+        if self._daemon.is_busy(place):
+            raise Conflict(f"a deployment of {place} is under way", hint="wait for it, or cancel it")
+        self._host.state.audit(actor, "destroy", place)
+        generations = self._host.state.generations(place)
+        units = [resources.unit_name(place, row.name) for row in self._host.state.resources(place)]
+        for generation in generations:
+            self._host.state.set_generation(generation.id, GenerationState.WARM, warm_until=0)
+        self._host.state.clear_live(place)
+        if self._host.opened is not None:
+            await self._host.gateway.apply(edge_config(self._host))
+        await asyncio.gather(*(stop_generation(self._host, g) for g in generations))
+        await self._host.supervisor.stop_all(units)
+        self._host.state.forget_app(place)
+        self._host.forget(place)
+        await asyncio.to_thread(remove_tree, self._host.home.app(*place))
+        if not any(a.place.app == place.app for a in self._host.state.apps()):
+            await asyncio.to_thread(remove_tree, self._host.home.app(*place).parent)
+            await asyncio.to_thread(users.remove, users.app_user_name(place.app))
+        return {"destroyed": str(place), "processes": len(generations) + len(units)}
+
+    # Logs
+
+    async def logs(self, call: api.LogsCall) -> AsyncIterator[dict[str, Any]]:
+        """Lines as `{"time", "service", "instance", "level", "text"}`, secrets masked; then new ones when following."""
+        mask = self._mask(call.place)
+        paths = self._log_paths(call)
+        since = datetime.fromtimestamp(call.since, UTC) if call.since is not None else None
+        found = await asyncio.to_thread(lambda: list(logs.read(paths, since=since, grep=call.grep, lines=call.lines)))
+        for line in found:
+            yield _line(line, mask)
+        if call.follow:
+            async for line in logs.follow(lambda: self._log_paths(call), grep=call.grep):
+                yield _line(line, mask)
+
+    def _log_paths(self, call: api.LogsCall) -> list[Path]:
+        if self._host.state.app(call.place) is None:
+            raise NotFound(f"there is no {call.place}", hint="golive status lists what there is")
+        if call.edge:
+            return [self._host.gateway.edge.layout.access_log]
+        folder = self._host.home.logs(*call.place)
+        found = sorted(folder.glob(f"{call.service or '*'}.*.log"))
+        if call.service:
+            found += self._host.home.resource(*call.place, call.service).glob("*.log")
+        if call.service and not found:
+            raise NotFound(f"{call.place} has no log of {call.service}", hint=f"logs are in {folder}")
+        return found
+
+    def _mask(self, place: Place) -> Mask:
+        """Every secret of the releases that are kept: an old one may still stand in a log."""
+        mask = Mask(self._host.state.variables(place).values())
+        for row in self._host.state.resources(place):
+            mask.add(self._host.state.resource_password(row))
+        for release in self._host.state.releases(place):
+            if release.state == "ready":
+                secret = environment.secret_names(self._host.release_blueprint(place, release.number))
+                for values in self._host.state.release_environments(place, release.number).values():
+                    for name in secret & values.keys():
+                        mask.add(values[name])
+        return mask
+
+
+def _line(line: logs.LogLine, mask: Mask) -> dict[str, Any]:
+    return {
+        "time": line.time.isoformat() if line.time else None,
+        "source": line.source,
+        "level": line.level,
+        "text": mask(line.text),
+    }

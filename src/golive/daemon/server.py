@@ -1,0 +1,195 @@
+"""The daemon's door: HTTP on a Unix socket that only its owner may open. One line per handler, work elsewhere."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from golive import __version__
+from golive.daemon import api, views
+from golive.daemon.daemon import PROTOCOL, Daemon
+from golive.daemon.operations import Operations
+from golive.errors import BlueprintError, Conflict, GoliveError, NotFound, UsageError
+from golive.state.records import Place
+
+log = logging.getLogger("golive.server")
+C = TypeVar("C", bound=api.Call)
+Handler = Callable[[Request], Awaitable[Any]]
+
+
+class Server:
+    """Routes to the daemon. Answers are JSON, errors are `GoliveError.to_json()`, streams are one JSON a line."""
+
+    def __init__(self, daemon: Daemon, shut_down: Callable[[], None]) -> None:
+        self._daemon = daemon
+        self._operations = Operations(daemon)
+        self._shut_down = shut_down
+
+    def app(self) -> Starlette:
+        table: list[tuple[str, str, Handler]] = [
+            ("GET", "/v1/daemon", self._info),
+            ("POST", "/v1/daemon/stop", self._stop),
+            ("POST", "/v1/deployments", self._deploy),
+            ("GET", "/v1/deployments", self._deployments),
+            ("GET", "/v1/deployments/{id:int}", self._deployment),
+            ("GET", "/v1/deployments/{id:int}/events", self._events),
+            ("POST", "/v1/deployments/{id:int}/cancel", self._cancel),
+            ("POST", "/v1/plan", self._plan),
+            ("GET", "/v1/status", self._status),
+            ("GET", "/v1/releases", self._releases),
+            ("POST", "/v1/logs", self._logs),
+            ("GET", "/v1/env", self._env),
+            ("PUT", "/v1/env", self._set_env),
+            ("DELETE", "/v1/env", self._unset_env),
+            ("POST", "/v1/scale", self._scale),
+            ("POST", "/v1/exec", self._exec),
+            ("POST", "/v1/destroy", self._destroy),
+            ("GET", "/v1/audit", self._audit),
+            ("GET", "/v1/engines", self._engines),
+        ]
+        return Starlette(routes=[Route(path, _answering(handler), methods=[verb]) for verb, path, handler in table])
+
+    async def _info(self, request: Request) -> Any:
+        return {
+            "version": __version__,
+            "protocol": PROTOCOL,
+            "pid": os.getpid(),
+            "started_at": self._daemon.started_at,
+            "home": str(self._daemon.host.home.root),
+            "trust": views.trust(self._daemon.host),
+        }
+
+    async def _stop(self, request: Request) -> Any:
+        self._daemon.host.state.audit(_actor(request), "daemon.stop")
+        self._shut_down()
+        return {"stopping": True}
+
+    async def _deploy(self, request: Request) -> Any:
+        kinds: dict[str, type[api.PlaceCall]] = {
+            "deploy": api.DeployCall,
+            "rollback": api.RollbackCall,
+            "restart": api.RestartCall,
+        }
+        body = await request.json()
+        call = _parse(kinds.get(body.get("kind"), api.DeployCall), body)
+        return {"deployment": self._operations.submit(call, _actor(request))}
+
+    async def _deployments(self, request: Request) -> Any:
+        place = _place(request) if "app" in request.query_params else None
+        return {
+            "deployments": [views.deployment(self._daemon.host, d) for d in self._daemon.host.state.deployments(place)]
+        }
+
+    async def _deployment(self, request: Request) -> Any:
+        row = self._daemon.host.state.deployment(request.path_params["id"])
+        return views.deployment(self._daemon.host, row)
+
+    async def _events(self, request: Request) -> Any:
+        id = request.path_params["id"]
+        self._daemon.host.state.deployment(id)
+        return _stream(self._daemon.events.follow(id))
+
+    async def _cancel(self, request: Request) -> Any:
+        return {"cancelled": await self._daemon.cancel(request.path_params["id"], _actor(request))}
+
+    async def _plan(self, request: Request) -> Any:
+        return await self._operations.plan(await _call(api.PlanCall, request))
+
+    async def _status(self, request: Request) -> Any:
+        place = _place(request) if "app" in request.query_params else None
+        return await views.status(self._daemon, place)
+
+    async def _releases(self, request: Request) -> Any:
+        return {"releases": views.releases(self._daemon.host, _place(request))}
+
+    async def _logs(self, request: Request) -> Any:
+        return _stream(self._operations.logs(await _call(api.LogsCall, request)))
+
+    async def _env(self, request: Request) -> Any:
+        return {"variables": views.variables(self._daemon, _place(request))}
+
+    async def _set_env(self, request: Request) -> Any:
+        return self._operations.set_variables(await _call(api.SetVariables, request), _actor(request))
+
+    async def _unset_env(self, request: Request) -> Any:
+        return self._operations.unset_variables(await _call(api.UnsetVariables, request), _actor(request))
+
+    async def _scale(self, request: Request) -> Any:
+        return await self._operations.scale(await _call(api.ScaleCall, request), _actor(request))
+
+    async def _exec(self, request: Request) -> Any:
+        return self._operations.exec(await _call(api.ExecCall, request), _actor(request))
+
+    async def _destroy(self, request: Request) -> Any:
+        return await self._operations.destroy(await _call(api.PlaceCall, request), _actor(request))
+
+    async def _audit(self, request: Request) -> Any:
+        place = _place(request) if "app" in request.query_params else None
+        return {"entries": views.audit(self._daemon.host, place)}
+
+    async def _engines(self, request: Request) -> Any:
+        return {"engines": await views.engines(self._daemon.host)}
+
+
+def _answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        try:
+            result = await handler(request)
+        except GoliveError as error:
+            return JSONResponse({"error": error.to_json()}, _http_status(error))
+        except Exception as error:
+            log.exception("%s %s", request.method, request.url.path)
+            failure = GoliveError(
+                "golive itself failed", why=f"{type(error).__name__}: {error}", hint="look at the daemon's log"
+            )
+            return JSONResponse({"error": failure.to_json()}, 500)
+        return result if isinstance(result, Response) else JSONResponse(result)
+
+    return answer
+
+
+def _http_status(error: GoliveError) -> int:
+    kinds = ((NotFound, 404), (Conflict, 409), (BlueprintError, 422), (UsageError, 400))
+    return next((status for kind, status in kinds if isinstance(error, kind)), 500)
+
+
+async def _call(kind: type[C], request: Request) -> C:
+    return _parse(kind, await request.json())
+
+
+def _parse(kind: type[C], body: Any) -> C:
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+        raise UsageError("the request is not valid", why=problems) from error
+
+
+def _place(request: Request) -> Place:
+    query = request.query_params
+    return _parse(api.PlaceCall, {"app": query.get("app"), "environment": query.get("environment", "production")}).place
+
+
+def _actor(request: Request) -> str:
+    """Who asks: told by the client, which had to be able to open the socket."""
+    return request.headers.get("x-golive-actor", "unknown")[:200]
+
+
+def _stream(lines: AsyncIterator[dict[str, Any]]) -> StreamingResponse:
+    async def encoded() -> AsyncIterator[bytes]:
+        try:
+            async for line in lines:
+                yield json.dumps(line).encode() + b"\n"
+        except GoliveError as error:
+            yield json.dumps({"type": "error", "error": error.to_json()}).encode() + b"\n"
+
+    return StreamingResponse(encoded(), media_type="application/x-ndjson")

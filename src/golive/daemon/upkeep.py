@@ -1,0 +1,71 @@
+"""The daemon's housekeeping: draining, scaling, logs, certificates, disk. Idle, it wakes every few seconds at most."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from golive.release.drain import Drain
+from golive.release.host import Host
+from golive.release.scaling import Autoscaler
+from golive.release.traffic import edge_config
+
+log = logging.getLogger("golive.upkeep")
+BUSY, IDLE = 0.2, 5.0
+"""Seconds between looks, while something drains and while nothing does."""
+ACCESS_LOG, KEEP = 100 * 10**6, 5
+EVERY = {"logs": timedelta(minutes=1), "certificates": timedelta(hours=6), "scale": timedelta(seconds=10)}
+
+
+class Upkeep:
+    """Runs for the daemon's life. `wake` brings the next look forward."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._drain = Drain(host)
+        self._autoscaler = Autoscaler(host)
+        self._wake = asyncio.Event()
+        self._last: dict[str, float] = {}
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            busy = False
+            if self._host.opened is not None:
+                busy = bool(await self._attempt("drain", self._drain.tick))
+                await self._due("scale", self._autoscaler.tick)
+                await self._due("certificates", self._renew)
+            await self._due("logs", self._rotate)
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), BUSY if busy else IDLE)
+            except TimeoutError:
+                continue
+
+    async def _due(self, name: str, action: Callable[[], Awaitable[object]]) -> None:
+        now = time.monotonic()
+        if now - self._last.get(name, now - 1e9) >= EVERY[name].total_seconds():
+            self._last[name] = now
+            await self._attempt(name, action)
+
+    async def _attempt(self, name: str, action: Callable[[], Awaitable[object]]) -> object:
+        """One chore that fails must not end the others."""
+        try:
+            return await action()
+        except Exception:
+            log.exception("%s", name)
+            return None
+
+    async def _rotate(self) -> None:
+        """Envoy's own log; the files of instances are `LogKeeper`'s."""
+        if self._host.opened is not None:
+            await self._host.gateway.edge.rotate_access_log(ACCESS_LOG, KEEP)
+
+    async def _renew(self) -> None:
+        """Certificates past two thirds of their life are issued anew while the configuration is made."""
+        await self._host.gateway.apply(edge_config(self._host))

@@ -1,0 +1,209 @@
+"""What clients look at, as JSON values. The same value prints the table and answers `--json`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from golive.blueprint.env import default_text, injected_names
+from golive.blueprint.load import load
+from golive.blueprint.models import Blueprint, ServiceKind, VariableType
+from golive.errors import GoliveError
+from golive.release.desired import instances_wanted
+from golive.release.host import Host
+from golive.release.resources import unit_name
+from golive.secret import MASK
+from golive.state.records import App, Deployment, Generation, GenerationState, Place
+from golive.supervise.unit import UnitState
+from golive.system import sessions
+
+if TYPE_CHECKING:
+    from golive.daemon.daemon import Daemon
+
+
+def trust(host: Host) -> dict[str, Any] | None:
+    """The command that makes this machine trust the local CA."""
+    if host.opened is None:
+        return None
+    found = host.gateway.authority.trust_command()
+    return {"command": found.command, "notes": list(found.notes)}
+
+
+def deployment(host: Host, row: Deployment) -> dict[str, Any]:
+    steps = [
+        {
+            "name": step.name,
+            "state": step.state,
+            "detail": step.detail,
+            "seconds": round(step.ended_at - step.started_at, 3) if step.ended_at else None,
+        }
+        for step in host.state.steps(row.id)
+    ]
+    plain = {k: v for k, v in asdict(row).items() if k not in ("place", "request")}
+    return {**plain, "app": row.place.app, "environment": row.place.environment, "steps": steps}
+
+
+async def status(daemon: Daemon, place: Place | None) -> dict[str, Any]:
+    host = daemon.host
+    apps = [app for app in host.state.apps() if place is None or app.place == place]
+    states = {state.id: state for state in host.supervisor.states()}
+    pids = [s.process.pid for s in states.values() if s.process]
+    memory = await asyncio.to_thread(sessions.resident, pids) if pids else {}
+    return {
+        "apps": [_app(host, app, states, memory) for app in apps],
+        "edge": _unit(states.get("edge"), memory),
+        "daemon": {"pid": _own_pid(), "started_at": daemon.started_at},
+    }
+
+
+def _own_pid() -> int:
+    import os
+
+    return os.getpid()
+
+
+def _app(host: Host, app: App, states: dict[str, UnitState], memory: dict[int, int]) -> dict[str, Any]:
+    blueprint = host.release_blueprint(app.place, app.live) if app.live else None
+    waiting = [d for d in host.state.unfinished_deployments() if d.place == app.place]
+    found: dict[str, Any] = {
+        "app": app.place.app,
+        "environment": app.place.environment,
+        "checkout": app.checkout,
+        "release": app.live,
+        "urls": [],
+        "services": {},
+        "resources": {},
+        "deployments": [
+            {"id": d.id, "kind": d.kind, "state": d.state.value, "queued_at": d.queued_at} for d in waiting
+        ],
+        "old": [],
+    }
+    if blueprint is not None and host.opened is not None:
+        found["urls"] = [host.gateway.url(d, https=blueprint.edge.https) for d in blueprint.domains if "*" not in d]
+    for generation in host.state.generations(app.place):
+        if generation.state is GenerationState.LIVE and blueprint is not None:
+            found["services"][generation.service] = _service(host, generation, blueprint, states, memory)
+        else:
+            found["old"].append(_old(host, generation))
+    for row in host.state.resources(app.place):
+        unit = _unit(states.get(unit_name(app.place, row.name)), memory)
+        found["resources"][row.name] = {"engine": row.engine, "version": row.version, "port": row.port, **unit}
+    return found
+
+
+def _service(
+    host: Host, generation: Generation, blueprint: Blueprint, states: dict[str, UnitState], memory: dict[int, int]
+) -> dict[str, Any]:
+    service = blueprint.services.get(generation.service) or host.blueprint(generation).services[generation.service]
+    instances = [
+        {"slot": i.slot, "port": i.port, **_unit(states.get(i.unit), memory)}
+        for i in host.state.instances(generation.id)
+    ]
+    found: dict[str, Any] = {
+        "kind": service.kind.value,
+        "route": list(service.route),
+        "release": generation.release,
+        "instances": instances,
+        "wanted": instances_wanted(service, host.state.scale(generation.place, generation.service)),
+    }
+    if service.kind is ServiceKind.CRON:
+        found |= {
+            "schedule": service.schedule,
+            "last_run": host.state.last_cron_run(generation.place, generation.service),
+        }
+    return found
+
+
+def _old(host: Host, generation: Generation) -> dict[str, Any]:
+    until = generation.drain_until if generation.state is GenerationState.DRAINING else generation.warm_until
+    return {
+        "service": generation.service,
+        "release": generation.release,
+        "state": generation.state.value,
+        "instances": len(host.state.instances(generation.id)),
+        "seconds_left": round(max(until - time.time(), 0)) if until else None,
+    }
+
+
+def _unit(state: UnitState | None, memory: dict[int, int]) -> dict[str, Any]:
+    if state is None:
+        return {"state": "stopped", "pid": None, "since": None, "restarts": 0, "reason": "", "memory": None}
+    pid = state.process.pid if state.process else None
+    return {
+        "state": state.status.value,
+        "pid": pid,
+        "since": state.since.isoformat(),
+        "restarts": state.restarts,
+        "reason": state.reason,
+        "memory": memory.get(pid) if pid else None,
+    }
+
+
+def releases(host: Host, place: Place) -> list[dict[str, Any]]:
+    """Newest first, failed and pruned ones too."""
+    app = host.state.app(place)
+    warm = {g.release for g in host.state.generations(place, (GenerationState.WARM, GenerationState.DRAINING))}
+    return [
+        {
+            "release": r.number,
+            "state": "live" if app and app.live == r.number else r.state,
+            "warm": r.number in warm,
+            "created_at": r.created_at,
+            "by": r.actor,
+            "schema": r.schema_version,
+            "artifacts": r.artifacts,
+        }
+        for r in host.state.releases(place)
+    ]
+
+
+def variables(daemon: Daemon, place: Place) -> list[dict[str, Any]]:
+    """Declared, set and injected ones. Values of secrets, and of what nobody declared, are masked."""
+    blueprint = _current_blueprint(daemon, place)
+    values, ages = daemon.host.state.variables(place), daemon.host.state.variable_ages(place)
+    declared = blueprint.env if blueprint else {}
+    injected = injected_names(blueprint) if blueprint else set()
+    found = []
+    for name in sorted({*declared, *values, *injected}):
+        variable = declared.get(name)
+        secret = variable is None or variable.type is VariableType.SECRET
+        origin = "set" if name in values else "resource" if name in injected else "default"
+        text = values[name].reveal() if name in values else default_text(variable) if variable else None
+        if variable and origin == "default" and text is None:
+            origin = "missing" if variable.required and not variable.generate else "optional"
+        found.append(
+            {
+                "name": name,
+                "type": variable.type.value if variable else "string",
+                "value": None if text is None and origin != "resource" else MASK if secret else text,
+                "origin": origin,
+                "declared": variable is not None,
+                "for": list(variable.services) if variable else [],
+                "set_at": ages[name][0] if name in ages else None,
+                "set_by": ages[name][1] if name in ages else None,
+            }
+        )
+    return found
+
+
+def _current_blueprint(daemon: Daemon, place: Place) -> Blueprint | None:
+    """Of the checkout as it is now; of the live release where that cannot be read."""
+    app = daemon.host.state.app(place)
+    checkout = daemon.checkout_of(place)
+    if checkout is not None:
+        try:
+            return load(checkout, place.environment).blueprint
+        except GoliveError:
+            pass
+    return daemon.host.release_blueprint(place, app.live) if app and app.live else None
+
+
+def audit(host: Host, place: Place | None) -> list[dict[str, Any]]:
+    return [asdict(entry) for entry in host.state.audit_log(place)]
+
+
+async def engines(host: Host) -> list[dict[str, Any]]:
+    return [json.loads(json.dumps(asdict(item), default=str)) for item in await host.engines.list()]

@@ -1,0 +1,380 @@
+"""The story of a deployment. What undoes it is in `undo`, and needs nothing but the state."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from golive.blueprint.env import resource_variables
+from golive.blueprint.load import Loaded, load
+from golive.blueprint.models import Blueprint, Migrations
+from golive.build.plan import BuildRequest
+from golive.data.store import Report, Store
+from golive.errors import NotFound, StartFailed, UsageError
+from golive.migrate.alembic import Runtime
+from golive.migrate.step import migrate, pending
+from golive.release import environment, resources, verify
+from golive.release.changeover import change_over
+from golive.release.desired import Action, ServicePlan, instances_wanted, plan_services, replaced
+from golive.release.host import Host
+from golive.release.instances import process_environment, start_instances, wait_ready
+from golive.release.journal import Journal, StepNote
+from golive.release.prober import Prober, ProbeReport
+from golive.release.traffic import edge_config
+from golive.secret import Secret
+from golive.state.records import Deployment, Generation, GenerationState, Place, Release
+from golive.units import human_duration, human_size
+
+
+@dataclass
+class Deploy:
+    """One deployment being made. Fields are filled by the steps, in the order they stand here."""
+
+    host: Host
+    journal: Journal
+    deployment: Deployment
+    blueprint: Blueprint = field(init=False)
+    values: dict[str, Secret] = field(default_factory=dict)
+    stores: dict[str, Store] = field(default_factory=dict)
+    artifacts: dict[str, str] = field(default_factory=dict)
+    reports: dict[str, Report] = field(default_factory=dict)
+    plans: tuple[ServicePlan, ...] = ()
+    release: int = 0
+    schema: str | None = None
+    started: dict[str, Generation] = field(default_factory=dict)
+    evidence: list[verify.Evidence] = field(default_factory=list)
+    _before: tuple[int | None, list[int], list[int]] = (None, [], [])
+
+    @property
+    def place(self) -> Place:
+        return self.deployment.place
+
+    async def run(self) -> dict[str, Any]:
+        """The result to show. Whatever it raises, `undo` then takes back what was not committed."""
+        if self.deployment.kind == "deploy":
+            if await self._prepare_new():
+                return {"nothing_to_do": True, "url": self._url(), "release": self._live()}
+        else:
+            await self._prepare_known()
+        return await self._go_live()
+
+    async def _prepare_new(self) -> bool:
+        """Validate, build, resources, migrate. True when there is nothing to do."""
+        async with self.journal.step("validate") as note:
+            loaded = await self._validate(note)
+        async with self.journal.step("build") as note:
+            await self._build(loaded, note)
+        if await self._is_unchanged(loaded):
+            return True
+        async with self.journal.step("resources") as note:
+            await self._resources(note)
+        self._make_release(loaded)
+        async with self.journal.step("migrate") as note:
+            await self._migrate(loaded, note)
+        return False
+
+    async def _prepare_known(self) -> None:
+        """Rollback and restart: the release exists."""
+        async with self.journal.step("validate") as note:
+            number = self.deployment.request.get("release") or self._live()
+            if number is None:
+                raise NotFound(f"{self.place} has no live release", hint="golive up makes the first one")
+            release = self.host.state.release(self.place, number)
+            if release.state != "ready":
+                raise UsageError(
+                    f"release {number} is {release.state}", hint="golive releases lists those that are kept"
+                )
+            self.release, self.artifacts, self.schema = number, release.artifacts, release.schema_version
+            self.blueprint = self.host.release_blueprint(self.place, number)
+            self.host.state.set_deployment_release(self.deployment.id, number)
+            self.stores = await resources.declare(self.host, self.place, self.blueprint)
+            self._mask(self.host.state.release_environments(self.place, number))
+            note.detail = self._schema_note()
+        self._plan(self.host.state.release_environments(self.place, number), force=self._forced())
+
+    def _forced(self) -> tuple[str, ...]:
+        if self.deployment.kind != "restart":
+            return ()
+        names = tuple(self.deployment.request.get("services") or self.blueprint.services)
+        if unknown := [n for n in names if n not in self.blueprint.services]:
+            raise NotFound(f"{self.place} has no service {', '.join(unknown)}")
+        return names
+
+    async def _go_live(self) -> dict[str, Any]:
+        """Start, ready, shift, verify, drain."""
+        async with self.journal.step("start") as note:
+            await self._start(note)
+        async with self.journal.step("ready") as note:
+            await self._ready(note)
+        address = self.host.gateway.address(self.blueprint.domains[0], https=self.blueprint.edge.https)
+        async with Prober(address, verify.probe_paths(self.blueprint)) as prober:
+            await change_over(self)
+            async with self.journal.step("shift") as note:
+                await self._shift(note)
+            prober.passed_over()
+            async with self.journal.step("verify") as note:
+                report = await self._verify(prober, note)
+        async with self.journal.step("drain") as note:
+            note.detail = self._leftovers()
+        return self._result(report)
+
+    # The steps
+
+    async def _validate(self, note: StepNote) -> Loaded:
+        host, place = self.host, self.place
+        loaded = load(Path(self.deployment.request["checkout"]), place.environment)
+        self.blueprint = loaded.resolved.blueprint
+        host.state.remember_app(place, str(loaded.checkout))
+        made = environment.generate_missing(host, place, self.blueprint, self.deployment.actor)
+        self.values = host.state.variables(place)
+        self._mask({"": self.values})
+        environment.check(self.blueprint, self.values)
+        self.stores = await resources.declare(
+            host, place, self.blueprint, lambda p: self.journal.progress(p.name, p.done, p.total)
+        )
+        count = len(self.blueprint.env)
+        note.detail = f"{count} variables" + (f", generated {', '.join(made)}" if made else "")
+        if count:
+            self.evidence.append(verify.Evidence("environment", True, f"{count} variables declared, all valid"))
+        return loaded
+
+    async def _build(self, loaded: Loaded, note: StepNote) -> None:
+        cached, size = 0, 0
+        for name, service in self.blueprint.services.items():
+            request = BuildRequest(
+                app=self.place.app,
+                name=name,
+                service=service,
+                checkout=loaded.checkout,
+                policy=self.blueprint.build,
+                build_env=self._build_environment(name),
+                user=self.host.app_user(self.place.app),
+            )
+            built = await self.host.builder.build(request, functools.partial(self.journal.log, name))
+            self.artifacts[name] = built.artifact.key
+            cached += built.cached
+            size += built.artifact.disk
+        total = len(self.artifacts)
+        note.detail = "unchanged" if cached == total else f"{total - cached} of {total} built, {human_size(size)}"
+
+    def _build_environment(self, service: str) -> dict[str, str]:
+        """Variables marked for the build; a secret among them was refused when the blueprint was read."""
+        wanted = {n for n, v in self.blueprint.env.items() if v.build and (not v.services or service in v.services)}
+        return {name: value.reveal() for name, value in self.values.items() if name in wanted}
+
+    async def _is_unchanged(self, loaded: Loaded) -> bool:
+        """Same artifacts, environment, blueprint and schema as what is live."""
+        live = self._live()
+        self._plan(self._environments(live or 0))
+        if live is None or any(plan.action is not Action.KEEP for plan in self.plans):
+            return False
+        if self.host.release_blueprint(self.place, live) != self.blueprint:
+            return False
+        url = self._database_url()
+        if self.blueprint.migrations and url:
+            runtime = self._runtime(self.blueprint.migrations)
+            return not await pending(self.blueprint.migrations, loaded.checkout, url, runtime=runtime)
+        return True
+
+    def _runtime(self, settings: Migrations) -> Runtime | None:
+        """The environment of the release for a migration tool of the project's own."""
+        if settings.service is None:
+            return None
+        artifact = self.host.builder.store.get(self.artifacts[settings.service])
+        if artifact is None:
+            return None
+        own = {k: v.reveal() for k, v in self._environments(self.release)[settings.service].items()}
+        env = process_environment(self.host, self.place, artifact, own)
+        return Runtime((str(Path(env["VIRTUAL_ENV"]) / "bin" / "python"),), env, self.host.app_user(self.place.app))
+
+    async def _resources(self, note: StepNote) -> None:
+        if not self.blueprint.resources:
+            note.skipped = True
+            return
+        self.reports = await resources.ensure(self.host, self.place, self.stores)
+        self.reports |= await resources.check_externals(self.blueprint, self.values)
+        for name, report in self.reports.items():
+            text = f"{report.version}, answered in {report.latency_ms:.1f} ms"
+            self.evidence.append(verify.Evidence(f"resource {name}", True, text))
+        note.detail = ", ".join(f"{name}: {report.version}" for name, report in self.reports.items())
+
+    def _make_release(self, loaded: Loaded) -> None:
+        self.release = self.host.state.next_release_number(self.place)
+        environments = self._environments(self.release)
+        release = Release(
+            place=self.place,
+            number=self.release,
+            state="making",
+            blueprint=self.blueprint.model_dump_json(by_alias=True),
+            artifacts=self.artifacts,
+            schema_version=None,
+            created_at=time.time(),
+            actor=self.deployment.actor,
+        )
+        self.host.state.add_release(release, environments)
+        self.host.state.set_deployment_release(self.deployment.id, self.release)
+        self._mask(environments)
+        self._plan(environments)
+
+    async def _migrate(self, loaded: Loaded, note: StepNote) -> None:
+        settings, url = self.blueprint.migrations, self._database_url()
+        if settings is None or url is None:
+            note.skipped = True
+            return
+        applied = await migrate(
+            settings,
+            loaded.checkout,
+            url,
+            release=self.release,
+            report=lambda event: self.journal.log("migrate", event.text),
+            runtime=self._runtime(settings),
+        )
+        self.schema = applied.version_after
+        self.host.state.set_release(self.place, self.release, "making", applied.version_after)
+        count = len(applied.files)
+        note.detail = f"{count} applied, schema at {applied.version_after}" if count else f"schema at {self.schema}"
+        self.evidence.append(verify.Evidence("migrations", True, note.detail))
+
+    async def _start(self, note: StepNote) -> None:
+        """New instances of what changed. What cannot overlap with its old release waits for the changeover."""
+        state = self.host.state
+        live = {g.service for g in state.generations(self.place, (GenerationState.LIVE,))}
+        for plan in self.plans:
+            if plan.action is Action.START:
+                self.started[plan.name] = state.add_generation(
+                    self.place, plan.name, self.release, self.deployment.id, plan.fingerprint
+                )
+        now = [p for p in self.plans if p.name in self.started and (p.service.overlap or p.name not in live)]
+        await asyncio.gather(*(self.start_plan(plan) for plan in now))
+        total = sum(len(state.instances(g.id)) for g in self.started.values())
+        kept = [p.name for p in self.plans if p.action is not Action.START]
+        note.detail = f"{total} instances" + (f"; {', '.join(kept)} kept running" if kept else "")
+        note.skipped = not self.started
+
+    async def start_plan(self, plan: ServicePlan) -> None:
+        wanted = instances_wanted(plan.service, self.host.state.scale(self.place, plan.name))
+        await start_instances(self.host, self.started[plan.name], wanted)
+
+    async def _ready(self, note: StepNote) -> None:
+        waiting = [g for g in self.started.values() if self.host.state.instances(g.id)]
+        reused = [
+            self.host.state.generation(p.generation) for p in self.plans if p.generation and p.action is Action.REUSE
+        ]
+        began = time.monotonic()
+        await _all_or_first_error(*(wait_ready(self.host, g) for g in (*waiting, *reused)))
+        for generation in waiting:
+            self.host.state.set_generation(generation.id, GenerationState.READY)
+        note.detail = f"after {human_duration(time.monotonic() - began)}" if waiting else ""
+        note.skipped = not (waiting or reused)
+
+    async def _shift(self, note: StepNote) -> None:
+        """The commit, then one atomic change of routes. The edge refusing it takes the commit back."""
+        running = self.host.state.generations(self.place)
+        old = replaced(self.plans, running)
+        live = [g.id for g in self.started.values()]
+        live += [p.generation for p in self.plans if p.generation and p.action is Action.REUSE]
+        now = time.time()
+        policy = self.blueprint.release
+        until = (now + policy.drain.total_seconds(), now + policy.keep_warm.total_seconds())
+        self._before = (self._live(), live, [g.id for g in old])
+        self.host.state.commit(self.deployment.id, live, self._before[2], until)
+        try:
+            await self.host.gateway.apply(edge_config(self.host))
+        except BaseException:
+            await asyncio.shield(self._retract())
+            raise
+        note.detail = f"release {self.release} is live"
+
+    async def _retract(self) -> None:
+        """Traffic goes back to what was live before."""
+        self.host.state.retract(self.deployment.id, *self._before)
+        await self.host.gateway.apply(edge_config(self.host))
+
+    async def _verify(self, prober: Prober, note: StepNote) -> ProbeReport:
+        await asyncio.sleep(self.blueprint.release.verify.total_seconds())
+        self.evidence += await verify.through_the_edge(self.host.gateway, self.blueprint)
+        report = prober.report()
+        note.detail = f"{report.requests} requests through the edge, {report.failed} failed"
+        broken = [e for e in self.evidence if not e.ok]
+        if report.failed:
+            self.journal.note(f"{report.failed} probe requests failed: " + "; ".join(report.failures))
+        if broken:
+            await self._retract()
+            raise StartFailed(
+                "the new release does not answer as it should: " + "; ".join(f"{e.name}: {e.text}" for e in broken),
+                hint="golive logs shows what the service said",
+            )
+        return report
+
+    # What the steps share
+
+    def _plan(self, environments: dict[str, dict[str, Secret]], force: tuple[str, ...] = ()) -> None:
+        running = self.host.state.generations(self.place)
+        self.plans = plan_services(self.blueprint, self.artifacts, environments, running, force)
+
+    def _environments(self, release: int) -> dict[str, dict[str, Secret]]:
+        injected = resources.variables(self.blueprint, self.stores, self.values)
+        return environment.environments(self.blueprint, self.values, injected, release)
+
+    def _database_url(self) -> Secret | None:
+        settings = self.blueprint.migrations
+        if settings is None:
+            return None
+        names = resource_variables(self.blueprint)[settings.resource]
+        return resources.variables(self.blueprint, self.stores, self.values).get(names["url"])
+
+    def _mask(self, environments: dict[str, dict[str, Secret]]) -> None:
+        """What is secret by declaration or origin, and what was set without being declared; plain values stay readable."""
+        secret = environment.secret_names(self.blueprint)
+        for values in environments.values():
+            for name, value in values.items():
+                undeclared = name not in self.blueprint.env and name in self.values
+                if name in secret or undeclared:
+                    self.journal.mask.add(value)
+
+    def _live(self) -> int | None:
+        app = self.host.state.app(self.place)
+        return app.live if app else None
+
+    def _url(self) -> str:
+        return self.host.gateway.url(self.blueprint.domains[0], https=self.blueprint.edge.https)
+
+    def _schema_note(self) -> str:
+        """What going back means for the database, said before it happens."""
+        live = self._live()
+        now = self.host.state.release(self.place, live).schema_version if live else None
+        if now and self.schema and now != self.schema:
+            return f"the schema stays at {now}; release {self.release} was made for {self.schema}"
+        return ""
+
+    def _leftovers(self) -> str:
+        draining = self.host.state.generations(self.place, (GenerationState.DRAINING,))
+        if not draining:
+            return ""
+        names = ", ".join(sorted({g.service for g in draining}))
+        limit = human_duration(self.blueprint.release.drain.total_seconds())
+        return f"{names}: open requests end on the old instances, {limit} at most"
+
+    def _result(self, report: ProbeReport) -> dict[str, Any]:
+        return {
+            "url": self._url() if any(s.route for s in self.blueprint.services.values()) else None,
+            "release": self.release,
+            "probes": report.to_json(),
+            "checks": [e.to_json() for e in self.evidence],
+            "services": {p.name: p.action.value for p in self.plans},
+            "schema": self.schema,
+        }
+
+
+async def _all_or_first_error(*waits: Any) -> None:
+    """Wait for all; the first error ends the waiting and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for wait in waits:
+                group.create_task(wait)
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None

@@ -1,0 +1,90 @@
+"""What a deployment leaves behind: old generations that drain, then stay warm for a rollback, then end.
+
+The command does not wait for this; the daemon looks after it, also after its own death.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from golive.blueprint.models import ServiceKind
+from golive.release.host import Host
+from golive.release.instances import stop_generation
+from golive.release.traffic import edge_config
+from golive.state.records import Generation, GenerationState, Place
+
+SETTLE = 0.6
+"""Seconds that in-flight must read zero: a worker thread of Envoy may still hand a request to the old cluster for some
+milliseconds after the new routes are in force."""
+
+
+@dataclass
+class Drain:
+    """Looks after draining and warm generations. `tick` is called now and then; more often while something drains."""
+
+    host: Host
+    _idle_since: dict[int, float] = field(default_factory=dict)
+
+    async def tick(self) -> bool:
+        """One look at all of them. True while something still drains."""
+        states = (GenerationState.DRAINING, GenerationState.WARM)
+        generations = self.host.state.generations(None, states)
+        ended = [g for g in generations if await self._is_over(g)]
+        stop = [g for g in ended if self._next(g) is GenerationState.STOPPED]
+        for generation in ended:
+            if generation not in stop:
+                self._keep_warm(generation)
+        stop += self._surplus({g.place for g in generations})
+        if ended or stop:
+            for generation in stop:
+                self.host.state.set_generation(generation.id, GenerationState.WARM, warm_until=0)
+            await self.host.gateway.apply(edge_config(self.host))
+            await asyncio.gather(*(stop_generation(self.host, g) for g in stop))
+        return any(g.state is GenerationState.DRAINING for g in self.host.state.generations(None, states))
+
+    async def _is_over(self, generation: Generation) -> bool:
+        now = time.time()
+        if generation.state is GenerationState.WARM:
+            return now >= (generation.warm_until or 0)
+        if now >= (generation.drain_until or 0) or not await self._is_busy(generation):
+            return True
+        return False
+
+    async def _is_busy(self, generation: Generation) -> bool:
+        service = self.host.blueprint(generation).services[generation.service]
+        if service.kind is not ServiceKind.WEB or not service.route:
+            return False
+        in_flight = await self.host.gateway.in_flight(generation.upstream)
+        now = time.monotonic()
+        if in_flight:
+            self._idle_since.pop(generation.id, None)
+            return True
+        return now - self._idle_since.setdefault(generation.id, now) < SETTLE
+
+    def _next(self, generation: Generation) -> GenerationState:
+        """Warm when it may come back; workers and what cannot overlap must not run beside their successor."""
+        service = self.host.blueprint(generation).services[generation.service]
+        may_wait = service.kind in (ServiceKind.WEB, ServiceKind.STATIC) and service.overlap
+        if generation.state is GenerationState.WARM or not may_wait:
+            return GenerationState.STOPPED
+        drained_in_time = time.time() < (generation.drain_until or 0)
+        if not drained_in_time and service.kind is ServiceKind.WEB:
+            return GenerationState.STOPPED
+        return GenerationState.WARM if time.time() < (generation.warm_until or 0) else GenerationState.STOPPED
+
+    def _keep_warm(self, generation: Generation) -> None:
+        self._idle_since.pop(generation.id, None)
+        self.host.state.set_generation(generation.id, GenerationState.WARM, warm_until=generation.warm_until)
+
+    def _surplus(self, places: set[Place]) -> list[Generation]:
+        """One warm generation per service is enough for a rollback: the newest."""
+        surplus = []
+        for place in places:
+            newest: dict[str, Generation] = {}
+            for generation in self.host.state.generations(place, (GenerationState.WARM,)):
+                if older := newest.get(generation.service):
+                    surplus.append(older)
+                newest[generation.service] = generation
+        return surplus

@@ -1,0 +1,129 @@
+"""The edge of this host, open: Envoy, the static server behind it and the local CA, as units that are kept running."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import golive
+from golive.edge.ca import LocalCA
+from golive.edge.edge import Edge
+from golive.edge.model import Certificate, EdgeConfig, Endpoint
+from golive.edge.ports import choose_ports
+from golive.engines.engine import Progress
+from golive.engines.store import Engines
+from golive.errors import StartFailed
+from golive.home import Home
+from golive.release.prober import Address
+from golive.supervise.supervisor import Supervisor
+from golive.supervise.unit import Unit
+from golive.system import users
+from golive.system.files import private_directory, write_atomic
+from golive.system.processes import Limits, ProcessId, Spec
+from golive.system.users import User
+
+EDGE, STATIC = "edge", "static"
+READY = timedelta(seconds=30)
+Known = Callable[[str], tuple[int, str, int] | None]
+"""Unit → (pid, started, restarts) as remembered, or None."""
+
+
+@dataclass
+class Gateway:
+    """What a release asks of the edge. `notes` say what is not as one would wish (a port, a user)."""
+
+    edge: Edge
+    authority: LocalCA
+    static_socket: Path
+    https_port: int
+    http_port: int
+    notes: tuple[str, ...] = ()
+    _tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    async def apply(self, config: EdgeConfig) -> bool:
+        return await self.edge.apply(config)
+
+    async def in_flight(self, upstream: str) -> int | None:
+        return await self.edge.in_flight(upstream)
+
+    def url(self, domain: str, *, https: bool = True) -> str:
+        return self.edge.url(domain, https=https)
+
+    def static_endpoint(self) -> Endpoint:
+        return Endpoint.unix(self.static_socket)
+
+    def certificates_for(self, domains: tuple[str, ...]) -> tuple[Certificate, ...]:
+        return tuple(self.authority.certificate_for((domain,)) for domain in domains)
+
+    def address(self, domain: str, *, https: bool = True) -> Address:
+        """How golive itself asks a site, through the same door as everybody."""
+        if not https:
+            return Address("http", domain, self.http_port)
+        if self._tls is None:
+            self._tls = ssl.create_default_context(cafile=str(self.authority.ensure()))
+            if not domain.endswith("localhost"):
+                self._tls.check_hostname, self._tls.verify_mode = False, ssl.CERT_NONE
+        return Address("https", domain, self.https_port, self._tls)
+
+
+async def open_gateway(
+    home: Home,
+    engines: Engines,
+    supervisor: Supervisor,
+    known: Known,
+    user: User | None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Gateway:
+    """Adopt or start Envoy and the static server. EngineUnavailable or StartFailed say what is missing."""
+    envoy = await engines.find("envoy", progress=progress)
+    private_directory(home.root, 0o711 if user else 0o700)
+    private_directory(home.edge)
+    http, https, notes = _ports(home)
+    edge = Edge(home, http_port=http, https_port=https, envoy=envoy.bin / "envoy", user=user)
+    edge.prepare()
+    static = edge.layout.admin.parent / "static.sock"
+    for unit in (_static_unit(home, static, user), Unit(EDGE, edge.process_spec(), stop_timeout=timedelta(seconds=5))):
+        process = known(unit.id)
+        if supervisor.state(unit.id) is None:
+            adopted = process and supervisor.adopt(unit, ProcessId(process[0], process[1]), process[2])
+            if not adopted:
+                await supervisor.start(unit)
+    if not await edge.wait_ready(READY):
+        await supervisor.wait_ready(EDGE, timedelta(seconds=1))
+        raise StartFailed("Envoy does not become ready", hint=f"look at {edge.layout.log}")
+    return Gateway(edge, LocalCA(home.ca), static, https, http, notes)
+
+
+def _ports(home: Home) -> tuple[int, int, tuple[str, ...]]:
+    """Chosen once and kept: URLs do not change from day to day."""
+    path = home.edge / "ports.json"
+    if path.exists():
+        kept = json.loads(path.read_text())
+        return kept["http"], kept["https"], ()
+    ports = choose_ports()
+    write_atomic(path, json.dumps({"http": ports.http, "https": ports.https}))
+    return ports.http, ports.https, ports.notes
+
+
+def _static_unit(home: Home, socket: Path, user: User | None) -> Unit:
+    """As the engines' user where that user can read golive's own code, else as golive's."""
+    package = Path(golive.__file__).parent
+    if user and not (users.can_reach(user, Path(sys.executable)) and users.can_reach(user, package)):
+        user = None
+    private_directory(home.artifacts, 0o755)
+    argv = (sys.executable, "-m", "golive.edge.static_server", "--artifacts", str(home.artifacts))
+    spec = Spec(
+        argv=(*argv, "--socket", str(socket), "--mode", "666"),
+        env={"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/bin:/bin"},
+        cwd=home.artifacts,
+        output=home.root / "static.log",
+        user=user,
+        limits=Limits(files=16384),
+        name=STATIC,
+    )
+    return Unit(STATIC, spec, stop_timeout=timedelta(seconds=15))

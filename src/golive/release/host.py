@@ -1,0 +1,83 @@
+"""This machine as a release sees it: the parts it is made with. Put together once, in `golive.daemon.wiring`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from golive.blueprint.models import Blueprint
+from golive.errors import Conflict
+from golive.home import Home
+from golive.release.gateway import Gateway
+from golive.state.records import Generation, Place
+from golive.state.store import State
+from golive.system import users
+from golive.system.files import private_directory
+from golive.system.users import User
+
+if TYPE_CHECKING:
+    from golive.build.builder import Builder
+    from golive.engines.store import Engines
+    from golive.supervise.supervisor import Supervisor
+    from golive.system.machine import Machine
+
+ENGINE_USER = "golive"
+"""Runs Envoy, the static server, PostgreSQL and Redis where golive is root."""
+
+
+@dataclass
+class Host:
+    """The machine's parts. `held` is for a changeover: an upstream whose requests wait at the edge (None), or are
+    answered by another generation that stands in. `leaving` are units that take no new requests."""
+
+    home: Home
+    state: State
+    supervisor: Supervisor
+    builder: Builder
+    engines: Engines
+    machine: Machine
+    opened: Gateway | None = None
+    held: dict[str, Generation | None] = field(default_factory=dict)
+    leaving: set[str] = field(default_factory=set)
+    _blueprints: dict[tuple[Place, int], Blueprint] = field(default_factory=dict)
+
+    @property
+    def gateway(self) -> Gateway:
+        """The edge with what stands beside it; opened by the first deployment."""
+        if self.opened is None:
+            raise Conflict("the edge is not running yet", hint="golive up starts it")
+        return self.opened
+
+    def app_user(self, app: str) -> User | None:
+        """Who the app's instances run as; None when golive is not root, so they run as golive's own user."""
+        return users.ensure(users.app_user_name(app))
+
+    def engine_user(self) -> User | None:
+        return users.ensure(ENGINE_USER)
+
+    def work_directory(self, place: Place) -> Path:
+        """The app's own writable folder: HOME and TMPDIR of its instances."""
+        directory = self.home.app(*place) / "work"
+        user = self.app_user(place.app)
+        for parent in (self.home.app(*place).parent, self.home.app(*place)):
+            private_directory(parent, 0o711 if user else 0o700)
+        private_directory(directory)
+        if user and directory.stat().st_uid != user.uid:
+            os.chown(directory, user.uid, user.gid)
+        return directory
+
+    def blueprint(self, generation: Generation) -> Blueprint:
+        return self.release_blueprint(generation.place, generation.release)
+
+    def release_blueprint(self, place: Place, number: int) -> Blueprint:
+        """Releases are immutable, so it is parsed once."""
+        key = (place, number)
+        if key not in self._blueprints:
+            self._blueprints[key] = Blueprint.model_validate_json(self.state.release(place, number).blueprint)
+        return self._blueprints[key]
+
+    def forget(self, place: Place) -> None:
+        """What was remembered of an environment that is gone; its numbers may be given again."""
+        self._blueprints = {key: value for key, value in self._blueprints.items() if key[0] != place}

@@ -1,0 +1,149 @@
+"""The instances of a generation: what to run for them, starting, waiting, stopping."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from golive.blueprint.models import Probe as ProbeSetting
+from golive.blueprint.models import Service, ServiceKind
+from golive.build.artifact import Artifact
+from golive.build.command import with_port
+from golive.errors import NotFound
+from golive.release.host import Host
+from golive.state.records import Generation, GenerationState, Instance, Place
+from golive.supervise.unit import Command, Http, Probe, Target, Tcp, Unit
+from golive.system import ports
+from golive.system.processes import Limits, ProcessId, Spec
+
+
+def log_path(host: Host, place: Place, service: str, slot: int) -> Path:
+    return host.home.logs(*place) / f"{service}.{slot}.log"
+
+
+async def start_instances(host: Host, generation: Generation, count: int) -> None:
+    """Add instances until there are `count`, in the lowest free slots. They are running, not yet ready."""
+    existing = {instance.slot for instance in host.state.instances(generation.id)}
+    blueprint = host.blueprint(generation)
+    service = blueprint.services[generation.service]
+    free = (slot for slot in range(count + len(existing)) if slot not in existing)
+    units = []
+    for _ in range(count - len(existing)):
+        slot = next(free)
+        port = _port(host, service)
+        instance = host.state.add_instance(f"{generation.upstream}/{slot}", generation.id, slot, port)
+        units.append(instance_unit(host, generation, service, instance))
+    await asyncio.gather(*(host.supervisor.start(unit) for unit in units))
+
+
+def _port(host: Host, service: Service) -> int | None:
+    if service.kind is not ServiceKind.WEB:
+        return None
+    return service.port or ports.choose(avoid=host.state.ports())
+
+
+def instance_unit(host: Host, generation: Generation, service: Service, instance: Instance) -> Unit:
+    """The unit of one instance, from the state alone, so that it can be made again after the daemon's death."""
+    place = generation.place
+    spec = service_spec(host, generation, service, instance)
+    return Unit(
+        id=instance.unit,
+        spec=spec,
+        restart=service.restart,
+        startup=_probe(service.health.startup, spec, instance.port),
+        ready=_probe(service.health.ready, spec, instance.port),
+        live=_probe(service.health.live, spec, instance.port),
+        port=instance.port,
+        stop_timeout=service.stop_timeout,
+        memory=service.limits.memory,
+    )
+
+
+def service_spec(host: Host, generation: Generation, service: Service, instance: Instance) -> Spec:
+    place = generation.place
+    release = host.state.release(place, generation.release)
+    artifact = host.builder.store.get(release.artifacts[generation.service])
+    if artifact is None:
+        raise NotFound(
+            f"the artifact of {generation.service} in release {generation.release} is gone",
+            where=str(place),
+            hint="deploy again: golive up",
+        )
+    environment = host.state.release_environments(place, generation.release).get(generation.service, {})
+    env = process_environment(host, place, artifact, {name: value.reveal() for name, value in environment.items()})
+    if instance.port is not None:
+        env["PORT"] = str(instance.port)
+    return Spec(
+        argv=with_port(artifact.argv or (), env),
+        env=env,
+        cwd=artifact.app,
+        output=log_path(host, place, generation.service, instance.slot),
+        user=host.app_user(place.app),
+        limits=Limits(service.limits.memory, service.limits.cpu, service.limits.files),
+        name=instance.unit,
+    )
+
+
+def process_environment(host: Host, place: Place, artifact: Artifact, own: dict[str, str]) -> dict[str, str]:
+    """The whole environment of an instance: a small base, the artifact's additions, then the app's variables."""
+    work = str(host.work_directory(place))
+    base = {
+        "HOME": work,
+        "TMPDIR": work,
+        "LANG": "C.UTF-8",
+        "HOST": "127.0.0.1",
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+    }
+    return {**base, **artifact.env, **own}
+
+
+def _probe(setting: ProbeSetting | None, spec: Spec, port: int | None) -> Probe | None:
+    if setting is None:
+        return None
+    target: Target
+    if setting.command is not None:
+        target = Command(("/bin/sh", "-c", setting.command), spec.env, spec.cwd, spec.user)
+    elif port is None:
+        return None
+    else:
+        target = Http("127.0.0.1", port, setting.path) if setting.path else Tcp("127.0.0.1", port)
+    return Probe(target, setting.interval, setting.timeout, setting.failures)
+
+
+async def wait_ready(host: Host, generation: Generation) -> None:
+    """All instances ready for the stable time, or StartFailed with the first one's reason and log."""
+    policy = host.blueprint(generation).release
+    waits = [
+        host.supervisor.wait_ready(instance.unit, policy.ready_timeout, policy.stable)
+        for instance in host.state.instances(generation.id)
+    ]
+    await asyncio.gather(*waits)
+
+
+async def stop_generation(host: Host, generation: Generation) -> None:
+    """Every instance ended, by its stop signal first; then it is remembered as stopped."""
+    instances = host.state.instances(generation.id)
+    await asyncio.gather(*(host.supervisor.stop(instance.unit) for instance in instances))
+    with host.state.transaction():
+        for instance in instances:
+            host.state.remove_instance(instance.unit)
+        host.state.set_generation(generation.id, GenerationState.STOPPED)
+
+
+async def stop_instance(host: Host, instance: Instance) -> None:
+    await host.supervisor.stop(instance.unit)
+    host.state.remove_instance(instance.unit)
+
+
+async def ensure_running(host: Host, generation: Generation, *, start: bool = True) -> None:
+    """Adopt what still runs of a generation and, unless told otherwise, start what does not."""
+    service = host.blueprint(generation).services[generation.service]
+    for instance in host.state.instances(generation.id):
+        state = host.supervisor.state(instance.unit)
+        if state is not None and not state.over:
+            continue
+        unit = instance_unit(host, generation, service, instance)
+        known = host.state.process(instance.unit)
+        adopted = known is not None and host.supervisor.adopt(unit, ProcessId(known[0], known[1]), known[2])
+        if start and not adopted:
+            await host.supervisor.start(unit)

@@ -1,0 +1,89 @@
+"""What a deploy would change, found out without changing anything (TGT-3)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from golive.blueprint.env import check_environment, resource_variables
+from golive.blueprint.load import load
+from golive.blueprint.models import Blueprint
+from golive.build.plan import BuildRequest
+from golive.errors import GoliveError
+from golive.migrate.step import pending
+from golive.release import environment, resources
+from golive.release.desired import Action, plan_services
+from golive.release.host import Host
+from golive.secret import Secret
+from golive.state.records import Place
+
+
+async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
+    """As JSON: services (what happens to each and why), resources, migrations, variables, settings, what is missing."""
+    loaded = load(checkout, place.environment)
+    blueprint = loaded.resolved.blueprint
+    values = host.state.variables(place)
+    rows = {row.name: row for row in host.state.resources(place)}
+    app = host.state.app(place)
+    live = app.live if app else None
+    before = host.release_blueprint(place, live) if live else None
+
+    keys = {}
+    for name, service in blueprint.services.items():
+        request = BuildRequest(
+            app=place.app, name=name, service=service, checkout=loaded.checkout, policy=blueprint.build,
+            build_env={}, user=host.app_user(place.app),
+        )  # fmt: skip
+        keys[name] = host.builder.key(request)
+    known = all(name in rows or r.url_from for name, r in blueprint.resources.items())
+    stores = await resources.declare(host, place, blueprint) if known else {}
+    injected = resources.variables(blueprint, stores, values) if known else {}
+    environments = environment.environments(blueprint, values, injected, live or 0)
+    plans = plan_services(blueprint, keys, environments, host.state.generations(place))
+    services = {
+        p.name: {
+            "action": p.action.value,
+            "artifact": "cached" if host.builder.store.get(p.artifact) else "to build",
+            "overlap": p.service.overlap,
+        }
+        for p in plans
+    }
+    gone = sorted(set(before.services) - set(blueprint.services)) if before else []
+    missing = [str(p) for p in check_environment(blueprint, values)]
+    migrations = await _migrations(loaded.checkout, blueprint, injected)
+    settings = (
+        [] if before is None else _changed_settings(before.model_dump(mode="json"), blueprint.model_dump(mode="json"))
+    )
+    changes = any(p.action is not Action.KEEP for p in plans) or bool(gone or settings or migrations)
+    return {
+        "app": place.app,
+        "environment": place.environment,
+        "live": live,
+        "changes": changes,
+        "services": services,
+        "removed_services": gone,
+        "resources": {name: "keep" if name in rows else "create" for name in blueprint.resources},
+        "migrations": migrations,
+        "settings": settings,
+        "missing": missing,
+    }
+
+
+async def _migrations(checkout: Path, blueprint: Blueprint, injected: dict[str, Secret]) -> list[str]:
+    """By name; all of them while the database is not there yet."""
+    if blueprint.migrations is None:
+        return []
+    name = resource_variables(blueprint)[blueprint.migrations.resource]["url"]
+    try:
+        return list(await pending(blueprint.migrations, checkout, injected.get(name)))
+    except GoliveError as error:
+        return [f"could not be asked: {error.what}"]
+
+
+def _changed_settings(before: Any, after: Any, path: str = "") -> list[str]:
+    """Key paths whose value differs, of services and policies alike."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = [k for k in {**before, **after}]
+        found = [_changed_settings(before.get(k), after.get(k), f"{path}.{k}" if path else k) for k in keys]
+        return [line for lines in found for line in lines]
+    return [] if before == after else [f"{path}: {before} → {after}"]

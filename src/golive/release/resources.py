@@ -1,0 +1,136 @@
+"""The resources of an environment: running, reachable with the app's own credentials, told to the app as variables."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+
+from golive.blueprint.env import connection_variables
+from golive.blueprint.models import Blueprint, Resource
+from golive.data.external import check_external, external_variables
+from golive.data.place import Placement
+from golive.data.store import Report, Store, store_for
+from golive.engines.engine import Engine, Progress
+from golive.errors import Conflict, ResourceFailed
+from golive.release.host import Host
+from golive.secret import Secret
+from golive.state.records import Place, ResourceRow
+from golive.supervise.unit import Unit
+from golive.system import ports
+from golive.system.processes import ProcessId
+
+READY = timedelta(seconds=60)
+"""PostgreSQL may replay a good deal of WAL after a kill before it accepts connections."""
+
+
+def unit_name(place: Place, name: str) -> str:
+    return f"{place}/resource/{name}"
+
+
+async def declare(
+    host: Host, place: Place, blueprint: Blueprint, progress: Callable[[Progress], None] | None = None
+) -> dict[str, Store]:
+    """A store for each resource that golive runs; ports and passwords are promised once and kept. Starts nothing."""
+    rows = {row.name: row for row in host.state.resources(place)}
+    found = {}
+    for name, resource in blueprint.resources.items():
+        if resource.url_from is not None:
+            continue
+        row = rows.get(name)
+        engine = await _engine(host, resource, row, progress)
+        if row is None:
+            row = ResourceRow(place, name, resource.engine, engine.version, ports.choose(avoid=host.state.ports()), b"")
+            host.state.add_resource(row, Secret(secrets.token_urlsafe(32)))
+            row = next(r for r in host.state.resources(place) if r.name == name)
+        found[name] = _store(host, row, resource, engine)
+    return found
+
+
+async def _engine(
+    host: Host, resource: Resource, row: ResourceRow | None, progress: Callable[[Progress], None] | None
+) -> Engine:
+    if row is None:
+        return await host.engines.find(resource.engine, resource.version, progress=progress)
+    major = int(row.version.split(".")[0])
+    if row.engine != resource.engine or (resource.version is not None and resource.version != major):
+        raise Conflict(
+            f"resource {row.name} is {row.engine} {major} and the blueprint asks for "
+            f"{resource.engine} {resource.version or ''}".rstrip(),
+            why="its data was written by the version that runs",
+            hint=f"keep version = {major}, or add a resource under another name and move the data",
+        )
+    return await host.engines.find(resource.engine, major, progress=progress)
+
+
+def _store(host: Host, row: ResourceRow, resource: Resource, engine: Engine) -> Store:
+    placement = Placement(*row.place, host.home, row.port, host.engine_user(), host.machine)
+    return store_for(resource, row.name, place=placement, engine=engine, password=host.state.resource_password(row))
+
+
+async def ensure(host: Host, place: Place, stores: dict[str, Store]) -> dict[str, Report]:
+    """Every store runs, has the app's role and database, and answered a real query."""
+    reports = {}
+    for name, store in stores.items():
+        await keep_running(host, place, name, store)
+        await host.supervisor.wait_ready(unit_name(place, name), READY, timedelta(0))
+        await store.ready(READY)
+        await store.provision()
+        reports[name] = await store.check()
+    return reports
+
+
+async def keep_running(host: Host, place: Place, name: str, store: Store) -> None:
+    """Adopt it or start it; nothing when it is supervised already."""
+    row = next(r for r in host.state.resources(place) if r.name == name)
+    unit = resource_unit(place, name, store, row.port)
+    state = host.supervisor.state(unit.id)
+    if state is not None and not state.over:
+        return
+    known = host.state.process(unit.id)
+    if known and host.supervisor.adopt(unit, ProcessId(known[0], known[1]), known[2]):
+        return
+    await store.prepare()
+    await host.supervisor.start(unit)
+
+
+def resource_unit(place: Place, name: str, store: Store, port: int) -> Unit:
+    return Unit(
+        id=unit_name(place, name),
+        spec=store.spec(),
+        restart="always",
+        port=port,
+        stop_timeout=store.stop_grace,
+        stop_signal=store.stop_signal,
+        before_start=store.before_start,
+    )
+
+
+async def check_externals(blueprint: Blueprint, values: dict[str, Secret]) -> dict[str, Report]:
+    """Somebody else's stores, tried at once. ResourceFailed says which and why."""
+    reports = {}
+    for name, resource in blueprint.resources.items():
+        if resource.url_from is not None:
+            url = values.get(resource.url_from)
+            if url is None:
+                raise ResourceFailed(
+                    f"resource {name} has no URL",
+                    why=f"{resource.url_from} has no value",
+                    hint=f"golive env set {resource.url_from}",
+                )
+            reports[name] = await check_external(resource, url)
+    return reports
+
+
+def variables(blueprint: Blueprint, stores: dict[str, Store], values: dict[str, Secret]) -> dict[str, Secret]:
+    """The connection variables that the services get."""
+    found: dict[str, Secret] = {}
+    for name, resource in blueprint.resources.items():
+        if resource.url_from is None:
+            parts = stores[name].variables()
+        else:
+            url = values.get(resource.url_from)
+            parts = external_variables(resource, url) if url else {}
+        for variable, value in connection_variables(blueprint, name, parts).items():
+            found[variable] = value if isinstance(value, Secret) else Secret(str(value))
+    return found

@@ -1,0 +1,58 @@
+"""Taking back a deployment that was not committed, and finishing one that was, from the state alone.
+
+The same code serves a step that failed and a daemon that was killed: nothing here needs what was in memory.
+"""
+
+from __future__ import annotations
+
+from golive.release.host import Host
+from golive.release.instances import ensure_running, stop_generation
+from golive.release.traffic import edge_config
+from golive.state.records import Deployment, DeploymentState, GenerationState
+
+UNCOMMITTED = (GenerationState.STARTING, GenerationState.READY)
+
+
+async def undo(host: Host, deployment: Deployment) -> None:
+    """What it started is stopped; what was live before serves; its release counts as failed."""
+    state = host.state
+    for generation in state.generations(deployment.place, (GenerationState.LIVE,)):
+        await ensure_running(host, generation)
+    mine = [g for g in state.generations(deployment.place, UNCOMMITTED) if g.deployment == deployment.id]
+    for generation in mine:
+        host.held.pop(generation.upstream, None)
+    await host.gateway.apply(edge_config(host))
+    for generation in mine:
+        await stop_generation(host, generation)
+    current = state.deployment(deployment.id)
+    if deployment.kind == "deploy" and current.release is not None:
+        state.set_release(deployment.place, current.release, "failed")
+    for step in state.steps(deployment.id):
+        if step.state == "running":
+            state.end_step(deployment.id, step.position, "undone", "interrupted")
+
+
+async def finish(host: Host, deployment: Deployment) -> None:
+    """It was committed when it was interrupted: the edge is brought in line, the rest is looked after by `drain`."""
+    for generation in host.state.generations(deployment.place, (GenerationState.LIVE,)):
+        await ensure_running(host, generation)
+    await host.gateway.apply(edge_config(host))
+    for step in host.state.steps(deployment.id):
+        if step.state == "running":
+            host.state.end_step(deployment.id, step.position, "done", "finished after an interruption")
+    host.state.end_deployment(deployment.id, DeploymentState.DONE)
+
+
+async def settle(host: Host, deployment: Deployment) -> None:
+    """After the daemon's death: a running deployment is undone or finished; there is no third case."""
+    if deployment.committed:
+        await finish(host, deployment)
+        return
+    await undo(host, deployment)
+    error = {
+        "kind": "GoliveError",
+        "what": "the deployment was interrupted before traffic moved, and undone",
+        "why": "the daemon ended while it was under way",
+        "hint": "nothing changed for the app's users; deploy again",
+    }
+    host.state.end_deployment(deployment.id, DeploymentState.UNDONE, error)

@@ -1,0 +1,110 @@
+"""What a deploy checks through the real edge once traffic has moved, with the evidence it shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from golive.blueprint.models import Blueprint, Service, ServiceKind
+from golive.release.prober import Address, Connection
+
+if TYPE_CHECKING:
+    from golive.release.gateway import Gateway
+
+REQUIRED = ("strict-transport-security", "x-content-type-options", "x-frame-options", "referrer-policy")
+DISCLOSING = ("server", "x-powered-by")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One thing looked at: its name, whether it is as it should be, and what was seen."""
+
+    name: str
+    ok: bool
+    text: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "ok": self.ok, "evidence": self.text}
+
+
+def probe_paths(blueprint: Blueprint) -> tuple[str, ...]:
+    """One path per routed service: its readiness path where the edge routes that to it, else its prefix."""
+    return tuple(path for s in blueprint.services.values() if (path := probe_path(blueprint, s)) is not None)
+
+
+def probe_path(blueprint: Blueprint, service: Service) -> str | None:
+    main = blueprint.domains[0]
+    if not service.route or (service.domains and main not in service.domains):
+        return None
+    for probe in (service.health.ready, service.health.live):
+        if probe and probe.path and _routed_to(blueprint, probe.path) is service:
+            return probe.path
+    return service.route[0]
+
+
+def _routed_to(blueprint: Blueprint, path: str) -> Service | None:
+    """The service that answers a path on the main domain: the longest prefix on a path boundary."""
+    best: tuple[int, Service] | None = None
+    for service in blueprint.services.values():
+        for prefix in service.route:
+            whole = prefix.rstrip("/")
+            if (path == whole or path.startswith(whole + "/")) and (best is None or len(whole) > best[0]):
+                best = (len(whole), service)
+    return best[1] if best else None
+
+
+async def through_the_edge(gateway: Gateway, blueprint: Blueprint) -> list[Evidence]:
+    """Every routed service answers; HTTP redirects; the security headers are there; nothing tells what runs."""
+    found: list[Evidence] = []
+    address = gateway.address(blueprint.domains[0], https=blueprint.edge.https)
+    headers: dict[str, str] = {}
+    for name, service in blueprint.services.items():
+        path = probe_path(blueprint, service)
+        if path is None:
+            continue
+        evidence, seen = await _answers(address, name, path, service)
+        found.append(evidence)
+        headers = headers or seen
+    if headers and blueprint.edge.https:
+        found.append(await _redirects(gateway, blueprint.domains[0]))
+        found.append(_headers(blueprint, headers))
+    return found
+
+
+async def _answers(address: Address, name: str, path: str, service: Service) -> tuple[Evidence, dict[str, str]]:
+    connection = Connection(address)
+    try:
+        status, headers, _ = await connection.fetch(path)
+    except (OSError, EOFError, TimeoutError, ValueError) as error:
+        return Evidence(f"service {name}", False, f"GET {path}: {type(error).__name__} {error}".strip()), {}
+    finally:
+        await connection.close()
+    # An API may well have nothing at its prefix; a health path or a page has to be there.
+    strict = service.kind is ServiceKind.STATIC or any(
+        p and p.path == path for p in (service.health.ready, service.health.live)
+    )
+    good = status < 400 if strict else status < 500
+    return Evidence(f"service {name}", good, f"GET {path} → {status} over {address.scheme}"), headers
+
+
+async def _redirects(gateway: Gateway, domain: str) -> Evidence:
+    connection = Connection(gateway.address(domain, https=False))
+    try:
+        status, headers, _ = await connection.fetch("/")
+        ok = status in (301, 308) and headers.get("location", "").startswith("https://")
+        return Evidence("http redirects to https", ok, f"{status} → {headers.get('location', 'nowhere')}")
+    except (OSError, EOFError, TimeoutError, ValueError) as error:
+        return Evidence("http redirects to https", False, f"{type(error).__name__} {error}".strip())
+    finally:
+        await connection.close()
+
+
+def _headers(blueprint: Blueprint, headers: dict[str, str]) -> Evidence:
+    given_up = {name.lower() for name, value in blueprint.edge.headers.items() if not value}
+    if not blueprint.edge.hsts:
+        given_up.add("strict-transport-security")
+    missing = [name for name in REQUIRED if name not in headers and name not in given_up]
+    telling = [f"{name}: {headers[name]}" for name in DISCLOSING if name in headers]
+    if missing or telling:
+        return Evidence("security headers", False, "; ".join([*(f"no {name}" for name in missing), *telling]))
+    return Evidence("security headers", True, f"{', '.join(REQUIRED)}; no server header")

@@ -1,0 +1,134 @@
+"""The rows of the state as frozen values. Times are seconds since the epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class Place(NamedTuple):
+    """An environment of an app."""
+
+    app: str
+    environment: str
+
+    def __str__(self) -> str:
+        return f"{self.app}/{self.environment}"
+
+
+class GenerationState(StrEnum):
+    STARTING = "starting"
+    READY = "ready"
+    LIVE = "live"
+    DRAINING = "draining"
+    WARM = "warm"
+    STOPPED = "stopped"
+
+
+class DeploymentState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    UNDONE = "undone"
+
+    @property
+    def ended(self) -> bool:
+        return self in (DeploymentState.DONE, DeploymentState.FAILED, DeploymentState.UNDONE)
+
+
+@dataclass(frozen=True)
+class App:
+    place: Place
+    checkout: str
+    live: int | None
+    created_at: float
+
+
+@dataclass(frozen=True)
+class Release:
+    place: Place
+    number: int
+    state: str
+    blueprint: str
+    artifacts: dict[str, str]
+    schema_version: str | None
+    created_at: float
+    actor: str
+
+
+@dataclass(frozen=True)
+class Deployment:
+    id: int
+    place: Place
+    kind: str
+    state: DeploymentState
+    request: dict[str, Any]
+    actor: str
+    release: int | None
+    previous: int | None
+    committed: bool
+    queued_at: float
+    started_at: float | None
+    ended_at: float | None
+    error: dict[str, Any] | None
+    result: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Step:
+    deployment: int
+    position: int
+    name: str
+    state: str
+    started_at: float
+    ended_at: float | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class Generation:
+    id: int
+    place: Place
+    service: str
+    release: int
+    deployment: int
+    fingerprint: str
+    state: GenerationState
+    drain_until: float | None
+    warm_until: float | None
+
+    @property
+    def upstream(self) -> str:
+        """Its name at the edge and the prefix of its instances' units."""
+        return f"{self.place}/{self.service}/d{self.id}"
+
+
+@dataclass(frozen=True)
+class Instance:
+    unit: str
+    generation: int
+    slot: int
+    port: int | None
+
+
+@dataclass(frozen=True)
+class ResourceRow:
+    place: Place
+    name: str
+    engine: str
+    version: str
+    port: int
+    sealed_password: bytes
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    id: int
+    at: float
+    actor: str
+    action: str
+    app: str | None
+    environment: str | None
+    detail: dict[str, Any]
