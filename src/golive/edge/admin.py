@@ -9,6 +9,8 @@ import httpx
 
 from golive.edge.model import cluster_name
 
+LISTENERS = "listener_manager.total_listeners_active"
+
 
 class Admin:
     """Every call opens a connection of its own: Envoy may have been restarted since the last.
@@ -42,8 +44,10 @@ class Admin:
         return await self.get("/server_info") is not None
 
     async def ready(self) -> bool:
-        """Has read its files and listens."""
-        return await self.get("/ready") is not None
+        """Has read its files and listens on both ports. Envoy calls itself live without, when a port is taken."""
+        if await self.get("/ready") is None:
+            return False
+        return (await self.stats(f"^{re.escape(LISTENERS)}$") or {}).get(LISTENERS) == "2"
 
     async def stats(self, pattern: str) -> dict[str, str] | None:
         """Counters, gauges and texts whose name matches the regular expression; None when Envoy does not answer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 
 from golive.edge.resource import Json, Layout, extension, file_source
 
@@ -10,9 +11,10 @@ HEAP = 1024**3
 """Bytes of heap at which Envoy refuses new requests; from 85 % of it the hungriest streams are reset."""
 
 
-def render_bootstrap(layout: Layout) -> Json:
+def render_bootstrap(layout: Layout, connections: int) -> Json:
+    """`connections` are open from clients at most; each may need a second one to an instance."""
     return {
-        **_common(layout),
+        **_common(layout, connections),
         "dynamic_resources": {
             "lds_config": file_source(layout.resource("lds")),
             "cds_config": file_source(layout.resource("cds")),
@@ -20,26 +22,31 @@ def render_bootstrap(layout: Layout) -> Json:
     }
 
 
-def _common(layout: Layout) -> Json:
+def _common(layout: Layout, connections: int) -> Json:
     return {
         "node": {"id": "golive", "cluster": "edge"},
         "admin": {"address": {"pipe": {"path": str(layout.admin), "mode": 0o600}}},
-        "overload_manager": _overload(),
+        "overload_manager": _overload(connections),
         # The default of 100 instructions refuses a prefix of some ninety letters.
         "layered_runtime": {"layers": [{"name": "golive", "static_layer": {"re2.max_program_size.error_level": 2000}}]},
     }
 
 
-def _overload() -> Json:
+def _overload(connections: int) -> Json:
     monitor = extension(
         "envoy.resource_monitors.fixed_heap",
         "extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
         max_heap_size_bytes=HEAP,
     )
+    clients = extension(
+        "envoy.resource_monitors.global_downstream_max_connections",
+        "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+        max_active_downstream_connections=connections,
+    )
     name = "envoy.resource_monitors.fixed_heap"
     return {
         "refresh_interval": "0.25s",
-        "resource_monitors": [monitor],
+        "resource_monitors": [monitor, clients],
         "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
         "actions": [
             {
@@ -64,6 +71,8 @@ def validation_bootstrap(layout: Layout, resources: dict[str, Json]) -> Json:
     for listener in listeners:
         for chain in [*listener["filter_chains"]]:
             manager = chain["filters"][0]["typed_config"]
+            # Loading opens it; it would then belong to whoever checked.
+            manager["access_log"][0]["typed_config"]["path"] = os.devnull
             name = manager.pop("rds")["route_config_name"]
             manager["route_config"] = _plain(resources[f"rds-{name}"]["resources"][0])
             limit = resources["ecds"]["resources"][0]
@@ -74,7 +83,7 @@ def validation_bootstrap(layout: Layout, resources: dict[str, Json]) -> Json:
         "listeners": [_plain(x) for x in listeners],
         "clusters": [_plain(x) for x in resources["cds"]["resources"]],
     }
-    return {**_common(layout), "static_resources": static}
+    return {**_common(layout, 1000), "static_resources": static}
 
 
 def _inline_certificate(chain: Json, resources: dict[str, Json]) -> None:

@@ -17,11 +17,11 @@ from golive.edge.admin import Admin
 from golive.edge.bootstrap import render_bootstrap, validation_bootstrap
 from golive.edge.limits import classes_in
 from golive.edge.model import EdgeConfig
-from golive.edge.ports import listen_address
+from golive.edge.ports import listen_address, obstacle
 from golive.edge.push import Pusher, plan
 from golive.edge.render import render
 from golive.edge.resource import Json, Layout
-from golive.errors import EdgeRejected, StateError
+from golive.errors import Conflict, EdgeRejected, StateError
 from golive.home import Home
 from golive.system.files import private_directory, write_atomic
 from golive.system.processes import Limits, Spec, run
@@ -66,7 +66,7 @@ class Edge:
         """
         try:
             self._directories()
-            text = json.dumps(render_bootstrap(self.layout), indent=1)
+            text = json.dumps(render_bootstrap(self.layout, _open_files() // 2), indent=1)
             if not self.layout.bootstrap.exists() or self.layout.bootstrap.read_text() != text:
                 write_atomic(self.layout.bootstrap, text, mode=0o640 if self._user else 0o600)
             current = self._pusher.current()
@@ -164,14 +164,29 @@ class Edge:
         return await self.admin.ready()
 
     async def wait_ready(self, timeout: timedelta) -> bool:
-        """`ready` within that time; asked every 20 ms."""
+        """`ready` within that time; asked every 20 ms.
+
+        Conflict when somebody else has one of its ports, EdgeRejected when it cannot listen for another reason.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout.total_seconds()
         while not await self.ready():
             if loop.time() > deadline:
                 return False
+            await self._raise_refusal()
             await asyncio.sleep(0.02)
         return True
+
+    async def _raise_refusal(self) -> None:
+        """When Envoy is up and was refused its listeners."""
+        stats = await self.admin.stats("^listener_manager\\.lds\\.update_rejected$") or {}
+        if stats.get("listener_manager.lds.update_rejected", "0") == "0":
+            return
+        for port in (self.layout.http_port, self.layout.https_port):
+            if why := obstacle(port):
+                raise Conflict(f"the edge cannot listen on port {port}", why=why, hint="stop it, or choose other ports")
+        said = self.layout.log.read_text(errors="replace")[-4000:].strip() if self.layout.log.exists() else ""
+        raise EdgeRejected("Envoy refused its listeners", why=said.splitlines()[-1] if said else None, log=said)
 
     async def rotate_access_log(self, max_bytes: int, keep: int) -> bool:
         """Begin a new access log when it is longer than `max_bytes`; `keep` old ones stay, compressed but the last.
