@@ -18,7 +18,14 @@ BROWSER = "gzip, deflate, br, zstd"
 def record(path: str, size: int = 1000, *, kind: str = "", immutable: bool = False, **variants: int) -> dict[str, Any]:
     suffix = path.rpartition(".")[2]
     kind = kind or {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8"}.get(suffix, "text/x")
-    return {"path": path, "size": size, "type": kind, "etag": f"t-{path}" if path.isascii() else "t", "immutable": immutable, "variants": variants}
+    return {
+        "path": path,
+        "size": size,
+        "type": kind,
+        "etag": f"t-{path}" if path.isascii() else "t",
+        "immutable": immutable,
+        "variants": variants,
+    }
 
 
 def release(*records: dict[str, Any], spa: bool = False, clean: bool = True) -> Index:
