@@ -7,7 +7,6 @@ system (`_fix_co_filename`), so it may be shared by artifacts; hard links count 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
@@ -66,18 +65,6 @@ def modules(app: Path) -> dict[str, str]:
             if name.endswith(".py") and path.is_file() and not path.is_symlink():
                 found[path.relative_to(app).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
-
-
-def forget_unused(cache: Path) -> int:
-    """Remove bytecode that no artifact links to; how many bytes that freed."""
-    freed = 0
-    for path in (cache / "bytecode").glob("*/*"):
-        with contextlib.suppress(OSError):
-            info = path.stat()
-            if info.st_nlink == 1:
-                path.unlink()
-                freed += info.st_blocks * 512
-    return freed
 
 
 def _place(kept: Path, module: Path, tag: str) -> None:

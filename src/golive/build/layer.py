@@ -113,15 +113,16 @@ async def _uv(argv: list[str], request: LayerRequest, tools: Tools) -> None:
 def explain(output: str, file: str | None, python: str) -> BuildFailed:
     """What uv's output means, as one error with the next step. Pure."""
     why, log, where = _words(output), tail(output), file
-    if built := re.search(r"Failed to build `?([^`\s]+)`?", output):
+    if re.search(r"Failed to build|build backend returned an error", output):
+        built = re.search(r"Failed to build `([^`]+)`", output)
         return BuildFailed(
-            f"{built[1]} has no ready-made package for Python {python} here, and building it failed",
+            f"{built[1] if built else 'a package'} has no wheel for Python {python} here, and building it failed",
             where=where,
             why=why,
             hint="ask for another version of it or of Python, or install what its build needs (compiler, headers)",
             log=log,
         )
-    if re.search(r"hash mismatch|hashes? (is|are) (missing|required)|to have their versions pinned", output, re.I):
+    if re.search(r"hash mismatch|must have a hash|versions pinned", output, re.I):
         return BuildFailed(
             "a package is not the one that the lock file names",
             where=where,
@@ -139,21 +140,21 @@ def explain(output: str, file: str | None, python: str) -> BuildFailed:
         )
     if "No solution found" in output or "not found in the package registry" in output:
         return BuildFailed(
-            f"the dependencies in {file or 'build.extra'} cannot be installed together",
+            f"the dependencies in {file or 'build.extra'} do not resolve",
             where=where,
             why=why,
-            hint="correct the names and versions; `uv pip compile` shows the same answer on your machine",
+            hint="correct the name or version that uv names, then lock again",
             log=log,
         )
     return BuildFailed(f"uv could not install {file or 'the packages'}", where=where, why=why, log=log)
 
 
 def _words(output: str) -> str:
-    """uv's error without its drawing: from `error:` or `×` to the end, as one paragraph."""
+    """uv's error without its drawing: from the last `error:` (before 0.9 `×`) to the end, as one paragraph."""
     lines = output.splitlines()
     starts = [n for n, line in enumerate(lines) if re.match(r"\s*(error:|×|x )", line)]
     chosen = lines[starts[-1] :] if starts else lines[-3:]
-    words = (re.sub(r"^\s*(error:|×|x |╰─▶|├─▶|│|\|)?\s*", "", line) for line in chosen)
+    words = (re.sub(r"^\s*(error:|cause:|×|x |╰─▶|├─▶|│|\|)?\s*", "", line) for line in chosen)
     return " ".join(word for word in words if word)[:2000]
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from golive.build.artifact import ARTIFACT_FILE, LAYER_FILE, Artifact, Layer
-from golive.build.bytecode import forget_unused
 from golive.build.seal import count
 from golive.build.tools import kill_leftover
 from golive.home import Home
@@ -70,7 +69,10 @@ class Store:
         artifact = self._read(key)
         if artifact is None or (artifact.layer and self.layer(artifact.layer) is None):
             return None
-        found = count(artifact.app)
+        try:
+            found = count(artifact.app)
+        except OSError:
+            return None
         if (found.files, found.bytes) != (artifact.content.files, artifact.content.bytes):
             return None
         _touch(artifact.path)
@@ -112,8 +114,8 @@ class Store:
         gone = to_remove(self.items(), keep, budget)
         for item in gone:
             remove_tree((self._home.artifacts if item.kind == "artifact" else self._home.layers) / item.key)
-        freed = forget_unused(self._home.cache) if gone else 0
-        return Pruned(tuple(item.key for item in gone), sum(item.size for item in gone) + freed)
+        freed = sum(item.size for item in gone) + self._prune_caches(budget)
+        return Pruned(tuple(item.key for item in gone), freed)
 
     def clean(self) -> None:
         """Remove what a killed build left, and end the program it was running. For the daemon's start."""
@@ -125,6 +127,16 @@ class Store:
         for path in _folders(self._home.layers):
             if not (path / LAYER_FILE).exists():
                 remove_tree(path)
+
+    def _prune_caches(self, budget: int) -> int:
+        """Bytecode and static variants that no artifact links to go; uv's downloads when they pass the budget too."""
+        freed = sum(_forget_unlinked(self._home.cache / name) for name in ("bytecode", "static"))
+        for downloads in self._home.cache.glob("uv*"):
+            size = count(downloads).disk
+            if size > budget:
+                remove_tree(downloads)
+                freed += size
+        return freed
 
     def _read(self, key: str) -> Artifact | None:
         try:
@@ -144,6 +156,18 @@ class Store:
         except (OSError, ValidationError):
             return Item(path.name, "layer", count(path).disk, 0)
         return Item(path.name, "layer", size, _used(path))
+
+
+def _forget_unlinked(cache: Path) -> int:
+    freed = 0
+    for folder, _, names in os.walk(cache):
+        for name in names:
+            with contextlib.suppress(OSError):
+                info = (path := Path(folder) / name).stat()
+                if info.st_nlink == 1:
+                    path.unlink()
+                    freed += info.st_blocks * 512
+    return freed
 
 
 def _folders(parent: Path) -> Iterable[Path]:
