@@ -81,14 +81,18 @@ def validate(table: dict[str, Any]) -> tuple[Blueprint, list[Fault]]:
     table = copy.deepcopy(table)
     while True:
         try:
-            # JSON mode takes lists and enum words, and with `strict` nothing else in place of anything.
-            return Blueprint.model_validate_json(json.dumps(table), strict=True), list(faults.values())
+            return _checked(table), list(faults.values())
         except ValidationError as errors:
             for error in errors.errors(include_url=False):
                 fault = _fault(error)
                 if not any(known[: len(fault.path)] == fault.path for known in faults):
                     faults[fault.path] = fault
                 _replace(table, fault.path, missing=error["type"] == "missing")
+
+
+def _checked(table: dict[str, Any]) -> Blueprint:
+    # JSON mode takes lists and enum words, and with `strict` nothing else in place of anything.
+    return Blueprint.model_validate_json(json.dumps(table), strict=True, by_alias=True, by_name=False)
 
 
 def _replace(table: dict[str, Any], path: KeyPath, *, missing: bool) -> None:
@@ -98,8 +102,8 @@ def _replace(table: dict[str, Any], path: KeyPath, *, missing: bool) -> None:
         if isinstance(holder, dict) and key not in holder:
             return  # taken out with an earlier fault
         child = holder[key]
-        if isinstance(child, list) and not isinstance(child[int(path[depth])], dict):
-            path = path[:depth]  # one bad item spoils a list of plain values
+        if isinstance(child, list) and (depth == len(path) - 1 or not isinstance(child[int(path[depth])], dict)):
+            path = path[:depth]  # one bad item spoils the list; a bad key in an item only itself
             break
         holder = child
     key = path[-1]

@@ -8,6 +8,14 @@ from typing import Any
 
 from golive.errors import BlueprintError
 
+MAX_TEXT = 400
+"""Characters of a message, a path or a hint."""
+
+
+def _printable(text: str) -> str:
+    shown = text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in shown)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -18,6 +26,12 @@ class Problem:
     hint: str | None = None
     file: str | None = None
     line: int | None = None
+
+    def __post_init__(self) -> None:
+        # A checkout may be a stranger's: what it says must not steer the terminal or fill the screen.
+        object.__setattr__(self, "path", _printable(self.path))
+        object.__setattr__(self, "message", _printable(self.message))
+        object.__setattr__(self, "hint", _printable(self.hint) if self.hint else None)
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}: " if self.file and self.line else f"{self.file}: " if self.file else ""

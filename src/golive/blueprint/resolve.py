@@ -179,7 +179,7 @@ def _draft(document: Document, environment: str) -> _Draft:
         for name in dict.fromkeys((environment.partition("/")[0], environment)):
             if isinstance(overlay := overlays.get(name), dict):
                 own = {key: value for key, value in overlay.items() if key not in ("name", "environments")}
-                layers.append(_Layer(("environments", name), expand(own)))
+                layers.append(_Layer(("environments", name), expand(own, declared=layers[0].table.get("env"))))
     table: dict[str, Any] = {}
     draft = _Draft(document, environment, layers, table)
     for layer in layers:
@@ -200,7 +200,7 @@ _PROBE_KINDS = {"path", "tcp", "command"}
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Tables are merged, everything else is replaced. A probe of another kind replaces the base's kind."""
     merged = dict(base)
-    if _PROBE_KINDS & over.keys() and _PROBE_KINDS & base.keys() and not {"source", "kind"} & {*base, *over}:
+    if _PROBE_KINDS & over.keys():
         merged = {key: value for key, value in base.items() if key not in _PROBE_KINDS}
     for key, value in over.items():
         before = merged.get(key)

@@ -11,13 +11,18 @@ from typing import Any
 Table = dict[str, Any]
 
 
-def expand(raw: Table) -> Table:
-    """A copy of the file's table (or of one environment's overlay) with every short form written out."""
+def expand(raw: Table, declared: Any = None) -> Table:
+    """A copy of the file's table (or of one environment's overlay) with every short form written out.
+
+    `declared` is the base's table of variables for an overlay: a bare value there is only another default.
+    """
     table = {key: value for key, value in raw.items() if key != "environments"}
     _listed(table, "domains")
     _each(table, "services", _service)
     _each(table, "resources", _resource)
     _each(table, "env", _variable)
+    if isinstance(declared, dict) and isinstance(own := raw.get("env"), dict):
+        table["env"] |= {k: {"default": v} for k, v in own.items() if k in declared and not isinstance(v, dict)}
     if isinstance(source := table.get("migrations"), str):
         table["migrations"] = {"source": source}
     return table

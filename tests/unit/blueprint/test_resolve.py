@@ -75,10 +75,9 @@ def test_a_probe_of_another_kind_replaces_the_base():
     assert merge({"path": "/x", "interval": "5s"}, {"tcp": True}) == {"interval": "5s", "tcp": True}
 
 
-def test_a_services_command_is_no_probe():
-    base = {"source": "api", "command": "x"}
-    assert merge(base, {"command": "y"}) == {"source": "api", "command": "y"}
-    assert merge({"command": "x"}, {"command": "y", "route": ["/"]}) == {"command": "y", "route": ["/"]}
+def test_a_command_is_replaced_and_the_rest_stays():
+    base = {"source": "api", "command": "x", "output": "dist"}
+    assert merge(base, {"command": "y"}) == {"source": "api", "command": "y", "output": "dist"}
 
 
 OVERLAY = """\
@@ -138,6 +137,13 @@ def test_a_variable_can_differ(tree):
     assert blueprint.env["LOG"].default == "debug"
     assert blueprint.env["LOG"].type is VariableType.ENUM
     assert origins["env.LOG.default"] == "environments.development (golive.toml:21)"
+
+
+def test_a_bare_value_in_an_overlay_keeps_the_declared_type(tree):
+    text = OVERLAY + '[environments.staging]\nenv.LOG = "debug"\nenv.NEW = 1\n'
+    env = resolved(tree, text, "staging")[0].env
+    assert (env["LOG"].type, env["LOG"].default) == (VariableType.ENUM, "debug")
+    assert (env["NEW"].type, env["NEW"].default) == (VariableType.INT, 1)
 
 
 def test_an_environment_nobody_wrote_about_is_the_base(tree):
