@@ -1,0 +1,100 @@
+"""A Redis client of one connection: what golive asks Redis for (PING, INFO, CONFIG, ACL) needs no library.
+
+The protocol is RESP2 (redis.io, "Redis serialization protocol specification"): every Redis and valkey speaks it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from golive.secret import Secret
+
+Value = str | int | list["Value"] | None
+LONGEST = 64 << 20
+"""Bytes accepted in one answer; a server that announces more is not Redis."""
+
+
+class RedisError(Exception):
+    """Redis answered with an error, or with what is not RESP. The text holds no argument of the command."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to connect: `socket`, else host and port; with TLS when `tls` is a context."""
+
+    host: str = "127.0.0.1"
+    port: int = 6379
+    socket: Path | None = None
+    tls: ssl.SSLContext | None = None
+
+
+class Connection:
+    """One command at a time."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def call(self, *words: str | int) -> Value:
+        """The answer to one command. RedisError when Redis refuses it."""
+        parts = [str(word).encode() for word in words]
+        request = b"".join([b"*%d\r\n" % len(parts), *(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts)])
+        self._writer.write(request)
+        await self._writer.drain()
+        return await self._read()
+
+    async def _read(self) -> Value:
+        line = await self._reader.readuntil(b"\r\n")
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"+":
+            return rest.decode(errors="replace")
+        if kind == b"-":
+            raise RedisError(rest.decode(errors="replace"))
+        if kind not in b":$*" or not rest.lstrip(b"-").isdigit():
+            raise RedisError("what answers there does not speak Redis's protocol")
+        count = int(rest)
+        if kind == b":":
+            return count
+        if count > LONGEST:
+            raise RedisError("an answer of impossible length")
+        if count < 0:
+            return None
+        if kind == b"*":
+            return [await self._read() for _ in range(count)]
+        return (await self._reader.readexactly(count + 2))[:-2].decode(errors="replace")
+
+    async def info(self, *sections: str) -> dict[str, str]:
+        """INFO as a dictionary; one call a section, since Redis 6 takes one at a time."""
+        found: dict[str, str] = {}
+        for section in sections:
+            text = str(await self.call("INFO", section))
+            found |= dict(line.split(":", 1) for line in text.splitlines() if ":" in line and line[:1] != "#")
+        return found
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    address: Address, user: str | None = None, password: Secret | None = None, timeout: float = 10
+) -> AsyncIterator[Connection]:
+    """An authenticated connection. OSError, TimeoutError, EOFError or RedisError when there is none to be had."""
+    async with asyncio.timeout(timeout):
+        if address.socket:
+            streams = await asyncio.open_unix_connection(str(address.socket))
+        else:
+            streams = await asyncio.open_connection(address.host, address.port, ssl=address.tls)
+    connection = Connection(*streams)
+    try:
+        async with asyncio.timeout(timeout):
+            if password:
+                await connection.call("AUTH", *([user] if user else []), password.reveal())
+        yield connection
+    finally:
+        streams[1].close()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(1):
+                await streams[1].wait_closed()
