@@ -1,0 +1,111 @@
+"""Applying numbered SQL: one migrator at a time, one transaction a file, resumable at every point.
+
+A file that holds a statement which no transaction takes (CREATE INDEX CONCURRENTLY…) runs statement by statement. Its
+row in `golive_migrations` says how far it got: an ordinary statement and its row are committed together; the others are
+announced before and recorded after, and one that was announced but not recorded is looked at before it is tried again.
+
+A file that appears below the highest applied number (two branches merged) is applied, in order, and reported as late:
+refusing would stop every project that numbers by date, and a file that no longer fits fails without leaving anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+
+from golive.blueprint.models import Migrations
+from golive.errors import MigrationFailed
+from golive.migrate import failure, session
+from golive.migrate.execute import PATIENCE, Conditions, FileRun
+from golive.migrate.files import MigrationFile, discover
+from golive.migrate.history import History
+from golive.migrate.status import Applied, MigrationEvent, MigrationStatus, compare
+from golive.secret import Secret
+
+Report = Callable[[MigrationEvent], None]
+
+
+async def status(folder: Path, url: Secret) -> MigrationStatus:
+    """What is applied, pending, drifted and missing. Changes nothing, makes no table."""
+    files = discover(folder)
+    async with await session.connect(url, f"{session.WORKING}-status") as connection:
+        history = await History.of(connection)
+        return compare(files, await history.records(connection))
+
+
+async def apply(
+    migrations: Migrations, folder: Path, url: Secret, report: Report, *, release: int, patience: float = PATIENCE
+) -> Applied:
+    """Apply what is pending. MigrationFailed says what stands; running it again goes on from there.
+
+    `patience` is how many seconds a statement that stops no traffic waits for a lock.
+    """
+    files = discover(folder)
+    limit, started = migrations.timeout.total_seconds(), time.monotonic()
+    applied: list[MigrationFile] = []
+    try:
+        async with session.locked(url, limit, report) as lock, asyncio.timeout(limit):
+            history = await History.of(lock)
+            await history.create(lock)
+            found = compare(files, await history.records(lock))
+            refuse(found)
+            _announce(found, report)
+            run = Conditions(migrations, url, history, release, patience, report, lambda: lock.execute("SELECT 1"))
+            await _each(run, found, applied)
+    except TimeoutError:
+        raise failure.timed_out(limit, applied) from None
+    except psycopg.Error as error:
+        raise _unusable(error, url) from None
+    return _summary(found, applied, time.monotonic() - started)
+
+
+async def _each(run: Conditions, found: MigrationStatus, applied: list[MigrationFile]) -> None:
+    for file in found.pending:
+        run.report(MigrationEvent("started", file.name, file.version))
+        started, unfinished = time.monotonic(), found.unfinished
+        same = unfinished if unfinished and unfinished.version == file.version else None
+        await FileRun(run, file, same, applied).run()
+        applied.append(file)
+        run.report(MigrationEvent("applied", file.name, file.version, time.monotonic() - started))
+
+
+def refuse(found: MigrationStatus) -> None:
+    """MigrationFailed when the database and the files contradict each other."""
+    if found.drifted:
+        raise failure.drifted(found)
+    if found.unfinished and found.unfinished in found.missing:
+        raise failure.abandoned(found.unfinished.name, found.unfinished.done)
+
+
+def _announce(found: MigrationStatus, report: Report) -> None:
+    if found.late:
+        names = ", ".join(file.name for file in found.late)
+        report(MigrationEvent("late", f"numbered below what was applied before: {names}"))
+    if found.missing:
+        names = ", ".join(record.name for record in found.missing)
+        report(MigrationEvent("ahead", f"applied by another release, not in this one: {names}"))
+
+
+def _summary(found: MigrationStatus, applied: list[MigrationFile], seconds: float) -> Applied:
+    before = found.version
+    after = max((v for v in (before, *(file.version for file in applied)) if v is not None), default=None)
+    names = tuple(file.name for file in applied)
+    return Applied(_text(before), _text(after), names, seconds)
+
+
+def _unusable(error: psycopg.Error, url: Secret) -> MigrationFailed:
+    """Anything that went wrong around the files rather than in one."""
+    return MigrationFailed(
+        "the record of migrations cannot be read or written",
+        where="golive_migrations",
+        why=session.mask(url)(error.diag.message_primary or str(error).strip()),
+        hint="Nothing was changed, the old release keeps serving. The role needs CREATE on the schema, once.",
+    )
+
+
+def _text(version: int | None) -> str | None:
+    return None if version is None else str(version)

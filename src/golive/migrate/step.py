@@ -1,0 +1,61 @@
+"""The release step: whichever tool the blueprint names, one way to run it and one to ask what it would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from golive.blueprint.models import Migrations
+from golive.errors import UsageError
+from golive.migrate import alembic, run
+from golive.migrate.alembic import Runtime
+from golive.migrate.files import discover
+from golive.migrate.run import Report
+from golive.migrate.status import Applied
+from golive.secret import Secret
+
+
+async def migrate(
+    migrations: Migrations,
+    checkout: Path,
+    url: Secret,
+    *,
+    release: int,
+    report: Report,
+    runtime: Runtime | None = None,
+) -> Applied:
+    """Bring the database to what `checkout` (the folder of golive.toml, or its copy in an artifact) wants.
+
+    `runtime` is the environment of the release, for tools that are the project's own. MigrationFailed says what stands;
+    UsageError says what is wrong with the files before anything ran.
+    """
+    folder = checkout / migrations.source
+    if migrations.tool == "sql":
+        return await run.apply(migrations, folder, url, report, release=release)
+    return await alembic.apply(migrations, folder, url, report, runtime=_needed(runtime))
+
+
+async def pending(
+    migrations: Migrations, checkout: Path, url: Secret | None, *, runtime: Runtime | None = None
+) -> tuple[str, ...]:
+    """What a deploy would apply, in order, by name. Without a `url` (no database yet) it is everything there is.
+
+    Changes nothing. MigrationFailed and UsageError as `migrate`, so that `golive plan` shows drift before a deploy.
+    """
+    folder = checkout / migrations.source
+    if migrations.tool == "sql":
+        if url is None:
+            return tuple(file.name for file in discover(folder))
+        found = await run.status(folder, url)
+        run.refuse(found)
+        return tuple(file.name for file in found.pending)
+    if url is None:
+        return ("alembic upgrade head",)
+    state = await alembic.state(folder, _needed(runtime), url)
+    return tuple(f"{revision} {title}".strip() for revision, title in state.pending)
+
+
+def _needed(runtime: Runtime | None) -> Runtime:
+    if runtime is None:
+        hint = "Name the service whose environment has Alembic in migrations.service."
+        raise UsageError("alembic needs the environment of a service", where="migrations.service", hint=hint)
+    return runtime
