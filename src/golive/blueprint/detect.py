@@ -15,7 +15,6 @@ from golive.blueprint.checkout import Checkout, OutsideCheckout, join
 from golive.blueprint.faults import Fault
 from golive.blueprint.positions import KeyPath
 from golive.blueprint.python_project import (
-    ASGI_FRAMEWORKS,
     FRAMEWORKS,
     App,
     Dependencies,
@@ -25,24 +24,7 @@ from golive.blueprint.python_project import (
     health_paths,
     python_version,
 )
-
-ASGI_SERVERS: Mapping[str, str] = {
-    "uvicorn": (
-        "uvicorn {app} --host 127.0.0.1 --port $PORT --proxy-headers --forwarded-allow-ips 127.0.0.1 --no-server-header"
-    ),
-    "granian": "granian --interface asgi --host 127.0.0.1 --port $PORT {app}",
-    "hypercorn": "hypercorn --bind 127.0.0.1:$PORT {app}",
-    "daphne": "daphne --bind 127.0.0.1 --port $PORT --proxy-headers {app}",
-}
-WSGI_SERVERS: Mapping[str, str] = {
-    "gunicorn": "gunicorn --bind 127.0.0.1:$PORT --workers 2 {app}",
-    "granian": "granian --interface wsgi --host 127.0.0.1 --port $PORT {app}",
-    "waitress": "waitress-serve --listen 127.0.0.1:$PORT {app}",
-    "hypercorn": "hypercorn --bind 127.0.0.1:$PORT wsgi:{app}",
-}
-_FACTORY_FLAGS = {"uvicorn": " --factory", "granian": " --factory", "waitress": " --call"}
-_ADDED_SERVERS = {"uvicorn": "uvicorn[standard]", "gunicorn": "gunicorn"}
-"""`standard` brings the WebSocket protocol, which plain uvicorn lacks."""
+from golive.blueprint.start import start_command
 
 _READY = ("/readiness", "/ready", "/readyz", "/health/ready", "/healthz", "/health", "/api/health")
 _LIVE = ("/health/live", "/liveness", "/livez", "/live", "/healthz", "/health")
@@ -217,7 +199,7 @@ def _web_application(
     if listed is None and framework in FRAMEWORKS:
         hint = f"list `{framework}` in requirements.txt or pyproject.toml in {_place(source)}"
         found.faults.append(Fault(("build", "dependencies"), f"{evidence} uses {framework}; nothing installs it", hint))
-    command, added = _start(chosen, _available(listed, build))
+    command, added = start_command(chosen, _available(listed, build))
     found.add(("command",), command, evidence)
     if added:
         extra = (*(listed.extra if listed else ()), added)
@@ -281,28 +263,6 @@ def _probes(paths: list[str]) -> dict[str, str]:
     ready = next((path for path in _READY if path in plain), None)
     live = next((path for path in _LIVE if path in plain and path != ready), None)
     return ({"ready": ready} if ready else {}) | ({"live": live} if ready and live else {})
-
-
-def _start(app: App, names: set[str]) -> tuple[str, str | None]:
-    """The start command, and a server to install when the project has none that fits."""
-    asgi = app.framework in ASGI_FRAMEWORKS or app.framework == "django-asgi"
-    servers = ASGI_SERVERS if asgi else WSGI_SERVERS
-    server = next((name for name in servers if name in names), None)
-    added = None
-    if server is None or (app.factory and server in ("hypercorn", "daphne")):
-        server = "uvicorn" if asgi else "gunicorn"
-        added = _ADDED_SERVERS[server]
-    target = f"{app.module}:{app.name}"
-    if app.factory and server == "gunicorn":
-        target = f"'{target}()'"
-    command = servers[server].format(app=target)
-    if app.factory and (flag := _FACTORY_FLAGS.get(server)):
-        command = (
-            command.replace(target, target + flag)
-            if server == "uvicorn"
-            else command.replace(target, flag[1:] + " " + target)
-        )
-    return command, added
 
 
 def detect_migrations(checkout: Checkout, folders: tuple[str, ...]) -> list[FoundMigrations]:

@@ -10,11 +10,12 @@ from typing import Any, Literal
 from golive.blueprint.checkout import Checkout
 from golive.blueprint.detect import Detection, detect_migrations, detect_project, detect_service, migrations_in
 from golive.blueprint.document import Document
+from golive.blueprint.facts import Facts
 from golive.blueprint.faults import Fault, validate
 from golive.blueprint.models import NAME_PATTERN, Blueprint
 from golive.blueprint.positions import KeyPath, key_path
 from golive.blueprint.problem import Problem, blueprint_error
-from golive.blueprint.rules import Facts, check
+from golive.blueprint.rules import check
 from golive.blueprint.sugar import expand
 
 MAX_ENVIRONMENTS = 50

@@ -1,1 +1,1 @@
-"""The daemon: one writer of the state and the edge, allowed to die. `server` speaks to clients, `daemon` does the work."""
+"""The daemon: one writer of the state and the edge, allowed to die. `server` is its door, `daemon` does the work."""

@@ -94,9 +94,9 @@ class Daemon:
         queue = self._queues.setdefault(place, asyncio.Queue())
         queue.put_nowait(deployment)
         if place not in self._workers or self._workers[place].done():
-            self._workers[place] = asyncio.create_task(self._work(place, queue))
+            self._workers[place] = asyncio.create_task(self._work(queue))
 
-    async def _work(self, place: Place, queue: asyncio.Queue[int]) -> None:
+    async def _work(self, queue: asyncio.Queue[int]) -> None:
         while not queue.empty():
             deployment = queue.get_nowait()
             row = self.host.state.deployment(deployment)

@@ -14,14 +14,15 @@ from golive.home import Home
 
 
 def run(home: Home) -> None:
-    """Serve until SIGTERM or SIGINT. Conflict when another daemon serves this home; StateError when it cannot be used."""
+    """Serve until SIGTERM or SIGINT. Conflict when another daemon serves this home, StateError when it is unusable."""
     from golive.daemon.wiring import prepare
 
     prepare(home)
     lock = _lock(home.root / "daemon.lock")
     try:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        for noisy in ("uvicorn", "httpx", "httpcore"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
         asyncio.run(_serve(home))
     finally:
         os.close(lock)

@@ -274,6 +274,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; 0 after a graceful stop, 1 when it cannot listen."""
     parser = argparse.ArgumentParser(prog="python -m golive.edge.static_server", description=__doc__.splitlines()[0])
     parser.add_argument("--artifacts", type=Path, required=True, help="folder of artifacts, each with a static.json")
+    parser.add_argument("--inside", default="", help="folder in each artifact that holds its static.json")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--socket", type=Path, help="Unix socket to answer on")
     where.add_argument("--port", type=int, help="loopback port to answer on")
@@ -286,7 +287,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         log.warning("cannot listen on %s: %s", options.socket or options.port, error.strerror or error)
         return 1
-    asyncio.run(serve(listener, Store(options.artifacts, budget=options.memory * 2**20)))
+    asyncio.run(serve(listener, Store(options.artifacts, inside=options.inside, budget=options.memory * 2**20)))
     return 0
 
 

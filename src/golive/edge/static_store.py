@@ -31,9 +31,10 @@ class _Held:
 
 
 class Store:
-    """Releases below one folder of artifacts. Not for use by several threads."""
+    """Releases below one folder of artifacts, each in the folder `inside` it. Not for use by several threads."""
 
-    def __init__(self, artifacts: Path, *, budget: int = 64 * 2**20) -> None:
+    def __init__(self, artifacts: Path, *, inside: str = "", budget: int = 64 * 2**20) -> None:
+        self.inside = inside
         self.artifacts = artifacts.resolve()
         self.budget = budget
         self.held: OrderedDict[str, _Held] = OrderedDict()
@@ -50,12 +51,12 @@ class Store:
     def _look(self, key: str, held: _Held | None, now: float) -> Index | None:
         if not _KEY.fullmatch(key):
             return None
-        root = self.artifacts / key
+        root = self.artifacts / key / self.inside
         try:
             found = (root / MANIFEST).stat()
             identity = (found.st_ino, found.st_mtime_ns)
             if held is None or held.identity != identity:
-                if root.is_symlink():
+                if root.resolve() != root:  # a symlink on the way
                     return None
                 held = _Held(load(root), identity, now)
         except OSError:

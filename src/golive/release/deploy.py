@@ -72,7 +72,7 @@ class Deploy:
             return True
         async with self.journal.step("resources") as note:
             await self._resources(note)
-        self._make_release(loaded)
+        self._make_release()
         async with self.journal.step("migrate") as note:
             await self._migrate(loaded, note)
         return False
@@ -202,7 +202,7 @@ class Deploy:
             self.evidence.append(verify.Evidence(f"resource {name}", True, text))
         note.detail = ", ".join(f"{name}: {report.version}" for name, report in self.reports.items())
 
-    def _make_release(self, loaded: Loaded) -> None:
+    def _make_release(self) -> None:
         self.release = self.host.state.next_release_number(self.place)
         environments = self._environments(self.release)
         release = Release(
@@ -328,7 +328,7 @@ class Deploy:
         return resources.variables(self.blueprint, self.stores, self.values).get(names["url"])
 
     def _mask(self, environments: dict[str, dict[str, Secret]]) -> None:
-        """What is secret by declaration or origin, and what was set without being declared; plain values stay readable."""
+        """What is secret by declaration or origin, and what was set without being declared."""
         secret = environment.secret_names(self.blueprint)
         for values in environments.values():
             for name, value in values.items():

@@ -48,9 +48,7 @@ class Drain:
         now = time.time()
         if generation.state is GenerationState.WARM:
             return now >= (generation.warm_until or 0)
-        if now >= (generation.drain_until or 0) or not await self._is_busy(generation):
-            return True
-        return False
+        return now >= (generation.drain_until or 0) or not await self._is_busy(generation)
 
     async def _is_busy(self, generation: Generation) -> bool:
         service = self.host.blueprint(generation).services[generation.service]

@@ -117,6 +117,7 @@ def _static_unit(home: Home, socket: Path, user: User | None) -> Unit:
         user = None
     private_directory(home.artifacts, 0o755)
     argv = (sys.executable, "-m", "golive.edge.static_server", "--artifacts", str(home.artifacts))
+    argv = (*argv, "--inside", "app")
     spec = Spec(
         argv=(*argv, "--socket", str(socket), "--mode", "666"),
         env={"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/bin:/bin"},

@@ -44,7 +44,6 @@ def _port(host: Host, service: Service) -> int | None:
 
 def instance_unit(host: Host, generation: Generation, service: Service, instance: Instance) -> Unit:
     """The unit of one instance, from the state alone, so that it can be made again after the daemon's death."""
-    place = generation.place
     spec = service_spec(host, generation, service, instance)
     return Unit(
         id=instance.unit,

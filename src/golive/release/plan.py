@@ -83,7 +83,8 @@ async def _migrations(checkout: Path, blueprint: Blueprint, injected: dict[str, 
 def _changed_settings(before: Any, after: Any, path: str = "") -> list[str]:
     """Key paths whose value differs, of services and policies alike."""
     if isinstance(before, dict) and isinstance(after, dict):
-        keys = [k for k in {**before, **after}]
-        found = [_changed_settings(before.get(k), after.get(k), f"{path}.{k}" if path else k) for k in keys]
+        found = [
+            _changed_settings(before.get(k), after.get(k), f"{path}.{k}" if path else k) for k in {**before, **after}
+        ]
         return [line for lines in found for line in lines]
     return [] if before == after else [f"{path}: {before} → {after}"]

@@ -38,11 +38,11 @@ async def scale(host: Host, place: Place, service: str, count: int) -> dict[str,
         )
     before = len(host.state.instances(generation.id))
     host.state.set_scale(place, service, count)
-    await _reach(host, generation, settings, count)
+    await _reach(host, generation, count)
     return {"from": before, "to": count}
 
 
-async def _reach(host: Host, generation: Generation, service: Service, count: int) -> None:
+async def _reach(host: Host, generation: Generation, count: int) -> None:
     instances = host.state.instances(generation.id)
     if count > len(instances):
         await start_instances(host, generation, count)

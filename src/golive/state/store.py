@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Collection, Iterator
@@ -459,6 +460,7 @@ class State:
 
 def _open(path: Path) -> sqlite3.Connection:
     try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # its journal files get the same mode
         db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
         db.row_factory = sqlite3.Row
         version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -474,8 +476,7 @@ def _open(path: Path) -> sqlite3.Connection:
         if version == 0:
             schema = resources.files("golive.state").joinpath("schema.sql").read_text()
             db.executescript(f"BEGIN; {schema} PRAGMA user_version = {VERSION}; COMMIT;")
-        path.chmod(0o600)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, OSError) as error:
         raise StateError(f"cannot use {path}", why=str(error), hint=_hint(str(error))) from error
     return db
 

@@ -162,10 +162,11 @@ def _copy(file: BinaryIO, packed: gzip.GzipFile, upto: int) -> None:
 
 def _truncate(file: BinaryIO, packed: gzip.GzipFile) -> int:
     """Copy to the end until nothing is added, and empty the file."""
-    while data := file.read(_BLOCK):
+    descriptor, size = file.fileno(), file.tell()
+    while data := os.pread(descriptor, _BLOCK, size):
         packed.write(data)
-    size = file.tell()
-    os.ftruncate(file.fileno(), 0)
+        size += len(data)
+    os.ftruncate(descriptor, 0)
     return size
 
 
