@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,3 +48,43 @@ def test_there_are_enough_cases_to_mean_something():
     assert len(CASES) >= 60
     assert len({title for title, _, _ in CASES}) == len(CASES)
     assert all(expected for _, _, expected in CASES)
+
+
+def test_mutilated_files_give_problems_never_a_traceback(tree):
+    chance = random.Random(2)
+    pieces = [
+        "[",
+        "]",
+        "{",
+        "}",
+        "=",
+        ".",
+        ",",
+        '"',
+        "'",
+        "#",
+        "\n",
+        "\\",
+        "1",
+        "a",
+        '"""',
+        "[[",
+        " = 1\n",
+        "true",
+        "{}",
+        "[]",
+    ]
+    checkout = tree(FILES)
+    refused = 0
+    for _ in range(300):
+        text = chance.choice(CASES)[1]
+        for _ in range(chance.randint(1, 3)):
+            start = chance.randrange(len(text) + 1)
+            text = text[:start] + chance.choice(pieces) + text[start + chance.choice((0, 1, 4)) :]
+        (checkout / "golive.toml").write_text(text)
+        try:
+            load(checkout)
+        except BlueprintError as error:
+            refused += 1
+            assert error.problems and all(problem.message for problem in error.problems)
+    assert refused > 200
