@@ -10,6 +10,8 @@ from collections.abc import Callable
 from rich.console import Console
 
 from benchmarks import machine
+from benchmarks.command import CommandFailedError
+from benchmarks.processes import NotReadyError
 from benchmarks.report import show
 from benchmarks.result import Result
 
@@ -33,6 +35,9 @@ def main() -> int:
     except machine.MissingToolError as error:
         print(f"scripts/bench: {error}", file=sys.stderr)
         return 2
+    except (CommandFailedError, NotReadyError, TimeoutError) as error:
+        print(f"scripts/bench: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     if options.json:

@@ -37,6 +37,7 @@ class Instance:
 class Status:
     url: str
     instances: tuple[Instance, ...]
+    daemon: int
 
     def target(self, path: str = "/") -> Target:
         parts = urlsplit(self.url)
@@ -55,7 +56,7 @@ class Golive:
         return self._json("up", str(self.checkout))
 
     def rollback(self) -> Any:
-        return self._json("rollback", str(self.checkout))
+        return self._json("rollback", "-C", str(self.checkout))
 
     def status(self) -> Status:
         return parse_status(self._json("status", str(self.checkout)))
@@ -81,28 +82,17 @@ class Golive:
     def _json(self, *words: str) -> Any:
         return json.loads(self.run(*words, "--json"))
 
-    def daemon(self) -> psutil.Process:
-        """The process that serves this home."""
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                words = process.cmdline()
-                if "daemon" in words and process.environ().get("GOLIVE_HOME") == str(self.home):
-                    return process
-        raise CommandFailedError("no daemon runs for this home")
-
 
 def parse_status(data: Any) -> Status:
-    """`services` may be a list of objects with a name, or an object by name."""
-    services = data["services"]
-    named = services.items() if isinstance(services, dict) else [(one["name"], one) for one in services]
+    """Of the one app that a benchmark deploys."""
+    app = data["apps"][0]
     instances = [
-        Instance(name, int(one["pid"]), one.get("port"))
-        for name, service in named
-        for one in service.get("instances", ())
-        if one.get("pid")
+        Instance(name, int(one["pid"]), one["port"])
+        for name, service in app["services"].items()
+        for one in service["instances"]
+        if one["pid"]
     ]
-    url = data.get("url") or data["urls"][0]
-    return Status(url, tuple(instances))
+    return Status(app["urls"][0], tuple(instances), int(data["daemon"]["pid"]))
 
 
 @contextmanager
@@ -117,25 +107,27 @@ def scratch(source: Path) -> Iterator[Golive]:
         try:
             yield golive
         finally:
-            _end(golive.home)
+            _end(golive)
 
 
-def _end(home: Path) -> None:
-    """Whatever works for this home: golive's processes are made to outlive it, so asking the daemon is not enough."""
-    mine = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            words = [*process.cmdline(), process.cwd(), process.environ().get("GOLIVE_HOME", "")]
-            if any(word == str(home) or f"{home}/" in word for word in words):
-                mine.append(process)
-    # The daemon first: it would start again what is ended.
-    mine.sort(key=lambda process: "daemon" not in " ".join(process.cmdline()) if process.is_running() else True)
+def _end(golive: Golive) -> None:
+    """The daemon first, or it would start again what is ended; what runs is made to outlive it."""
+    with suppress(CommandFailedError):
+        golive.run("daemon", "stop")
+    mine = list(processes_of(golive.home))
     for process in mine:
         with suppress(psutil.Error):
             process.terminate()
-            if "daemon" in " ".join(process.cmdline()):
-                process.wait(10)
     _, alive = psutil.wait_procs(mine, timeout=10)
     for process in alive:
         with suppress(psutil.Error):
             process.kill()
+
+
+def processes_of(home: Path) -> Iterator[psutil.Process]:
+    """Whatever was started for this home: by its folder, its words or its environment."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            words = [*process.cmdline(), process.cwd(), process.environ().get("GOLIVE_HOME", "")]
+            if any(word == str(home) or f"{home}/" in word for word in words):
+                yield process

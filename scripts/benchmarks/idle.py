@@ -8,12 +8,13 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import psutil
 
-from benchmarks.command import LAUNCHER, Golive, scratch
+from benchmarks.command import LAUNCHER, Golive, processes_of, scratch
 from benchmarks.load import Target
 from benchmarks.processes import free_port, wait_for
 from benchmarks.result import Bar, Result, Table
@@ -29,7 +30,7 @@ def run_idle(seconds: float = 60) -> Result:
     with scratch(THREADR) as golive:
         golive.up()
         time.sleep(5)  # what follows a deploy in the background is not rest
-        daemon = golive.daemon()
+        daemon = psutil.Process(golive.status().daemon)
         before, began = _busy(daemon), time.monotonic()
         time.sleep(seconds)
         share = (_busy(daemon) - before) / (time.monotonic() - began)
@@ -52,13 +53,10 @@ def _busy(process: psutil.Process) -> float:
 
 def _others(golive: Golive, daemon: int) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
-    for process in psutil.process_iter():
-        try:
-            words = " ".join([*process.cmdline(), process.cwd()])
-            if str(golive.home) in words and process.pid != daemon:
+    for process in processes_of(golive.home):
+        with suppress(psutil.Error):
+            if process.pid != daemon:
                 found.append((f"{process.name()} ({process.pid})", process.memory_info().rss))
-        except psutil.Error:
-            continue
     return found
 
 
