@@ -402,6 +402,19 @@ def test_replaced_and_stopped_without_a_failed_request(folder: Path) -> None:
     shutil.rmtree(home)
 
 
+def test_artifacts_that_hold_the_site_in_a_folder(tmp_path: Path) -> None:
+    home = Path(tempfile.mkdtemp(prefix="gl-static-", dir="/tmp"))
+    running = Running(home, "--inside", "app")
+    running.pack("site/app", {"index.html": "<h1>Home</h1>"})
+    shutil.copytree(running.artifacts / "site", tmp_path / "elsewhere")
+    (running.artifacts / "link").symlink_to(tmp_path / "elsewhere")
+    assert running.get("/", root="site").text == "<h1>Home</h1>"
+    assert running.get("/", root="link").status_code == 404
+    assert running.get("/", root="site/app").status_code == 404
+    running.stop()
+    shutil.rmtree(home)
+
+
 def test_a_place_that_cannot_be_listened_on_is_said(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "golive.edge.static_server", "--artifacts", str(tmp_path), "--socket"]
     failed = subprocess.run([*command, str(tmp_path / "no/such.sock")], capture_output=True, check=False)
