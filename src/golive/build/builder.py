@@ -98,10 +98,15 @@ class Builder:
             await in_thread(self.store.clean)
 
     def _plan(self, request: BuildRequest) -> BuildPlan:
-        for folder in (self._home.root, self._home.cache):
-            if not folder.exists():
-                private_directory(folder)
-        return plan_build(request, self._home.cache)
+        """What is run by the user for builds has to be reachable by that user too."""
+        request = replace(request, user=request.user or self._user)
+        try:
+            for folder in (self._home.root, self._home.cache):
+                if not folder.exists():
+                    private_directory(folder)
+            return plan_build(request, self._home.cache)
+        except OSError as error:
+            raise _unwritable(error, self._home.root) from error
 
     async def _build(self, plan: BuildPlan, log: Callable[[str], None], started: float) -> Built:
         request = plan.request

@@ -81,8 +81,9 @@ def _steps(request: LayerRequest) -> list[list[str]]:
         sync = ["sync", "--frozen", "--no-dev", "--no-editable", "--no-install-project", "--compile-bytecode"]
         steps.append([*sync, "--project", folder])
     else:
-        hashes = ["--require-hashes"] if request.dependencies.hashed else []
-        steps.append([*install, *hashes, "-r", str(request.source / request.dependencies.file)])
+        options = ["--require-hashes"] if request.dependencies.hashed else []
+        options += ["--no-editable"] if request.dependencies.local else []  # what it would point to is thrown away
+        steps.append([*install, *options, "-r", str(request.source / request.dependencies.file)])
     if request.extra:
         steps.append([*install, "--", *request.extra])
     return steps
@@ -178,7 +179,11 @@ def reachable_uv(user: User | None, cache: Path) -> Path:
 
     from uv import find_uv_bin
 
-    own = Path(find_uv_bin())
+    try:
+        own = Path(find_uv_bin())
+    except FileNotFoundError as error:
+        hint = f"run `{sys.executable} -m pip install uv`"
+        raise BuildFailed("uv, which installs Python packages, is not there", why=str(error), hint=hint) from None
     if user is None or can_reach(user, own):
         return own
     copy = cache / "tools" / f"uv-{version('uv')}"

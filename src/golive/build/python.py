@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from golive.build.bytecode import compile_tree, modules
@@ -58,7 +59,8 @@ async def _install(workshop: Workshop, python: Interpreter, layer: Path) -> None
     listed = plan.dependencies.file if plan.dependencies else ", ".join(plan.request.service.build.extra) or "nothing"
     tools.log(f"dependencies: {listed}, for Python {python.version}")
     configured = client_settings(await pip_configuration(workshop.environ, tools))
-    env = {**configured, **workshop.env(), "UV_LINK_MODE": "copy" if tools.user else "hardlink"}
+    link = "copy" if tools.user else "clone" if sys.platform == "darwin" else "hardlink"
+    env = {**configured, **workshop.env(), "UV_LINK_MODE": link}
     request = LayerRequest(
         key=plan.layer_key,
         place=layer,

@@ -68,7 +68,7 @@ class Tools:
             await watch.stop()
             (self.place / PROCESS_FILE).unlink(missing_ok=True)
         output = self.mask(done.output)
-        if done.out_of_memory or watch.exceeded:
+        if done.code != 0 and (done.out_of_memory or watch.exceeded):
             raise out_of_memory(self.memory, output)
         if done.code != 0 and any(words in output for words in _FULL):
             raise disk_full(self.place, output)

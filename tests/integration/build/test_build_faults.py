@@ -190,6 +190,14 @@ async def test_a_build_is_not_begun_on_a_disk_nearly_full(golive_home: Home, req
     assert "of disk are free" in failure.what
 
 
+async def test_a_home_that_cannot_be_written_is_said(tmp_path: Path, request_for: Make, checkout: Path) -> None:
+    write(checkout, {"a": ""})
+    write(tmp_path, {"file": "not a folder"})
+    failure = await failure_of(Builder(Home(tmp_path / "file/home")), request_for())
+    assert failure.what.startswith("the build could not use ")
+    assert "Not a directory" in failure.what
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="golive is not root, so apps run as its own user")
 async def test_a_home_that_the_app_cannot_reach_is_said(tmp_path: Path, request_for: Make, checkout: Path) -> None:
     from golive.system.users import find

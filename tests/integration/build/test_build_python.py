@@ -227,6 +227,23 @@ async def test_no_network_is_said_and_what_is_cached_is_enough(
     assert "proxy-password" not in str(failure.value.to_json())
 
 
+async def test_a_package_of_the_source_itself_is_installed_from_what_was_built(
+    builder: Builder, request_for: Make, checkout: Path
+) -> None:
+    setup = SETUP.replace("[]", '["lib"]')
+    write(checkout, {"main.py": "", "lib/setup.py": setup, "lib/lib.py": "x = 1\n", "requirements.txt": "-e ./lib\n"})
+    request = request_for("python", dependencies="requirements.txt")
+    for value in (1, 2):
+        write(checkout, {"lib/lib.py": f"x = {value}\n"})
+        built, _ = await build(builder, request)
+        assert not built.layer_cached
+        argv = ["python", "-c", "import lib; print(lib.x, lib.__file__)"]
+        done = await processes.run(argv, env=built.artifact.env, cwd=Path("/"), user=app_user())
+        assert done.output.startswith(f"{value} "), done.output
+        assert "site-packages" in done.output
+        assert not list(built.artifact.app.rglob("*.egg-info"))
+
+
 async def test_python_is_taken_from_the_project_or_said_to_be_missing(
     builder: Builder, request_for: Make, checkout: Path
 ) -> None:
