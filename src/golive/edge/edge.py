@@ -116,6 +116,7 @@ class Edge:
             limits=Limits(files=_open_files()),
             name="edge",
             private=True,
+            orphan=True,
         )
 
     @property

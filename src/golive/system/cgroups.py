@@ -39,7 +39,7 @@ def create(name: str, memory: int | None, cpu: float | None) -> str | None:
     """A group for one process tree, or None where there is nothing to limit or no way to."""
     if (memory is None and cpu is None) or version() is None:
         return None
-    group = f"golive-{re.sub('[^a-z0-9]+', '-', name)[:40]}-{secrets.token_hex(4)}"
+    group = f"golive-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')[:40]}-{secrets.token_hex(4)}"
     try:
         if version() == 2:
             _create_v2(group, memory, cpu)

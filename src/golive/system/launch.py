@@ -3,7 +3,7 @@
 The last golive code in an instance's process. It reads one marshalled dictionary (the parent is the same interpreter;
 importing json would cost 8 ms of every start) from the descriptor given first:
 
-    argv, env, cwd, uid, gid, groups, files, nice, cgroups, private, no_new_privileges
+    argv, env, cwd, uid, gid, groups, files, nice, cgroups, private, no_new_privileges, orphan
 
 and execs `argv` with `env`. Nothing secret is in this process's own argv or environment. A failure before the exec is
 written to the second descriptor as one line; on success exec closes it (close-on-exec), which is how the parent knows.
@@ -42,6 +42,14 @@ def become(spec: dict) -> None:  # type: ignore[type-arg] # typing costs 3 ms of
     os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606 - an argument list, no shell
 
 
+def leave(report: int) -> None:
+    """Go on as init's child, in a session of our own; the number to know us by is reported."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    os.write(report, f"{os.getpid()}\n".encode())
+
+
 def limit_files(wanted: int) -> None:
     """Soft and hard for root; up to the hard limit that is there for everybody else."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -64,6 +72,8 @@ def main() -> None:
     with os.fdopen(source, "rb") as document:
         spec = marshal.load(document)  # noqa: S302 - written by our own parent, on a private pipe
     os.set_inheritable(report, False)
+    if spec["orphan"]:
+        leave(report)
     try:
         become(spec)
     except OSError as error:

@@ -57,6 +57,9 @@ class Spec:
     private: bool = False
     """Files it makes are its own (umask 077)."""
     no_new_privileges: bool = True
+    orphan: bool = False
+    """Made init's child, for a program that asks the kernel to end it with its parent (Envoy does). Its exit code is
+    then nobody's to read."""
 
 
 @dataclass(frozen=True)
@@ -169,8 +172,10 @@ async def _launched(launch: Callable[[Spec], _Started], spec: Spec) -> _Started:
     task = asyncio.ensure_future(asyncio.to_thread(launch, spec))
     try:
         return await asyncio.shield(task)
+    except OSError as error:  # no descriptor, no process, no memory left
+        raise StartFailed(f"cannot start {spec.argv[0]}", why=error.strerror, where=spec.name or None) from error
     except asyncio.CancelledError:
-        with contextlib.suppress(StartFailed):
+        with contextlib.suppress(StartFailed, OSError):
             process, *pipes = await task
             process.send(signal.SIGKILL)
             for pipe in pipes:
@@ -205,12 +210,38 @@ def _open_output(path: Path, user: User | None) -> int:
 def _launch(spec: Spec, stdout: int, stderr: int, stdin: int = subprocess.DEVNULL) -> _Started:
     """The launcher, told over a pipe what to become. Returns once the exec has happened."""
     group = cgroups.create(spec.name, spec.limits.memory, spec.limits.cpu)
-    spec_read, spec_write = os.pipe()
-    report_read, report_write = os.pipe()
-    argv = [sys.executable, "-I", "-S", str(LAUNCHER), str(spec_read), str(report_write)]
     try:
+        popen, spec_write, report_read = _spawn(stdin, stdout, stderr)
+    except OSError:
+        cgroups.remove(group)
+        raise
+    problem = _tell(_document(spec, group), spec_write, report_read)
+    pid = popen.pid
+    if spec.orphan:
+        number, _, problem = problem.partition("\n")
+        pid = int(number) if number.isdigit() else pid
+    if problem:
+        popen.communicate()
+        cgroups.remove(group)
+        raise StartFailed(f"cannot start {spec.argv[0]}", why=problem, where=spec.name or None)
+    # From here Process reads the exit; Popen must neither reap it nor warn that it still runs.
+    if spec.orphan:
+        popen.wait()
+    popen.returncode = 0
+    return Process(_identify(pid), group), popen.stdin, popen.stdout
+
+
+def _spawn(stdin: int, stdout: int, stderr: int) -> tuple[subprocess.Popen[bytes], int, int]:
+    """The launcher, where to write its document, and where it reports a failure."""
+    with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+        spec_read, spec_write = os.pipe()
+        theirs.callback(os.close, spec_read)
+        ours.callback(os.close, spec_write)
+        report_read, report_write = os.pipe()
+        theirs.callback(os.close, report_write)
+        ours.callback(os.close, report_read)
         popen = subprocess.Popen(
-            argv,
+            [sys.executable, "-I", "-S", str(LAUNCHER), str(spec_read), str(report_write)],
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -219,22 +250,8 @@ def _launch(spec: Spec, stdout: int, stderr: int, stdin: int = subprocess.DEVNUL
             start_new_session=True,
             pass_fds=(spec_read, report_write),
         )
-    except OSError as error:
-        os.close(spec_write)
-        os.close(report_read)
-        cgroups.remove(group)
-        raise StartFailed(f"cannot start {spec.argv[0]}", why=str(error), where=spec.name or None) from error
-    finally:
-        os.close(spec_read)
-        os.close(report_write)
-    problem = _tell(_document(spec, group), spec_write, report_read)
-    if problem:
-        popen.communicate()
-        cgroups.remove(group)
-        raise StartFailed(f"cannot start {spec.argv[0]}", why=problem, where=spec.name or None)
-    # From here Process reads the exit; Popen must neither reap it nor warn that it still runs.
-    popen.returncode = 0
-    return Process(_identify(popen.pid), group), popen.stdin, popen.stdout
+        ours.pop_all()
+    return popen, spec_write, report_read
 
 
 def _tell(document: dict[str, Any], spec_write: int, report_read: int) -> str:
@@ -259,6 +276,7 @@ def _document(spec: Spec, group: str | None) -> dict[str, Any]:
         "cgroups": cgroups.task_files(group),
         "private": spec.private,
         "no_new_privileges": spec.no_new_privileges,
+        "orphan": spec.orphan,
     }
 
 
