@@ -72,7 +72,8 @@ def validation_bootstrap(layout: Layout, resources: dict[str, Json]) -> Json:
         for chain in [*listener["filter_chains"]]:
             manager = chain["filters"][0]["typed_config"]
             # Loading opens it; it would then belong to whoever checked.
-            manager["access_log"][0]["typed_config"]["path"] = os.devnull
+            for log in manager["access_log"]:
+                log["typed_config"]["path"] = os.devnull
             name = manager.pop("rds")["route_config_name"]
             manager["route_config"] = _plain(resources[f"rds-{name}"]["resources"][0])
             limit = resources["ecds"]["resources"][0]

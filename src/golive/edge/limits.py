@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from golive.blueprint.models import RateLimit
 from golive.edge.model import EdgeConfig
 from golive.edge.resource import HTTP, Json, discovery, typed
+from golive.errors import UsageError
 
 FILTER = f"{HTTP}local_ratelimit"
 FILTER_KIND = "extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
@@ -61,14 +62,16 @@ def classes_in(ecds: Json) -> frozenset[LimitClass]:
 def metadata(limits: Iterable[tuple[RateLimit, str]]) -> Json:
     """Route metadata of the limits that apply, each with the scope whose requests are counted together.
 
-    ValueError when a request would be under more than 8.
+    UsageError when a request would be under more than 8 of a kind.
     """
     slots: Json = {}
     for limit, scope in limits:
         kind = LimitClass.of(limit)
         number = sum(1 for key in slots if key.startswith("client" if kind.client else "service"))
         if number == SLOTS:
-            raise ValueError(f"more than {SLOTS} rate limits apply to {scope}")
+            raise UsageError(
+                f"more than {SLOTS} rate limits apply to the same requests", where=scope, hint="leave the strictest"
+            )
         slots[f"{'client' if kind.client else 'service'}{number}"] = {"class": str(kind), "scope": scope}
     return slots
 

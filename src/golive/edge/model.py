@@ -129,6 +129,10 @@ class EdgeConfig:
     def rules(self) -> Iterator[tuple[Site, RouteRule]]:
         return ((site, rule) for site in self.sites for rule in site.routes)
 
+    def owners(self) -> dict[str, Site]:
+        """Every domain's site."""
+        return {domain: site for site in self.sites for domain in site.domains}
+
     def certificate(self, domain: str) -> Certificate | None:
         """The first certificate that covers the domain, one that names it exactly before a wildcard."""
         exact = (c for c in self.certificates if domain in c.names)

@@ -91,34 +91,53 @@ class Pusher:
         return found
 
     async def push(self, writes: list[Write], *, running: bool) -> None:
-        """Make the writes in order. EdgeRejected when Envoy refuses one: that file is then put back as it was.
+        """Make the writes in order. EdgeRejected when Envoy refuses one: that file and the routes are then put back.
 
         Without a running Envoy the files are only written: its start reads a consistent set.
         """
-        unseen: list[Write] = []
-        for write in writes:
-            if write.content is None:
-                path_of(write.name, self._layout).unlink(missing_ok=True)
-            elif not running or write.name.startswith(CERTIFICATE):
-                self.store(write.name, write.content)
-            elif not await self._replace(write.name, write.content):
-                unseen.append(write)
-        for write in unseen:
-            # Subscribed to only now, by the first TLS domain.
-            if write.content is not None:
-                await self._confirm(write.name, write.content, {}, 0)
-        if running and any(w.name.startswith("rds") for w in writes):
+        before = self.current()
+        done: list[str] = []
+        try:
+            for write in writes:
+                await self._write(write, running)
+                done.append(write.name)
+            if running:
+                # Routes for TLS are subscribed to only by the first TLS domain, which may have come after them.
+                await self._confirm_late([w for w in writes if w.name == "rds-https"])
+        except EdgeRejected:
+            await self._undo([name for name in reversed(done) if name.startswith("rds") and name in before], before)
+            raise
+        if running and any(name.startswith("rds") for name in done):
             await asyncio.sleep(SETTLE.total_seconds())
 
-    async def _replace(self, name: str, content: Json) -> bool:
-        """Whether Envoy has it now; False when Envoy does not subscribe to that file yet."""
+    async def _write(self, write: Write, running: bool) -> None:
+        if write.content is None:
+            path_of(write.name, self._layout).unlink(missing_ok=True)
+        elif running and not write.name.startswith(CERTIFICATE):
+            await self._replace(write.name, write.content)
+        else:
+            self.store(write.name, write.content)
+
+    async def _confirm_late(self, writes: list[Write]) -> None:
+        for write in writes:
+            if write.content is not None:
+                await self._confirm(write.name, write.content, {}, 0)
+
+    async def _undo(self, names: list[str], before: Mapping[str, Json]) -> None:
+        """Routes as they were. Clusters, limits and certificates that nothing refers to may stay."""
+        for name in names:
+            with contextlib.suppress(EdgeRejected):
+                await self._replace(name, before[name])
+
+    async def _replace(self, name: str, content: Json) -> None:
+        """Write and wait for Envoy; the file as it was, and EdgeRejected, when it refuses."""
         path = path_of(name, self._layout)
         before = await self._admin.stats(f"^{re.escape(STATS[name])}\\.") or {}
         good = path.read_bytes() if path.exists() else None
         log = self._layout.log.stat().st_size if self._layout.log.exists() else 0
         self.store(name, content)
         try:
-            return await self._confirm(name, content, before, log)
+            await self._confirm(name, content, before, log)
         except EdgeRejected:
             if good is None:
                 path.unlink(missing_ok=True)
@@ -126,20 +145,18 @@ class Pusher:
                 write_atomic(path, good, mode=self._mode)
             raise
 
-    async def _confirm(self, name: str, content: Json, before: Mapping[str, str], log: int) -> bool:
-        """Poll Envoy's counters until it has the version, or has refused it."""
+    async def _confirm(self, name: str, content: Json, before: Mapping[str, str], log: int) -> None:
+        """Poll Envoy's counters until it has the version, or has refused it; not when it reads no such file yet."""
         prefix, version = STATS[name], content["version_info"]
         pattern = f"^({re.escape(prefix)}\\.|{re.escape(WARMING.get(name, prefix))}$)"
         deadline = time.monotonic() + self._timeout.total_seconds()
         pause = 0.002
         while True:
             stats = await self._admin.stats(pattern)
-            if stats is None:
-                return True  # It died: its next start reads the file.
-            if f"{prefix}.update_attempt" not in stats:
-                return False
+            if stats is None or f"{prefix}.update_attempt" not in stats:
+                return  # It died, or does not subscribe: it reads the file when it does.
             if stats.get(f"{prefix}.version_text") == version and stats.get(WARMING.get(name, ""), "0") == "0":
-                return True
+                return
             if _refusals(stats, prefix) > _refusals(before, prefix):
                 raise await self._rejected(name, log)
             if time.monotonic() > deadline:

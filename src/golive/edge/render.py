@@ -19,13 +19,13 @@ def render(config: EdgeConfig, layout: Layout, kept: frozenset[LimitClass] = fro
 
     `kept` are rate limit classes that Envoy has already and that no route uses any more.
     """
-    domains = config.tls_domains()
+    domains, owners = config.tls_domains(), config.owners()
     files = {
         "cds": render_clusters(config.upstreams, layout),
         "ecds": render_limits(classes(config) | kept),
         "rds-http": render_routes(config, tls=False, https_port=layout.https_port),
         "rds-https": render_routes(config, tls=True),
-        "lds": render_listeners(domains, layout),
+        "lds": render_listeners({d: owners[d].policy.access_log for d in domains}, layout),
     }
     for domain in domains:
         if found := config.certificate(domain):

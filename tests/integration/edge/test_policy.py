@@ -231,8 +231,9 @@ DISHONEST = {
 
 async def test_what_no_honest_client_sends_is_stopped(envoy: Running, upstreams: Upstreams) -> None:
     await serve(envoy, await upstreams.serve(answer(b"ok")), https=False)
-    for sent, status in DISHONEST.items():
-        got = await raw(envoy, sent.replace("{host}", "Host: threadr.localhost\r\n").encode())
+    host = "Host: threadr.localhost\r\n"
+    answers = await asyncio.gather(*(raw(envoy, sent.replace("{host}", host).encode()) for sent in DISHONEST))
+    for (sent, status), got in zip(DISHONEST.items(), answers, strict=True):
         assert got.split(b" ", 2)[1] == str(status).encode(), (sent, got)
         assert got.count(b"HTTP/1.1 ") == 1, sent
     assert not upstreams.seen

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from edge_harness import Running, Upstreams, answer, rule, site
 
 from golive.edge.model import EdgeConfig, Endpoint, Upstream
-from golive.edge.push import Pusher, Write
+from golive.edge.push import Pusher, Write, plan
+from golive.edge.render import render
 from golive.errors import EdgeRejected
 
 A, B = "threadr/production/api/d1", "threadr/production/api/d2"
@@ -92,6 +95,21 @@ async def test_written_while_envoy_is_down_served_when_it_is_up(envoy: Running, 
     await envoy.start()
     async with envoy.client() as client:
         assert (await client.get(envoy.edge.url("threadr.localhost"))).text == "A"
+
+
+async def test_routes_go_back_when_the_listeners_are_refused(envoy: Running, upstreams: Upstreams) -> None:
+    a, b = [Upstream(n, (await upstreams.serve(answer(n[-1].encode())),)) for n in (A, B)]
+    await envoy.edge.apply(config(envoy, a))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        layout = replace(envoy.edge.layout, https_port=taken.getsockname()[1])
+        pusher = Pusher(layout, envoy.edge.admin)
+        with pytest.raises(EdgeRejected, match="refused the new lds") as caught:
+            await pusher.push(plan(pusher.current(), render(config(envoy, a, b, live=B), layout)), running=True)
+    assert "Address already in use" in f"{caught.value.why}"
+    async with envoy.client() as client:
+        assert (await client.get(envoy.edge.url("threadr.localhost"))).text == "1"
+        got = await client.get(envoy.edge.url("threadr.localhost", https=False))
+        assert got.headers["location"] == envoy.edge.url("threadr.localhost") + "/"
 
 
 async def test_a_bad_set_is_refused_while_envoy_is_down_too(envoy: Running) -> None:

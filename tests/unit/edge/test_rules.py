@@ -42,13 +42,17 @@ def test_1_certificates_are_polled_and_nothing_else_costs_a_watch_for_each_domai
 
 def test_2_an_app_s_change_leaves_the_listeners_alone_and_a_new_domain_the_other_chains() -> None:
     first = render(config(), LAYOUT)["lds"]
-    changed = config(rule("/", rate_limits=(limit(limit="1/s"),)), compression=False, access_log=False, max_body=1)
+    changed = config(rule("/", rate_limits=(limit(limit="1/s"),)), compression=False, hsts=0, max_body=1)
     assert render(changed, LAYOUT)["lds"] == first
     chains = first["resources"][1]["filter_chains"]
     more = render(with_domain("z.localhost"), LAYOUT)["lds"]["resources"][1]["filter_chains"]
     assert [c["name"] for c in more] == ["threadr.localhost", "z.localhost"]
     assert more[0] == chains[0]
     assert more[0]["filters"] == more[1]["filters"]
+    # The one exception: a log that is not wanted costs nothing, and nobody switches it during a deploy.
+    silent = render(config(access_log=False), LAYOUT)["lds"]["resources"]
+    assert silent[0] == first["resources"][0]
+    assert list(values(silent[1], "access_log")) == [[]]
 
 
 def test_3_and_4_every_cluster_may_switch_hosts_and_retry_without_end() -> None:

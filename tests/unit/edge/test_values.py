@@ -18,7 +18,7 @@ from golive.edge.ports import Ports, choose_ports, obstacle
 from golive.edge.push import plan
 from golive.edge.render import render
 from golive.edge.routes import parts, retry_policy
-from golive.errors import Conflict
+from golive.errors import Conflict, UsageError
 from golive.secret import Secret
 
 
@@ -88,7 +88,7 @@ def test_rules_are_cut_where_their_limits_begin() -> None:
 def test_a_request_is_under_eight_limits_of_a_kind_at_most() -> None:
     eight = [(limit(limit="1/s"), "scope")] * 8
     assert sorted(metadata(eight)) == [f"client{n}" for n in range(8)]
-    with pytest.raises(ValueError, match="more than 8"):
+    with pytest.raises(UsageError, match="more than 8"):
         metadata([*eight, (limit(limit="1/s"), "scope")])
 
 
