@@ -27,7 +27,8 @@ class Entry:
 
     `bin` is the folder of the programs inside the unpacked wheel; `archive` a pattern of the tar.gz inside the wheel
     that holds everything, its first folder left out. `glibc` is the oldest the programs run on. `env` values may
-    contain `{root}`. `download` and `unpacked` are bytes, for the free-space check before anything is fetched.
+    contain `{root}`. `libraries` are Debian's packages of what the programs take from the machine. `download` and
+    `unpacked` are bytes, for the free-space check before anything is fetched.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Entry:
     archive: str | None = None
     glibc: tuple[int, int] = (2, 31)
     env: Mapping[str, str] = field(default_factory=dict)
+    libraries: str = ""
     download: int = 0
     unpacked: int = 0
 
@@ -113,6 +115,7 @@ def _postgres(version: str, hashes: Mapping[str, str]) -> Entry:
         glibc=(2, 34),  # measured: the newest symbol the programs ask for, whatever the wheel's tag says
         # The extensions' own RUNPATH points to where they were built, so libpq would not be found (dblink).
         env={"LD_LIBRARY_PATH": "{root}/lib", "DYLD_FALLBACK_LIBRARY_PATH": "{root}/lib"},
+        libraries="libxml2 libssl3 libgssapi-krb5-2 liblz4-1 libzstd1",
         download=13_500_000,
         unpacked=40_000_000,
     )

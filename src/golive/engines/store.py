@@ -78,7 +78,13 @@ class Engines:
         try:
             await asyncio.gather(*(probe(engine.bin / program, engine.env) for program in entry.programs))
         except ValueError as error:
-            raise EngineUnavailable(f"{entry.project} {entry.version} does not run here: {error}") from error
+            raise EngineUnavailable(
+                f"{entry.project} {entry.version} does not run here",
+                why=str(error),
+                hint=f"apt-get install {entry.libraries}"
+                if "shared librar" in str(error) and entry.libraries
+                else None,
+            ) from error
         return engine
 
     async def _install(self, entry: Entry, root: Path, progress: Callable[[Progress], None] | None) -> None:
