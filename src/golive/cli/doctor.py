@@ -120,7 +120,7 @@ def _engines(home: Home) -> list[Finding]:
     async def look() -> list[Finding]:
         engines, found = Engines(home), []
         for status in await engines.list():
-            if status.bin is not None and not status.note:
+            if status.bin is not None:
                 found.append(Finding(status.name, True, f"{status.version} ({status.origin})"))
         missing = {"envoy", "postgres", "redis"} - {f.name for f in found}
         return found + [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from typing import Any
@@ -31,8 +32,6 @@ def logs(target: Target, service: str | None, follow: bool, since: str | None, g
     body |= {"since": _since(since), "edge": rest["edge"]}
     for line in client().stream("POST", "/v1/logs", body):
         if rest["as_json"]:
-            import json
-
             print(json.dumps(line), flush=True)
         else:
             _show(line, alone=service is not None)
@@ -48,10 +47,25 @@ def _since(text: str | None) -> float | None:
         raise UsageError(str(error)) from error
 
 
+def _message(text: str) -> str:
+    """What a structured line says, for reading: its message first, then its own fields. `--json` gives it as it is."""
+    if not text.startswith("{"):
+        return text
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return text
+    said = next((str(fields.pop(key)) for key in ("message", "msg", "event") if key in fields), None)
+    if said is None:
+        return text
+    rest = {k: v for k, v in fields.items() if k not in ("time", "ts", "timestamp", "level", "logger", "severity")}
+    return " ".join([said, *(f"{key}={value}" for key, value in rest.items())])
+
+
 def _show(line: dict[str, Any], *, alone: bool) -> None:
     moment = (line["time"] or "")[11:19].ljust(8)
     source = "" if alone else f"{line['source']:<10} "
-    text = line["text"]
+    text = _message(line["text"])
     if sys.stdout.isatty() and (style := LEVELS.get(line["level"] or "")):
         text = output.paint(text, style)
     print(f"{moment} {source}{text}", flush=True)

@@ -17,7 +17,7 @@ COMMANDS = {
     "deploy": ("deploy", "The same for an app that is up already."),
     "plan": ("plan", "What a deploy would change, without changing it."),
     "status": ("status", "What runs where, and its health."),
-    "releases": ("releases", "Releases, newest first."),
+    "releases": ("status", "Releases, newest first."),
     "rollback": ("deploy", "Go back to a kept release."),
     "restart": ("deploy", "New instances of what is live, without a gap."),
     "scale": ("scale", "More or fewer instances of a service."),
@@ -93,3 +93,14 @@ def run(arguments: Sequence[str]) -> int:
         # The reader went away (`golive logs | head`): nothing to say, and nothing to write it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if os.environ.get("GOLIVE_DEBUG"):
+            raise
+        output.show_error(_unexpected(error))
+        return 1
+
+
+def _unexpected(error: Exception) -> GoliveError:
+    """A fault of golive itself: said in the same form as any other."""
+    why = f"{type(error).__name__}: {error}"
+    return GoliveError("golive itself failed", why=why, hint="GOLIVE_DEBUG=1 shows where; please report it")

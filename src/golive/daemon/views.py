@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from golive.blueprint.env import default_text, injected_names
 from golive.blueprint.load import load
-from golive.blueprint.models import Blueprint, ServiceKind, VariableType
+from golive.blueprint.models import Blueprint, ServiceKind
 from golive.errors import GoliveError
 from golive.release.desired import instances_wanted
+from golive.release.environment import secret_names
 from golive.release.host import Host
 from golive.release.resources import unit_name
 from golive.secret import MASK
@@ -166,10 +167,11 @@ def variables(daemon: Daemon, place: Place) -> list[dict[str, Any]]:
     values, ages = daemon.host.state.variables(place), daemon.host.state.variable_ages(place)
     declared = blueprint.env if blueprint else {}
     injected = injected_names(blueprint) if blueprint else set()
+    secrets = secret_names(blueprint) if blueprint else set(values)
     found = []
     for name in sorted({*declared, *values, *injected}):
         variable = declared.get(name)
-        secret = variable is None or variable.type is VariableType.SECRET
+        secret = name in secrets or (variable is None and name not in injected)
         origin = "set" if name in values else "resource" if name in injected else "default"
         text = values[name].reveal() if name in values else default_text(variable) if variable else None
         if variable and origin == "default" and text is None:
@@ -178,7 +180,7 @@ def variables(daemon: Daemon, place: Place) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "type": variable.type.value if variable else "string",
-                "value": None if text is None and origin != "resource" else MASK if secret else text,
+                "value": MASK if secret and (text is not None or origin == "resource") else text,
                 "origin": origin,
                 "declared": variable is not None,
                 "for": list(variable.services) if variable else [],

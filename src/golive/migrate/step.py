@@ -39,6 +39,8 @@ async def pending(
 ) -> tuple[str, ...]:
     """What a deploy would apply, in order, by name. Without a `url` (no database yet) it is everything there is.
 
+    Alembic can only be asked with a `runtime`; without one (nothing built yet) the answer is its command.
+
     Changes nothing. MigrationFailed and UsageError as `migrate`, so that `golive plan` shows drift before a deploy.
     """
     folder = checkout / migrations.source
@@ -48,9 +50,9 @@ async def pending(
         found = await run.status(folder, url)
         run.refuse(found)
         return tuple(file.name for file in found.pending)
-    if url is None:
+    if url is None or runtime is None:
         return ("alembic upgrade head",)
-    state = await alembic.state(folder, _needed(runtime), url)
+    state = await alembic.state(folder, runtime, url)
     return tuple(f"{revision} {title}".strip() for revision, title in state.pending)
 
 

@@ -251,8 +251,11 @@ class Deploy:
         now = [p for p in self.plans if p.name in self.started and (p.service.overlap or p.name not in live)]
         await asyncio.gather(*(self.start_plan(plan) for plan in now))
         total = sum(len(state.instances(g.id)) for g in self.started.values())
-        kept = [p.name for p in self.plans if p.action is not Action.START]
-        note.detail = f"{total} instances" + (f"; {', '.join(kept)} kept running" if kept else "")
+        parts = [f"{total} new instances"] if total else []
+        for action, words in ((Action.KEEP, "unchanged"), (Action.REUSE, "still warm")):
+            names = [p.name for p in self.plans if p.action is action]
+            parts += [f"{', '.join(names)} {words}"] if names else []
+        note.detail = "; ".join(parts)
         note.skipped = not self.started
 
     async def start_plan(self, plan: ServicePlan) -> None:

@@ -45,8 +45,6 @@ class Keeper:
         self.failure: StartFailed | None = None
         """Why it never became ready; None once it was, and while it may still."""
         self.ever_ready = bool(adopted and adopted.ready)
-        self.changed = asyncio.Event()
-        """Set after every change; who waits clears it."""
         self._on_change = on_change
         self._attention = Attention()
         self._why = ""
@@ -84,15 +82,9 @@ class Keeper:
 
     async def news(self, seconds: float) -> None:
         """Until something was learnt about it, or the time passed."""
-        events = [self.changed, *([self.monitor.pulse] if self.monitor else [])]
-        for event in events:
-            event.clear()
-        tasks = [asyncio.ensure_future(event.wait()) for event in events]
-        try:
-            await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
+        self._attention.news.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._attention.news.wait(), seconds)
 
     def update(self, unit: Unit) -> None:
         """New probes and policy for what runs; the rest of the spec holds from the next start on."""
@@ -159,9 +151,8 @@ class Keeper:
             self._set(Status.STARTING, self._why)
         assert self.process is not None  # noqa: S101 - launched or adopted
         self._launched.set()
-        self.monitor = Monitor(
-            self.unit, self._tell, self._attention, ready=True if adopted and adopted.ready else None
-        )
+        known = True if adopted and adopted.ready else None
+        self.monitor = Monitor(self.unit, self._tell, self._attention, ready=known)
         exit, forced = await self._watch(self.process, self.monitor)
         became_ready = self.monitor.ready is not None
         self.monitor, self.process = None, None
@@ -178,7 +169,9 @@ class Keeper:
         try:
             await asyncio.wait([ending, watching], return_when=asyncio.FIRST_COMPLETED)
             forced = ""
-            if not ending.done():
+            if not ending.done() and (bug := watching.exception()):
+                log.error("the probes of %s stopped; it is watched for its exit only", self.unit.id, exc_info=bug)
+            elif not ending.done():
                 forced = watching.result()
                 self._set(Status.STOPPING, forced)
                 await process.stop(self.unit.stop_timeout, self.unit.stop_signal)
@@ -216,7 +209,7 @@ class Keeper:
     def _fail(self, error: StartFailed) -> None:
         if not self.ever_ready and self.failure is None:
             self.failure = error
-            self.changed.set()
+            self._attention.news.set()
 
     def _set(self, status: Status, reason: str, *, last_exit: Exit | None = None) -> None:
         process = self.process.id if self.process else None
@@ -227,7 +220,7 @@ class Keeper:
             self._emit()
 
     def _emit(self) -> None:
-        self.changed.set()
+        self._attention.news.set()
         try:
             self._on_change(self.state)
         except Exception:  # the daemon's storing of a state must not end the supervision of a process

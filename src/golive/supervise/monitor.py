@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -41,6 +41,8 @@ class Attention:
 
     waiting: int = 0
     boot_limit: float = BOOT_LIMIT
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever something was learnt; who waits clears it first."""
 
 
 class Monitor:
@@ -55,8 +57,6 @@ class Monitor:
         self.passing_since: float | None = None
         """Monotonic; None while the last look failed."""
         self.last: ProbeResult | None = None
-        self.pulse = asyncio.Event()
-        """Set after every look; who waits clears it."""
         self._tell = tell
         self._attention = attention
         self._wake = asyncio.Event()
@@ -104,7 +104,7 @@ class Monitor:
         tries = 0
         while self.ready is None and (startup := self.unit.startup):
             self.last = await probe(startup.target, startup.timeout)
-            self.pulse.set()
+            self._attention.news.set()
             if self.last.ok:
                 break
             tries += 1
@@ -132,13 +132,13 @@ class Monitor:
                 self._become(True, "")
             elif self.ready and failures >= rule.failures:
                 self._become(False, self.last.detail)
-            self.pulse.set()
+            self._attention.news.set()
             await self._sleep(pause(_seconds(rule.interval), ready=self.ready, eager=self._eager, tries=tries))
 
     async def _alive(self, up: float) -> None:
         if self.passing_since is None:
             self.passing_since = up
-            self.pulse.set()
+            self._attention.news.set()
         if not self.ready:
             await asyncio.sleep(max(0.0, up + SETTLE - time.monotonic()))
             self._become(True, "")

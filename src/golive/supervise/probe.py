@@ -51,6 +51,8 @@ async def probe(target: Target, timeout: timedelta) -> ProbeResult:
         ok, detail = False, f"the answer is not HTTP ({error})"
     except h11.LocalProtocolError as error:
         ok, detail = False, f"the request cannot be sent: {error}"
+    except ValueError as error:
+        ok, detail = False, f"{_address(target)} cannot be asked: {error}"
     except StartFailed as error:
         ok, detail = False, f"{error.what}: {error.why}"
     return ProbeResult(ok, detail, time.monotonic() - began, refused)

@@ -44,9 +44,12 @@ def become(spec: dict) -> None:  # type: ignore[type-arg] # typing costs 3 ms of
 
 def leave(report: int) -> None:
     """Go on as init's child, in a session of our own; the number to know us by is reported."""
+    parent = os.getpid()
     if os.fork():
         os._exit(0)
     os.setsid()
+    while os.getppid() == parent:
+        os.sched_yield()
     os.write(report, f"{os.getpid()}\n".encode())
 
 
@@ -72,9 +75,9 @@ def main() -> None:
     with os.fdopen(source, "rb") as document:
         spec = marshal.load(document)  # noqa: S302 - written by our own parent, on a private pipe
     os.set_inheritable(report, False)
-    if spec["orphan"]:
-        leave(report)
     try:
+        if spec["orphan"]:
+            leave(report)
         become(spec)
     except OSError as error:
         os.write(report, f"{error.filename or spec['argv'][0]}: {error.strerror}".encode(errors="replace"))

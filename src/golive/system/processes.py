@@ -11,6 +11,7 @@ import contextlib
 import functools
 import marshal
 import os
+import re
 import select
 import signal
 import subprocess
@@ -217,16 +218,14 @@ def _launch(spec: Spec, stdout: int, stderr: int, stdin: int = subprocess.DEVNUL
         raise
     problem = _tell(_document(spec, group), spec_write, report_read)
     pid = popen.pid
-    if spec.orphan:
-        number, _, problem = problem.partition("\n")
-        pid = int(number) if number.isdigit() else pid
+    if spec.orphan and (orphan := re.match(r"(\d+)\n", problem)):
+        pid, problem = int(orphan[1]), problem[orphan.end() :]
+        popen.wait()
     if problem:
         popen.communicate()
         cgroups.remove(group)
         raise StartFailed(f"cannot start {spec.argv[0]}", why=problem, where=spec.name or None)
     # From here Process reads the exit; Popen must neither reap it nor warn that it still runs.
-    if spec.orphan:
-        popen.wait()
     popen.returncode = 0
     return Process(_identify(pid), group), popen.stdin, popen.stdout
 
