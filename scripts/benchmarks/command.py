@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from benchmarks.load import Target
+from benchmarks.processes import free_port
 
 LAUNCHER = Path(__file__).parents[2] / "golive"
 
@@ -104,10 +105,18 @@ def scratch(source: Path) -> Iterator[Golive]:
         checkout = directory / source.name
         shutil.copytree(source, checkout, ignore=shutil.ignore_patterns("__pycache__", ".venv", "tests"))
         golive = Golive(directory / "home", checkout)
+        _choose_ports(golive.home)
         try:
             yield golive
         finally:
             _end(golive)
+
+
+def _choose_ports(home: Path) -> None:
+    """Ports of its own, as golive remembers them: an edge that is on 443 already is not this benchmark's to share."""
+    edge = home / "edge"
+    edge.mkdir(parents=True)
+    (edge / "ports.json").write_text(json.dumps({"http": free_port(), "https": free_port()}))
 
 
 def _end(golive: Golive) -> None:
