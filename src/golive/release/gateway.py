@@ -116,10 +116,10 @@ def _static_unit(home: Home, socket: Path, user: User | None) -> Unit:
     if user and not (users.can_reach(user, Path(sys.executable)) and users.can_reach(user, package)):
         user = None
     private_directory(home.artifacts, 0o755)
-    argv = (sys.executable, "-m", "golive.edge.static_server", "--artifacts", str(home.artifacts))
-    argv = (*argv, "--inside", "app")
+    program = (sys.executable, "-m", "golive.edge.static_server")
+    where = ("--artifacts", str(home.artifacts), "--inside", "app", "--socket", str(socket), "--mode", "666")
     spec = Spec(
-        argv=(*argv, "--socket", str(socket), "--mode", "666"),
+        argv=(*program, *where),
         env={"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/bin:/bin"},
         cwd=home.artifacts,
         output=home.root / "static.log",
