@@ -30,7 +30,7 @@ REGISTRIES = [
     "repo1.maven" + ".org",
     "deb." + "debian.org",
 ]
-MACHINE_PATHS = re.compile(r"(?<![\w.<{$}/-])/(work|root)/[\w.]")
+MACHINE_PATHS = re.compile(r"(?<![\w.<{$}/-])/(work|root)/(?!\.pyenv\b)[\w.]")
 
 FORBIDDEN_AT_START = {"pydantic", "httpx", "rich", "starlette", "uvicorn", "psycopg", "cryptography", "asyncio"}
 
