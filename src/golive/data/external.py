@@ -35,6 +35,7 @@ CAUSES = (
     ),
     ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted", "install its CA on this machine"),
     ("WRONG_VERSION_NUMBER", "TLS is demanded and the server has none", "turn TLS on there"),
+    ("SSL handshake is taking longer", "TLS is demanded and the server has none", "turn TLS on there"),
     ("does not exist", "there is no such database or role", "make it there, or correct the URL"),
     ("too many connections", "its connections are used up", "use its pooled URL, or raise its limit"),
     ("remaining connection slots", "its connections are used up", "use its pooled URL, or raise its limit"),
@@ -50,6 +51,8 @@ CAUSES = (
     ("Name or service not known", "there is no host of that name", "look for a typing mistake in the host"),
     ("nodename nor servname", "there is no host of that name", "look for a typing mistake in the host"),
     ("name resolution", "the name service does not answer", "is this machine online?"),
+    ("[Errno 111]", "nothing listens there", "is it running, and is the port right?"),  # Linux
+    ("[Errno 61]", "nothing listens there", "is it running, and is the port right?"),  # macOS
     ("refused", "nothing listens there", "is it running, and is the port right?"),
     ("No such file", "there is no such socket", "is it running on this machine?"),
     ("timeout", "it did not answer in time", "a firewall may drop the packets; allow this machine's address there"),

@@ -77,15 +77,15 @@ def kept_major(resource: Resource, folder: Path) -> int | None:
 def open_folder(place: Placement, name: str) -> Path:
     """The resource's folder, made; passable for the engine's user where that is another one."""
     folder = place.folder(name)
+    steps = [step for step in (folder, *folder.parents) if step.is_relative_to(place.home.root)]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        place.home.root.parent.mkdir(parents=True, exist_ok=True)
+        for step in reversed(steps):
+            step.mkdir(mode=0o700, exist_ok=True)
+            if place.user is not None:
+                step.chmod(stat.S_IMODE(step.stat().st_mode) | 0o011)
         if place.user is None:
             folder.chmod(0o700)
-        else:
-            for step in (folder, *folder.parents):
-                if not step.is_relative_to(place.home.root):
-                    break
-                step.chmod(stat.S_IMODE(step.stat().st_mode) | 0o011)
     except OSError as error:
         raise failed(name, f"its folder {folder} cannot be made", error) from error
     return folder

@@ -217,9 +217,10 @@ class Postgres:
                 async with await self._superuser("postgres"):
                     return
             except psycopg.OperationalError as error:
-                if time.monotonic() > deadline:
+                # Waiting helps against a server that is not up yet, not against one that says no.
+                if time.monotonic() > deadline or "authentication failed" in str(error) or "pg_hba" in str(error):
                     raise ResourceFailed(
-                        f"{self.name}: PostgreSQL did not take connections within {timeout.total_seconds():.0f} s",
+                        f"{self.name}: PostgreSQL did not let golive in within {timeout.total_seconds():.0f} s",
                         where=str(self.log),
                         why=_reason(str(error)),
                         hint="the end of its log says what it was doing",

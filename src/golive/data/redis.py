@@ -152,9 +152,10 @@ class Redis:
                     await admin.call("PING")
                     return
             except TROUBLE as error:
-                if time.monotonic() > deadline:
+                # Waiting helps against a server that is not up yet, not against one that says no.
+                if time.monotonic() > deadline or "WRONGPASS" in str(error):
                     raise ResourceFailed(
-                        f"{self.name}: Redis did not take connections within {timeout.total_seconds():.0f} s",
+                        f"{self.name}: Redis did not let golive in within {timeout.total_seconds():.0f} s",
                         where=str(self.log),
                         why=str(error) or type(error).__name__,
                         hint="the end of its log says what it was doing",

@@ -18,6 +18,9 @@ Value = str | int | list["Value"] | None
 LONGEST = 64 << 20
 """Bytes accepted in one answer; a server that announces more is not Redis."""
 
+HANDSHAKE = 4.0
+"""Seconds for TLS. A Redis without it waits for the end of a line: this tells it from a host that is silent."""
+
 
 class RedisError(Exception):
     """Redis answered with an error, or with what is not RESP. The text holds no argument of the command."""
@@ -86,7 +89,9 @@ async def connect(
         if address.socket:
             streams = await asyncio.open_unix_connection(str(address.socket))
         else:
-            streams = await asyncio.open_connection(address.host, address.port, ssl=address.tls)
+            streams = await asyncio.open_connection(
+                address.host, address.port, ssl=address.tls, ssl_handshake_timeout=HANDSHAKE if address.tls else None
+            )
     connection = Connection(*streams)
     try:
         async with asyncio.timeout(timeout):

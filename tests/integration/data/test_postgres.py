@@ -21,7 +21,7 @@ from golive.engines import Engines
 from golive.errors import ResourceFailed
 from golive.home import Home
 from golive.secret import Secret
-from golive.system import ports
+from golive.system import machine, ports
 from golive.system.processes import Process
 
 RESOURCE = Resource(engine="postgres", extensions=("citext", "pgcrypto"))
@@ -325,3 +325,19 @@ async def test_a_stop_is_orderly(engines: Engines, place: Placement, running: Ru
 
     assert exit.code == 0
     assert "database system is shut down" in Path(store.log).read_text()  # type: ignore[attr-defined]
+
+
+async def test_on_an_old_c_library_the_self_contained_build_serves(
+    home: Home, place: Placement, running: Running, engines: Engines
+) -> None:
+    old = Engines(engines.home, replace(machine.inspect(), libc="glibc", libc_version=(2, 31)))
+    engine = await old.find("postgres", 18)
+    store = make(place, engine, Resource(engine="postgres", extensions=("pg_trgm",)))
+    await up(store, running)
+
+    assert engine.version == "18.6.3"
+    assert (await store.check()).version == "18.6"
+    lacking = again(store, resource=RESOURCE)
+    with pytest.raises(ResourceFailed) as caught:
+        await lacking.provision()
+    assert "has no extension pgcrypto" in caught.value.what
