@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 
 import click
@@ -19,19 +17,12 @@ def daemon() -> None:
 
 
 @daemon.command()
-@click.option("--supervised", is_flag=True, hidden=True, help="Started by a command: the error goes to it as JSON.")
-def run(supervised: bool) -> int:
+def run() -> int:
     """Serve in the foreground, as systemd and launchd want it."""
     from golive.daemon.main import run as serve
     from golive.home import Home
 
-    try:
-        serve(Home.default())
-    except GoliveError as error:
-        if not supervised:
-            raise
-        print(json.dumps(error.to_json()), file=sys.stderr, flush=True)
-        return error.exit_code
+    serve(Home.default())
     return 0
 
 

@@ -65,7 +65,7 @@ def launchd_plist(home: Path, argv: list[str]) -> bytes:
 
 
 def _argv() -> list[str]:
-    return [sys.executable, "-m", "golive", "daemon", "run"]
+    return [sys.executable, "-m", "golive.daemon"]
 
 
 def _file(*, system: bool) -> Path:

@@ -138,7 +138,7 @@ def _start(home: Home) -> None:
             hint="make it writable for this user, or set GOLIVE_HOME to a folder of yours",
         ) from error
     began = os.fstat(output).st_size
-    argv = [sys.executable, "-m", "golive", "daemon", "run", "--supervised"]
+    argv = [sys.executable, "-m", "golive.daemon"]
     process = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,

@@ -25,6 +25,7 @@ from golive.release.undo import undo
 from golive.state.records import Deployment, DeploymentState, Place
 from golive.supervise.rotation import LogKeeper
 from golive.supervise.unit import Status, UnitState
+from golive.system import memory
 
 log = logging.getLogger("golive.daemon")
 PROTOCOL = 1
@@ -135,6 +136,7 @@ class Daemon:
             await self._undo(row, journal, unexpected)
         finally:
             self._running.pop(row.id, None)
+            memory.give_back()
 
     async def _deploy(self, row: Deployment, journal: Journal) -> dict[str, Any]:
         if self.host.opened is None:

@@ -11,18 +11,19 @@ from pathlib import Path
 
 from golive.errors import Conflict
 from golive.home import Home
+from golive.system import memory
 
 
 def run(home: Home) -> None:
     """Serve until SIGTERM or SIGINT. Conflict when another daemon serves this home, StateError when it is unusable."""
     from golive.daemon.wiring import prepare
 
+    memory.one_arena()
     prepare(home)
     lock = _lock(home.root / "daemon.lock")
     try:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        for noisy in ("uvicorn", "httpx", "httpcore"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
         asyncio.run(_serve(home))
     finally:
         os.close(lock)

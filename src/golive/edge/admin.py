@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import urllib.parse
 from pathlib import Path
 
-import httpx
-
 from golive.edge.model import cluster_name
+from golive.system.http import Connection
 
 LISTENERS = "listener_manager.total_listeners_active"
 
@@ -31,13 +32,15 @@ class Admin:
         return await self._call("POST", path, params)
 
     async def _call(self, method: str, path: str, params: dict[str, str]) -> str | None:
-        transport = httpx.AsyncHTTPTransport(uds=str(self._socket), verify=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://envoy", timeout=self._timeout) as client:
-            try:
-                answer = await client.request(method, path, params=params)
-            except httpx.TransportError:
-                return None
-            return answer.text if answer.is_success else None
+        query = f"?{urllib.parse.urlencode(params)}" if params else ""
+        connection = Connection(lambda: asyncio.open_unix_connection(str(self._socket)), "envoy", self._timeout)
+        try:
+            answer = await connection.request(method, path + query)
+        except (OSError, EOFError, TimeoutError, ValueError):
+            return None
+        finally:
+            await connection.close()
+        return answer.text if answer.status < 300 else None
 
     async def running(self) -> bool:
         """Answers at all; it may still be starting."""

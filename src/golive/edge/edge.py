@@ -59,15 +59,16 @@ class Edge:
         self._pusher = Pusher(self.layout, self.admin, mode=0o640 if self._user else 0o600)
         self._lock = asyncio.Lock()
 
-    def prepare(self) -> None:
+    def prepare(self) -> bool:
         """Directories, bootstrap and, where there are none, resource files that serve nothing. Safe to repeat.
 
-        StateError when $GOLIVE_HOME cannot be written.
+        Whether the bootstrap changed: an Envoy that runs follows it only after a restart. StateError when $GOLIVE_HOME cannot be written.
         """
         try:
             self._directories()
             text = json.dumps(render_bootstrap(self.layout, _open_files() // 2), indent=1)
-            if not self.layout.bootstrap.exists() or self.layout.bootstrap.read_text() != text:
+            changed = not self.layout.bootstrap.exists() or self.layout.bootstrap.read_text() != text
+            if changed:
                 write_atomic(self.layout.bootstrap, text, mode=0o640 if self._user else 0o600)
             current = self._pusher.current()
             for name, content in render(EdgeConfig(), self.layout).items():
@@ -75,6 +76,7 @@ class Edge:
                     self._pusher.store(name, content)
         except OSError as error:
             raise StateError(f"cannot write {self.layout.directory}", why=str(error)) from error
+        return changed
 
     def _directories(self) -> None:
         self._home.root.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from golive.blueprint.models import Blueprint, Service, ServiceKind
-from golive.release.prober import Address, Connection
+from golive.release.prober import Address
 
 if TYPE_CHECKING:
     from golive.release.gateway import Gateway
@@ -72,9 +72,9 @@ async def through_the_edge(gateway: Gateway, blueprint: Blueprint) -> list[Evide
 
 
 async def _answers(address: Address, name: str, path: str, service: Service) -> tuple[Evidence, dict[str, str]]:
-    connection = Connection(address)
+    connection = address.connection()
     try:
-        status, headers, _ = await connection.fetch(path)
+        answer = await connection.get(path)
     except (OSError, EOFError, TimeoutError, ValueError) as error:
         return Evidence(f"service {name}", False, f"GET {path}: {type(error).__name__} {error}".strip()), {}
     finally:
@@ -83,16 +83,17 @@ async def _answers(address: Address, name: str, path: str, service: Service) -> 
     strict = service.kind is ServiceKind.STATIC or any(
         p and p.path == path for p in (service.health.ready, service.health.live)
     )
-    good = status < 400 if strict else status < 500
-    return Evidence(f"service {name}", good, f"GET {path} → {status} over {address.scheme}"), headers
+    good = answer.status < 400 if strict else answer.status < 500
+    return Evidence(f"service {name}", good, f"GET {path} → {answer.status} over {address.scheme}"), answer.headers
 
 
 async def _redirects(gateway: Gateway, domain: str) -> Evidence:
-    connection = Connection(gateway.address(domain, https=False))
+    connection = gateway.address(domain, https=False).connection()
     try:
-        status, headers, _ = await connection.fetch("/")
-        ok = status in (301, 308) and headers.get("location", "").startswith("https://")
-        return Evidence("http redirects to https", ok, f"{status} → {headers.get('location', 'nowhere')}")
+        answer = await connection.get("/")
+        location = answer.headers.get("location", "nowhere")
+        ok = answer.status in (301, 308) and location.startswith("https://")
+        return Evidence("http redirects to https", ok, f"{answer.status} → {location}")
     except (OSError, EOFError, TimeoutError, ValueError) as error:
         return Evidence("http redirects to https", False, f"{type(error).__name__} {error}".strip())
     finally:
