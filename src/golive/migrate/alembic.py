@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +28,7 @@ from golive.system.users import User
 
 Report = Callable[[MigrationEvent], None]
 _MARK = "golive-alembic:"
+_PATIENCE = 60
 # `alembic current` as alembic.command has it, and the revisions between that and the heads.
 _ASK = f"""
 import json
@@ -87,7 +87,12 @@ async def state(folder: Path, runtime: Runtime, url: Secret) -> AlembicState:
     if not (folder / "alembic.ini").is_file():
         hint = "Set migrations.source in golive.toml to the folder that holds it."
         raise UsageError("there is no alembic.ini", where=str(folder), hint=hint)
-    done = await processes.run([*runtime.python, "-c", _ASK], env=runtime.variables, cwd=folder, user=runtime.user)
+    try:
+        done = await processes.run(
+            [*runtime.python, "-c", _ASK], env=runtime.variables, cwd=folder, user=runtime.user, timeout=_PATIENCE
+        )
+    except TimeoutError:
+        raise _failed(f"alembic did not say within {_PATIENCE} s which revisions there are", folder, "", url) from None
     answer = next((x for x in reversed(done.output.splitlines()) if x.startswith(_MARK)), None)
     if done.code or not answer:
         raise _failed("alembic cannot tell which revisions there are", folder, done.output, url)
@@ -116,7 +121,7 @@ async def apply(migrations: Migrations, folder: Path, url: Secret, report: Repor
                 await _upgrade(migrations, folder, _environment(runtime, migrations), report, url)
             after = await state(folder, runtime, url) if before.pending else before
     except psycopg.Error as error:
-        raise _failed("the migration lock cannot be used", folder, str(error), url) from None
+        raise _failed("the migration lock was lost", folder, str(error), url) from None
     names = tuple(f"{revision} {title}".strip() for revision, title in before.pending)
     return Applied(before.version, after.version, names, time.monotonic() - started)
 
@@ -129,7 +134,7 @@ async def _upgrade(migrations: Migrations, folder: Path, runtime: Runtime, repor
             break
         if not _LOCK_FAILURES.search(done.output) or tried == migrations.retries:
             raise await _stopped("alembic upgrade failed", folder, runtime, done.output, url)
-        delay = min(5.0, 0.1 * 2**tried) * random.uniform(0.7, 1.3)  # noqa: S311  # spreads tries, keeps no secret
+        delay = session.back_off(tried)
         report(MigrationEvent("retrying", f"alembic could not get a lock in time; again in {delay:.1f} s", None, delay))
         await asyncio.sleep(delay)
     if done is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -31,8 +30,6 @@ _ALREADY = (
     psycopg.errors.UndefinedObject,
     psycopg.errors.InvalidCatalogName,
 )
-_LOST = ("57P01", "57P02", "57P03", None)
-"""SQLSTATEs of a server that goes down; none at all when the connection just broke."""
 _BLOCKERS = """
 SELECT pid, coalesce(nullif(application_name, ''), 'unnamed'), state, extract(epoch FROM now() - xact_start)::int
 FROM pg_stat_activity
@@ -158,13 +155,13 @@ class FileRun:
         return None
 
     async def _back_off(self, tried: int) -> None:
-        delay = min(5.0, 0.1 * 2**tried) * random.uniform(0.7, 1.3)  # noqa: S311  # spreads tries, keeps no secret
+        delay = session.back_off(tried)
         text = f"{self._file.name} could not get a lock in time; again in {delay:.1f} s"
         self._run.report(MigrationEvent("retrying", text, self._file.version, delay))
         await asyncio.sleep(delay)
 
     def _failure(self, error: psycopg.Error) -> MigrationFailed:
-        if isinstance(error, psycopg.OperationalError) and error.sqlstate in _LOST:
+        if failure.is_lost(error):
             return failure.lost(self._file, self._at, self._applied)
         return failure.failed(self._file, self._at, error, self._applied)
 

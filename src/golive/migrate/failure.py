@@ -11,6 +11,13 @@ from golive.migrate.files import MigrationFile
 from golive.migrate.status import MigrationStatus
 
 _SERVING = "The old release keeps serving."
+_LOST = ("57P01", "57P02", "57P03", None)
+"""SQLSTATEs of a server that goes down; none at all when the connection just broke."""
+
+
+def is_lost(error: psycopg.Error) -> bool:
+    """Whether the session ended rather than a statement failed."""
+    return isinstance(error, psycopg.OperationalError) and error.sqlstate in _LOST
 
 
 def failed(

@@ -99,6 +99,12 @@ def _summary(found: MigrationStatus, applied: list[MigrationFile], seconds: floa
 
 def _unusable(error: psycopg.Error, url: Secret) -> MigrationFailed:
     """Anything that went wrong around the files rather than in one."""
+    if failure.is_lost(error):
+        return MigrationFailed(
+            "the connection to the database was lost between two migrations",
+            why="The server stopped, or ended the session.",
+            hint="What was applied is recorded, the old release serves on. When the database is back, deploy again.",
+        )
     return MigrationFailed(
         "the record of migrations cannot be read or written",
         where="golive_migrations",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -103,6 +104,11 @@ async def _poll(free: Any, connection: Connection, timeout: float, report: Calla
             report(MigrationEvent("waiting", "another migration of this database is running"))
             told = True
         await asyncio.sleep(_POLL)
+
+
+def back_off(tried: int) -> float:
+    """Seconds before the next try, after `tried` retries: doubling up to five, spread so that two do not keep meeting."""
+    return min(5.0, 0.1 * 2**tried) * random.uniform(0.7, 1.3)  # noqa: S311  # keeps no secret
 
 
 def mask(url: Secret) -> Mask:

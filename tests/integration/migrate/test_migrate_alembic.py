@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -112,6 +113,13 @@ async def test_a_failure_says_at_which_revision_the_database_is(project: Project
     assert PASSWORD not in str(caught.value.to_json())
 
 
+async def test_an_upgrade_that_takes_too_long_is_stopped(project: Project) -> None:
+    project.revision("aaa1", None, "CREATE TABLE a AS SELECT 1 AS id FROM pg_sleep(60)")
+    with pytest.raises(MigrationFailed, match="did not finish within 3 s") as caught:
+        await project.migrate(timeout="3s")
+    assert "The database is at no revision" in str(caught.value.hint)
+
+
 async def test_two_heads_are_refused_before_anything_runs(project: Project) -> None:
     project.revision("aaa1", None, "CREATE TABLE a (id int)")
     project.revision("bbb2", "aaa1", "SELECT 1")
@@ -150,6 +158,29 @@ async def test_two_at_once_upgrade_once(project: Project) -> None:
     assert sorted(len(applied.files) for applied in done) == [0, 1]
 
 
+async def test_the_alembic_of_a_killed_migrator_is_waited_for(project: Project) -> None:
+    project.revision("aaa1", None, "CREATE TABLE a AS SELECT 1 AS id FROM pg_sleep(2)")
+    code = (
+        "import asyncio, json, sys; from pathlib import Path; from golive.blueprint.models import Migrations;"
+        "from golive.migrate import Runtime, migrate; from golive.secret import Secret; a = json.load(sys.stdin);"
+        "m = Migrations(tool='alembic', source=a['source'], resource='db');"
+        "r = Runtime((sys.executable,), a['variables']);"
+        "asyncio.run(migrate(m, Path(a['checkout']), Secret(a['url']), release=1, report=print, runtime=r))"
+    )
+    told = {"source": project.folder.name, "checkout": str(project.folder.parent), "url": project.database.url}
+    at_work = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE TABLE a%%' AND datname = %s"
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:  # noqa: ASYNC220
+        assert process.stdin
+        process.stdin.write(json.dumps({**told, "variables": dict(project.runtime.variables)}).encode())
+        process.stdin.close()
+        await until(lambda: project.database.query(at_work, project.database.name) == [(1,)], "the upgrade")
+        process.kill()
+    done = await project.migrate()
+    assert (done.version_before, done.files) == ("aaa1", ())
+    assert project.database.said("waiting")
+
+
 async def test_a_project_that_cannot_be_loaded(project: Project) -> None:
     (project.folder / "db/env.py").write_text("import nothing_of_this_name")
     with pytest.raises(MigrationFailed, match="cannot tell") as caught:
@@ -168,6 +199,7 @@ async def test_the_step_chooses_the_tool(database: Database, tmp_path: Path) -> 
     done = await migrate(settings, tmp_path, database.secret, release=1, report=database.events.append)
     assert done.files == ("001_a.sql",)
     alembic = Migrations(tool="alembic", source=".", resource="db")
-    assert await pending(alembic, tmp_path, None) == ("alembic upgrade head",)
+    for url in (None, database.secret):
+        assert await pending(alembic, tmp_path, url) == ("alembic upgrade head",)
     with pytest.raises(UsageError, match="environment of a service"):
         await migrate(alembic, tmp_path, database.secret, release=1, report=database.events.append)

@@ -14,6 +14,8 @@ import pytest
 from conftest import Cluster, Database, database_in, until
 from golive.errors import MigrationFailed
 from golive.migrate import session
+from golive.migrate.files import discover
+from golive.migrate.history import History
 
 Hold = Callable[[str], Awaitable[psycopg.AsyncConnection[Any]]]
 STATEMENTS = 8
@@ -107,6 +109,41 @@ async def test_migrators_killed_at_every_statement(database: Database) -> None:
             process.kill()
     await database.apply()
     assert_whole(database)
+
+
+@pytest.mark.parametrize("done", range(4))
+async def test_a_statement_whose_end_was_not_recorded_is_looked_at(database: Database, done: int) -> None:
+    """The world between a statement that no transaction takes and its record, made by hand for each of them."""
+    database.query("CREATE TABLE a (id int)")
+    database.query("CREATE INDEX old ON a (id)")
+    statements = [
+        "CREATE INDEX CONCURRENTLY a_id ON a (id)",
+        "DROP INDEX CONCURRENTLY old",
+        f"CREATE DATABASE {database.name}_x",
+        "VACUUM a",
+    ]
+    for statement in statements[: done + 1]:
+        database.query(statement)
+    database.write("001_a.sql", ";\n".join(statements))
+    async with await session.connect(database.secret) as connection:
+        history = await History.of(connection)
+        await history.create(connection)
+        (file,) = discover(database.folder)
+        await history.begin(connection, file, 1)
+        await history.advance(connection, file, done)
+        await history.attempt(connection, file)
+    assert (await database.apply()).files == ("001_a.sql",)
+    assert (database.index("a_id"), database.index("old")) == (True, None)
+
+
+async def test_a_statement_that_failed_is_not_taken_for_done(database: Database) -> None:
+    database.query("CREATE TABLE a (id int)")
+    database.query("CREATE INDEX a_id ON a (id)")
+    database.write("001_a.sql", "VACUUM a;\nCREATE INDEX CONCURRENTLY a_id ON a (id)")
+    for _ in range(2):
+        with pytest.raises(MigrationFailed, match="statement 2 of 2") as caught:
+            await database.apply()
+        assert caught.value.why == 'relation "a_id" already exists'
 
 
 async def test_a_build_whose_migrator_was_killed_is_mended(database: Database, held: Hold) -> None:

@@ -61,6 +61,13 @@ def test_a_stream_goes_on_where_it_was(api: Api) -> None:
         assert events(client, accepted["events"], {"Last-Event-ID": "nonsense"}) == told
 
 
+def test_any_instance_tells_what_another_one_makes(api: Api, written: Api) -> None:
+    with api.client() as client:
+        accepted, told = generated(client)
+        with httpx.Client(base_url=written.url, cookies=dict(client.cookies), timeout=10) as elsewhere:
+            assert events(elsewhere, accepted["events"]) == told
+
+
 def test_a_thread_is_its_clients_own(api: Api) -> None:
     with api.client() as one, api.client() as other:
         accepted, _ = generated(one)

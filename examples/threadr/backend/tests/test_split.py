@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 import unicodedata
 
 import pytest
@@ -76,6 +77,13 @@ def test_numbers_make_room_for_themselves() -> None:
 def test_a_limit_without_room_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 20"):
         split("text", 10)
+
+
+@pytest.mark.parametrize("unit", [" ", "\n", " \n", "e.g. ", ".", ".'", "a", "\u200d", "🇨🇭", "。", "(", "1 "])
+def test_no_text_takes_long(unit: str) -> None:
+    started = time.monotonic()
+    split("x" + unit * (50_000 // len(unit)) + "x")
+    assert time.monotonic() - started < 2
 
 
 def test_lone_surrogates_can_be_stored_afterwards() -> None:

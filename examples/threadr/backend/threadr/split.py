@@ -17,7 +17,8 @@ _SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*\s+|(?<=[。！？])[」�
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:[A-Za-z]|e\.g|i\.e|etc|vs|cf|Dr|Mr|Mrs|Ms|Prof|St|No|approx|Fig)\.$", re.IGNORECASE
 )
-_PARAGRAPH = re.compile(r"(?:[^\S\n]*\n){2,}\s*")
+_BLANKS = re.compile(r"[^\S\n]+")
+_PARAGRAPH = re.compile(r"(?: ?\n){2,}\s*")
 _ZWJ = "\u200d"
 
 
@@ -56,7 +57,7 @@ def clean(text: str) -> str:
 
 def _pieces(text: str) -> list[_Piece]:
     pieces: list[_Piece] = []
-    for paragraph in _PARAGRAPH.split(clean(text)):
+    for paragraph in _PARAGRAPH.split(_BLANKS.sub(" ", clean(text))):
         for n, (sentence, space) in enumerate(_sentences(paragraph)):
             pieces.append(_Piece(sentence, space if n else "\n\n"))
     return pieces
@@ -68,7 +69,7 @@ def _sentences(paragraph: str) -> list[tuple[str, str]]:
     start, space = 0, " "
     for match in _SENTENCE.finditer(paragraph):
         end = match.end() - (len(match[0]) - len(match[0].rstrip()))
-        if end == start or _ABBREVIATION.search(paragraph[start:end]):
+        if end == start or _ABBREVIATION.search(paragraph[max(start, end - 12) : end]):
             continue
         found.append((" ".join(paragraph[start:end].split()), space))
         start, space = match.end(), " " if match.end() > end else ""
