@@ -62,7 +62,8 @@ class Edge:
     def prepare(self) -> bool:
         """Directories, bootstrap and, where there are none, resource files that serve nothing. Safe to repeat.
 
-        Whether the bootstrap changed: an Envoy that runs follows it only after a restart. StateError when $GOLIVE_HOME cannot be written.
+        Whether the bootstrap changed: an Envoy that runs follows it only after a restart.
+        StateError when $GOLIVE_HOME cannot be written.
         """
         try:
             self._directories()

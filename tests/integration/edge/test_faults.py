@@ -35,6 +35,27 @@ async def test_an_instance_killed_and_started_again_is_not_noticed(envoy: Runnin
         assert (await posting).text == "again"
 
 
+async def test_a_get_in_flight_when_its_instance_is_killed_is_answered_by_the_next(
+    envoy: Running, upstreams: Upstreams
+) -> None:
+    reached = asyncio.Event()
+
+    async def never(request: Request) -> bytes:
+        reached.set()
+        await asyncio.Event().wait()
+        return b""
+
+    one = await upstreams.serve(never)
+    await envoy.edge.apply(config(envoy, one))
+    async with envoy.client() as client:
+        pending = asyncio.create_task(client.get(envoy.edge.url("threadr.localhost")))
+        await reached.wait()
+        await upstreams.stop(one)
+        await asyncio.sleep(0.3)
+        await upstreams.serve(answer(b"again"), one.port)
+        assert (await pending).text == "again"
+
+
 async def test_with_two_instances_one_dead_every_get_is_answered(envoy: Running, upstreams: Upstreams) -> None:
     one, two = await upstreams.serve(answer(b"one")), await upstreams.serve(answer(b"two"))
     await envoy.edge.apply(config(envoy, one, two))
@@ -78,7 +99,7 @@ async def test_requests_are_held_until_the_new_instance_is_there(envoy: Running,
     async def echo(request: Request) -> bytes:
         return answer(request.method.encode() + b" " + request.body)
 
-    # Longer than the quarter of a minute's tries that a request without `hold` is given.
+    # Longer than a request without `hold` waits.
     async with envoy.client() as client, envoy.client(http2=True) as other:
         held = [asyncio.create_task(c.get(url)) for c in (client, other)]
         held += [asyncio.create_task(c.post(url, content=b"x" * 100_000)) for c in (client, other)]

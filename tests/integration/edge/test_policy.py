@@ -188,10 +188,33 @@ async def test_the_log_says_what_happened_and_not_the_query(envoy: Running, upst
     assert envoy.edge.layout.access_log.with_name("access.log.1").read_text() == text
 
 
+async def test_every_address_has_its_own_bucket_and_none_is_forgotten(envoy: Running, upstreams: Upstreams) -> None:
+    limit = RateLimit.model_validate({"limit": "2/day"})
+    await serve(envoy, await upstreams.serve(answer(b"ok")), rule(A, rate_limits=(limit,)), https=False)
+
+    async def statuses(address: str, count: int) -> list[bytes]:
+        found = []
+        for _ in range(count):
+            port = envoy.edge.layout.http_port
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+            writer.write(b"GET / HTTP/1.1\r\nHost: threadr.localhost\r\n\r\n")
+            found.append((await reader.readline()).split()[1])
+            writer.close()
+        return found
+
+    addresses = [f"127.0.1.{n}" for n in range(1, 41)]
+    assert [await statuses(a, 2) for a in addresses] == [[b"200", b"200"]] * 40
+    assert [await statuses(a, 1) for a in addresses] == [[b"429"]] * 40
+
+
 async def test_the_application_learns_who_asked_and_clients_cannot_pretend(
     envoy: Running, upstreams: Upstreams
 ) -> None:
-    up = await upstreams.serve(answer(b"ok"))
+    async def slowly(request: Request) -> bytes:
+        await asyncio.sleep(0.05)
+        return answer(b"ok")
+
+    up = await upstreams.serve(slowly)
     static = (("x-golive-root", "threadr/7"),)
     url = await serve(envoy, up, rule(A, "/api", strip_prefix=True), rule(A, request_headers=static))
     lies = {"x-forwarded-for": "6.6.6.6", "x-forwarded-proto": "http", "x-forwarded-host": "evil.test"}
@@ -202,7 +225,8 @@ async def test_the_application_learns_who_asked_and_clients_cannot_pretend(
         await client.get(url + "/page?q=1", headers=lies)
         await client.get(url + "/api/items", headers=lies)
         await client.get(url + "/apix")
-        await client.get(url + "/api")
+        # Were it believed, the timeout of one millisecond would end this request.
+        assert (await client.get(url + "/api", headers=envoys)).status_code == 200
     first, second, third, fourth = upstreams.seen
     assert (first.path, second.path, third.path, fourth.path) == ("/page?q=1", "/items", "/apix", "/")
     port = envoy.edge.layout.https_port

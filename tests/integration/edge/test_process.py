@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from edge_harness import Running, Upstreams, answer, envoy_binary, rule, site
+from edge_harness import Request, Running, Upstreams, answer, envoy_binary, rule, site
 
 from golive.edge.ca import LocalCA
 from golive.edge.edge import Edge
@@ -42,7 +42,7 @@ async def test_as_root_envoy_runs_as_another_user_and_still_has_low_ports(
     assert nobody is not None
     low = next(p for p in range(600, 1000) if ports.free(p))
     home = Home(open_folder / "home")
-    edge = Edge(home, http_port=low, https_port=ports.choose(), envoy=envoy_binary(), user=nobody)
+    edge = Edge(home, http_port=low, https_port=ports.choose(), envoy=await envoy_binary(), user=nobody)
     edge.prepare()
     running = Running(edge, LocalCA(home.ca))
     await edge.apply(running.config(site(rule(A)), upstreams=(Upstream(A),)))
@@ -68,7 +68,9 @@ async def test_a_port_that_somebody_else_has_is_said_with_who(tmp_path: Path) ->
     home = Home(tmp_path / "home")
     with socket.create_server(("0.0.0.0", 0)) as taken:
         port = taken.getsockname()[1]
-        edge = Edge(home, http_port=port, https_port=ports.choose({port}), envoy=envoy_binary(), address="0.0.0.0")
+        edge = Edge(
+            home, http_port=port, https_port=ports.choose({port}), envoy=await envoy_binary(), address="0.0.0.0"
+        )
         edge.prepare()
         running = Running(edge, LocalCA(home.ca))
         try:
@@ -82,7 +84,7 @@ async def test_a_port_that_somebody_else_has_is_said_with_who(tmp_path: Path) ->
 async def test_two_homes_have_an_edge_each(envoy: Running, upstreams: Upstreams, tmp_path: Path) -> None:
     home = Home(tmp_path / "second")
     first = ports.choose()
-    edge = Edge(home, http_port=first, https_port=ports.choose({first}), envoy=envoy_binary(), concurrency=1)
+    edge = Edge(home, http_port=first, https_port=ports.choose({first}), envoy=await envoy_binary(), concurrency=1)
     edge.prepare()
     other = Running(edge, LocalCA(home.ca))
     await other.start()
@@ -113,7 +115,12 @@ async def test_a_switch_to_a_checked_upstream_waits_until_it_has_been_asked(
     envoy: Running, upstreams: Upstreams
 ) -> None:
     """Envoy keeps a new cluster with health checks apart until the first has ended; routes to it would find nothing."""
-    a, b = await upstreams.serve(answer(b"A")), await upstreams.serve(answer(b"B"))
+
+    async def slow(request: Request) -> bytes:
+        await asyncio.sleep(0.4 if request.path == "/health" else 0)
+        return answer(b"B")
+
+    a, b = await upstreams.serve(answer(b"A")), await upstreams.serve(slow)
     known = (Upstream(A, (a,), health_path="/health"), Upstream(B, (b,), health_path="/health"))
     await envoy.edge.apply(envoy.config(site(rule(A)), upstreams=known[:1]))
     url, stop, got = envoy.edge.url("threadr.localhost"), False, []
@@ -134,6 +141,8 @@ async def test_a_switch_to_a_checked_upstream_waits_until_it_has_been_asked(
 
 
 async def test_an_edge_that_is_not_there_is_not_ready(tmp_path: Path) -> None:
-    edge = Edge(Home(tmp_path), http_port=1, https_port=2, envoy=envoy_binary())
+    edge = Edge(Home(tmp_path), http_port=1, https_port=2, envoy=await envoy_binary())
+    assert [edge.prepare(), edge.prepare()] == [True, False]
+    assert edge.layout.directory.stat().st_mode & 0o777 == 0o700
     assert not await edge.wait_ready(timedelta(seconds=0.05))
     assert await edge.in_flight(A) is None

@@ -12,7 +12,8 @@ A, B = "threadr/production/api/d1", "threadr/production/api/d2"
 
 
 def generations(envoy: Running, a: Endpoint, b: Endpoint, live: str) -> EdgeConfig:
-    return envoy.config(site(rule(live)), upstreams=(Upstream(A, (a,)), Upstream(B, (b,))))
+    """Only what is live: the other cluster goes in the same `apply`."""
+    return envoy.config(site(rule(live)), upstreams=(Upstream(live, (a if live == A else b,)),))
 
 
 async def test_new_requests_follow_a_switch_at_once_and_none_fails(envoy: Running, upstreams: Upstreams) -> None:

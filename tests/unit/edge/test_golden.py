@@ -107,7 +107,7 @@ def route(retry_on: str, **match: Any) -> dict[str, Any]:
             "idle_timeout": "300s",
             "retry_policy": {
                 "retry_on": retry_on,
-                "num_retries": 31,
+                "num_retries": 33,
                 "retry_back_off": {"base_interval": "0.02s", "max_interval": "0.25s"},
                 "retry_host_predicate": [PREVIOUS_HOSTS],
                 "host_selection_retry_max_attempts": 5,
@@ -226,6 +226,6 @@ def test_a_certificate_is_one_file_with_its_key() -> None:
 def test_a_held_rule_is_tried_until_its_time_has_passed() -> None:
     held = rule("/", hold=timedelta(seconds=30), timeout=timedelta(seconds=10), idle_timeout=timedelta(seconds=20))
     made = render_routes(config(held), tls=True)["resources"][0]["virtual_hosts"][0]["routes"][1]
-    assert made["route"]["retry_policy"]["num_retries"] == 264
+    assert made["route"]["retry_policy"]["num_retries"] == 272
     assert (made["route"]["timeout"], made["route"]["idle_timeout"]) == ("40s", "60s")
     assert made["request_body_buffer_limit"] == 10_000_000

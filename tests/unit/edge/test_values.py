@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import socket
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from golive.edge.model import Certificate, EdgeConfig, Site, Upstream, cluster_n
 from golive.edge.ports import Ports, choose_ports, obstacle
 from golive.edge.push import plan
 from golive.edge.render import render
-from golive.edge.routes import parts, retry_policy
+from golive.edge.routes import parts, retry_policy, tries
 from golive.errors import Conflict, UsageError
 from golive.secret import Secret
 
@@ -101,9 +102,12 @@ def test_limit_classes_are_written_and_read() -> None:
 
 
 def test_a_wait_becomes_a_number_of_tries() -> None:
-    # 250 ms at most between two, so 125 on average; a tenth more, since chance may shorten them.
-    assert retry_policy("reset", timedelta(seconds=3.5))["num_retries"] == 31
-    assert retry_policy("reset", timedelta(seconds=60))["num_retries"] == 528
+    assert [tries(timedelta(seconds=n)) for n in (2.5, 30, 60)] == [33, 272, 523]
+    assert retry_policy("reset", timedelta(seconds=30))["num_retries"] == 272
+    # What chance does with them: the shortest of many waits is still long enough.
+    chance = random.Random(1)
+    waits = [sum(chance.uniform(0, 0.25) for _ in range(tries(timedelta(seconds=5)))) for _ in range(500)]
+    assert 5 < min(waits) < max(waits) < 10
 
 
 def test_headers_are_added_replaced_or_not_sent() -> None:
