@@ -237,7 +237,8 @@ def _redirecting(site: Site, ready: set[str], https_port: int) -> list[Json]:
     code = "PERMANENT_REDIRECT" if https_port == 443 else "TEMPORARY_REDIRECT"
     redirect: Json = {
         "match": {"prefix": "/"},
-        "redirect": {"https_redirect": True, "port_redirect": https_port, "response_code": code},
+        "redirect": {"https_redirect": True, "response_code": code}
+        | ({} if https_port == 443 else {"port_redirect": https_port}),
         "metadata": _metadata(site, "", {}),
     }
     waiting = _answer(site, 503, "This domain has no certificate yet")

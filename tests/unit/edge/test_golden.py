@@ -188,7 +188,7 @@ def test_http_redirects_to_the_port_of_https() -> None:
         found: dict[str, Any] = hosts[0]["routes"][0]["redirect"]
         return found
 
-    assert redirect(443) == {"https_redirect": True, "port_redirect": 443, "response_code": "PERMANENT_REDIRECT"}
+    assert redirect(443) == {"https_redirect": True, "response_code": "PERMANENT_REDIRECT"}
     assert redirect(8443) == {"https_redirect": True, "port_redirect": 8443, "response_code": "TEMPORARY_REDIRECT"}
 
 
