@@ -107,8 +107,8 @@ async def _poll(free: Any, connection: Connection, timeout: float, report: Calla
 
 
 def back_off(tried: int) -> float:
-    """Seconds before the next try, after `tried` retries: doubling up to five, spread so that two do not keep meeting."""
-    return min(5.0, 0.1 * 2**tried) * random.uniform(0.7, 1.3)  # noqa: S311  # keeps no secret
+    """Seconds before the next try, after `tried` retries: doubling up to five, spread so that two part ways."""
+    return min(5.0, 0.1 * 2.0**tried) * random.uniform(0.7, 1.3)  # noqa: S311  # keeps no secret
 
 
 def mask(url: Secret) -> Mask:

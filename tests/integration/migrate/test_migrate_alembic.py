@@ -46,7 +46,7 @@ def downgrade():
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Alembic, as a release would have it: not golive's own."""
     target = tmp_path_factory.mktemp("packages")
-    uv = [sys.executable, "-m", "uv", "pip", "install", "-q", "--target", str(target)]
+    uv = [sys.executable, "-m", "uv", "pip", "install", "-q", "--compile-bytecode", "--target", str(target)]
     subprocess.run([*uv, "alembic>=1.13,<2", "sqlalchemy>=2,<3", "psycopg[binary]>=3.2"], check=True)
     return target
 
