@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
+
+import psutil
 
 from golive.blueprint.models import Service, ServiceKind
 from golive.errors import NotFound, UsageError
@@ -112,9 +116,20 @@ class Autoscaler:
         """Average since the last look; None at the first, and when an instance was restarted in between."""
         units = [self.host.supervisor.state(i.unit) for i in self.host.state.instances(generation.id)]
         pids = [s.process.pid for s in units if s and s.process]
-        now, used = time.monotonic(), sum(sessions.cpu_seconds(pids).values())
+        now, used = time.monotonic(), cpu_seconds(pids)
         before = self._seen.get(generation.id)
         self._seen[generation.id] = (now, used)
         if before is None or used < before[1] or now - before[0] < 1:
             return None
         return (used - before[1]) / (now - before[0])
+
+
+def cpu_seconds(leaders: Collection[int]) -> float:
+    """Processor time used so far by the living processes of these sessions."""
+    total = 0.0
+    for member in sessions.snapshot():
+        if member.session in leaders:
+            with contextlib.suppress(psutil.Error):
+                times = psutil.Process(member.pid).cpu_times()
+                total += times.user + times.system
+    return total
