@@ -23,8 +23,8 @@ async def envoy(tmp_path: Path) -> AsyncIterator[Running]:
     edge = Edge(home, http_port=http, https_port=ports.choose({http}), envoy=await envoy_binary(), concurrency=2)
     edge.prepare()
     running = Running(edge, LocalCA(home.ca))
-    await running.start()
     try:
+        await running.start()
         yield running
     finally:
         await running.kill()

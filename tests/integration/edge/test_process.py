@@ -46,8 +46,8 @@ async def test_as_root_envoy_runs_as_another_user_and_still_has_low_ports(
     edge.prepare()
     running = Running(edge, LocalCA(home.ca))
     await edge.apply(running.config(site(rule(A)), upstreams=(Upstream(A),)))
-    await running.start()
     try:
+        await running.start()
         assert running.process is not None
         assert psutil.Process(running.process.pid).uids().effective == nobody.uid
         await edge.apply(
@@ -87,8 +87,8 @@ async def test_two_homes_have_an_edge_each(envoy: Running, upstreams: Upstreams,
     edge = Edge(home, http_port=first, https_port=ports.choose({first}), envoy=await envoy_binary(), concurrency=1)
     edge.prepare()
     other = Running(edge, LocalCA(home.ca))
-    await other.start()
     try:
+        await other.start()
         assert edge.base_id != envoy.edge.base_id
         for running, name in ((envoy, "one"), (other, "two")):
             up = Upstream(A, (await upstreams.serve(answer(name.encode())),))
