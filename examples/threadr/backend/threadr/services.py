@@ -90,6 +90,7 @@ def _redis(settings: Settings) -> Redis:
     return Redis.from_url(
         settings.redis_url,
         decode_responses=True,
+        protocol=2,  # the shape of XREAD's answer depends on it
         socket_connect_timeout=2,
         socket_timeout=5,
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
