@@ -21,6 +21,8 @@ from golive.home import Home
 from golive.system.files import remove_tree, tree_size
 from golive.system.machine import Machine, inspect
 
+PROBED = ".probed"
+
 
 class Engines:
     """Finds, fetches and lists engines. One per process; what was found is remembered."""
@@ -76,7 +78,7 @@ class Engines:
                     await self._install(entry, root, progress)
         engine = _engine(entry, root)
         try:
-            await asyncio.gather(*(probe(engine.bin / program, engine.env) for program in entry.programs))
+            await _probe_all(engine, entry, root / PROBED)
         except ValueError as error:
             raise EngineUnavailable(
                 f"{entry.project} {entry.version} does not run here",
@@ -219,6 +221,16 @@ def _complete(root: Path, entry: Entry) -> bool:
 def _engine(entry: Entry, root: Path) -> Engine:
     env = {name: value.format(root=root) for name, value in entry.env.items()}
     return Engine(entry.name, entry.version, root / entry.bin, env, "wheel")
+
+
+async def _probe_all(engine: Engine, entry: Entry, mark: Path) -> None:
+    """Every program the first time, then the main one: what breaks later (a library taken away) breaks that too."""
+    known = mark.exists()
+    programs = entry.programs[:1] if known else entry.programs
+    await asyncio.gather(*(probe(engine.bin / program, engine.env) for program in programs))
+    if not known:
+        with contextlib.suppress(OSError):
+            mark.touch()
 
 
 def _place(wheel: Path, entry: Entry, beside: Path, root: Path) -> None:
