@@ -9,6 +9,7 @@ from datetime import timedelta
 from golive.errors import StartFailed
 from golive.supervise.probe import ProbeResult
 from golive.supervise.unit import Unit
+from golive.system.ports import Holder
 from golive.system.processes import Exit
 from golive.system.sessions import Listener
 from golive.units import human_duration, human_size
@@ -58,11 +59,10 @@ def not_ready(unit: Unit, facts: Facts, timeout: timedelta) -> StartFailed:
     return _error(unit, f"did not become ready {within}", detail, "see its output, and the path in `health`", facts)
 
 
-def taken(unit: Unit, holder: Listener | None) -> StartFailed:
+def taken(unit: Unit, holder: Holder) -> StartFailed:
     """Its port is somebody else's."""
-    who = f"{holder.name or 'a process'} (pid {holder.pid})" if holder and holder.pid else "another process"
-    hint = f"stop it, or give the service another port{f': `kill {holder.pid}`' if holder and holder.pid else ''}"
-    return StartFailed(f"port {unit.port} is taken by {who}", where=unit.id, hint=hint)
+    hint = f"stop it (`kill {holder.pid}`), or give the service another port" if holder.pid else "stop it"
+    return StartFailed(f"port {unit.port} is taken by {holder}", where=unit.id, hint=hint)
 
 
 def _error(unit: Unit, what: str, why: str | None, hint: str | None, facts: Facts) -> StartFailed:

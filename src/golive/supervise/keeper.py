@@ -17,7 +17,7 @@ from golive.supervise import explain
 from golive.supervise.monitor import Attention, Monitor
 from golive.supervise.restart import GiveUp, History, Run, decide
 from golive.supervise.unit import Status, Unit, UnitState
-from golive.system import processes, sessions
+from golive.system import ports, processes
 from golive.system.processes import Exit, Process
 
 log = logging.getLogger("golive.supervise")
@@ -191,14 +191,19 @@ class Keeper:
         except Exception as error:
             log.exception("before_start of %s", unit.id)
             raise StartFailed(f"{unit.id} could not be prepared", where=unit.id, why=str(error)) from error
-        for look in range(PORT_PATIENCE):
-            if unit.port is None or not _taken(unit.port):
-                break
-            if look == PORT_PATIENCE - 1:
-                raise explain.taken(unit, await asyncio.to_thread(sessions.holder, unit.port))
-            await asyncio.sleep(0.05)
+        if unit.port is not None:
+            await self._expect_free(unit.port)
         self._log_from = _size(unit.spec.output)
         return await processes.start(unit.spec)
+
+    async def _expect_free(self, port: int) -> None:
+        """StartFailed, naming who has it, when the port is not free and does not become so in a moment."""
+        for _ in range(PORT_PATIENCE):
+            if not _taken(port):
+                return
+            await asyncio.sleep(0.05)
+        if holder := await asyncio.to_thread(ports.holder, port):
+            raise explain.taken(self.unit, holder)
 
     def _tell(self, ready: bool, detail: str) -> None:
         if ready:
@@ -239,6 +244,7 @@ class Keeper:
 
 
 def _taken(port: int) -> bool:
+    """Binds without listening: the edge tries this port all the time, and must be refused until the instance is up."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

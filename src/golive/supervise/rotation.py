@@ -19,13 +19,13 @@ import asyncio
 import bisect
 import contextlib
 import ctypes
+import errno
 import functools
 import gzip
 import logging
 import os
 import struct
 import sys
-import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,9 +133,14 @@ def rotate(path: Path, keep: int = KEEP) -> int:
 
 def remove(path: Path) -> None:
     """The file, its archives and their indexes."""
-    for archive in [path, *archives(path)]:
-        archive.unlink(missing_ok=True)
-        _index_of(archive).unlink(missing_ok=True)
+    path.with_name(f".{path.name}.gz").unlink(missing_ok=True)
+    for file in [path, *archives(path)]:
+        _remove_one(file)
+
+
+def _remove_one(file: Path) -> None:
+    file.unlink(missing_ok=True)
+    _index_of(file).unlink(missing_ok=True)
 
 
 def _index_of(path: Path) -> Path:
@@ -237,10 +242,21 @@ class LogKeeper:
                 log.warning("cannot keep %s: %s", path, error)
 
     async def _look(self, path: Path) -> None:
-        length = path.stat().st_size
-        if length != self._lengths.get(path, 0):
-            note(path, length, time.time())
-            self._lengths[path] = length
-        if length > self._limit:
-            await asyncio.to_thread(rotate, path, self._keep)
+        info = path.stat()
+        if info.st_size != self._lengths.get(path, 0):
+            # The file's own time: what was written while no daemon ran did not happen now.
+            note(path, info.st_size, info.st_mtime)
+            self._lengths[path] = info.st_size
+        if info.st_size > self._limit:
+            await asyncio.to_thread(self._rotate, path)
             self._lengths[path] = path.stat().st_size
+
+    def _rotate(self, path: Path) -> None:
+        try:
+            rotate(path, self._keep)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or not (old := archives(path)):
+                raise
+            # No room for a new archive: the oldest one makes it, and the next look tries again.
+            _remove_one(old[-1])
+            log.warning("the disk is full: removed %s", old[-1])

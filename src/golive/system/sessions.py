@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -29,12 +27,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Listener:
-    """Who holds a port. `pid` and `name` are None when the kernel does not tell us (another user's process)."""
+    """An address on which something listens."""
 
     host: str
     port: int
-    pid: int | None = None
-    name: str | None = None
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -72,6 +68,8 @@ def _from_proc() -> Iterator[Member]:
 
 
 def _from_psutil() -> Iterator[Member]:
+    import psutil
+
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             pid = process.pid
@@ -88,6 +86,8 @@ def kill(pids: Iterable[int]) -> None:
 
 def listening(session: int) -> list[Listener]:
     """The TCP ports on which the processes of a session listen."""
+    import psutil
+
     found: set[Listener] = set()
     for member in members(session):
         with contextlib.suppress(psutil.Error, OSError):
@@ -95,29 +95,3 @@ def listening(session: int) -> list[Listener]:
                 if c.status == psutil.CONN_LISTEN and c.laddr:
                     found.add(Listener(c.laddr.ip, c.laddr.port))
     return sorted(found, key=lambda x: (x.port, x.host))
-
-
-def holder(port: int) -> Listener | None:
-    """Who listens on a TCP port of this machine."""
-    with contextlib.suppress(psutil.Error, OSError):
-        for c in psutil.net_connections("tcp"):
-            if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port:
-                return Listener(c.laddr.ip, port, c.pid, _name(c.pid))
-    return None
-
-
-def _name(pid: int | None) -> str | None:
-    with contextlib.suppress(psutil.Error, OSError):
-        return psutil.Process(pid).name() if pid else None
-    return None
-
-
-def cpu_seconds(sessions: Iterable[int]) -> dict[int, float]:
-    """Processor time used so far by the living members of each session, in seconds."""
-    totals = dict.fromkeys(sessions, 0.0)
-    for member in snapshot():
-        if member.session in totals:
-            with contextlib.suppress(psutil.Error):
-                times = psutil.Process(member.pid).cpu_times()
-                totals[member.session] += times.user + times.system
-    return totals

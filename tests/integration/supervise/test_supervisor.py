@@ -251,6 +251,18 @@ async def test_out_of_memory_by_the_kernel_is_said(recorder: Recorder, golive_ho
     assert failed.value.why == "its limit is 40.0 MB"
 
 
+async def test_a_new_memory_limit_holds_at_once(recorder: Recorder, golive_home: Home) -> None:
+    if not cgroups.available():
+        pytest.skip("no control groups can be made here")
+    made = unit(golive_home.root, "import time; time.sleep(60)", memory=200_000_000)
+    made = replace(made, spec=replace(made.spec, limits=Limits(memory=200_000_000)))
+    state = await recorder.supervisor.start(made)
+    recorder.supervisor.update(replace(made, memory=100_000_000))
+    group = cgroups.group_of(state.process.pid)
+    (file,) = [*cgroups.ROOT.glob(f"*/{group}/memory.limit_in_bytes"), *cgroups.ROOT.glob(f"{group}/memory.max")]
+    assert abs(int(file.read_text()) - 100_000_000) < 4096
+
+
 async def test_one_off(recorder: Recorder, golive_home: Home) -> None:
     for code, exit, status in (("pass", Exit(0), Status.EXITED), ("raise SystemExit(7)", Exit(7), Status.FAILED)):
         await recorder.supervisor.start(unit(golive_home.root, code, restart="never"))

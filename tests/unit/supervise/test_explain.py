@@ -13,6 +13,7 @@ from golive.supervise.explain import Facts
 from golive.supervise.monitor import pause, readiness
 from golive.supervise.probe import ProbeResult
 from golive.supervise.unit import Http, Probe, Tcp, Unit
+from golive.system.ports import Holder
 from golive.system.processes import Exit, Limits, Spec
 from golive.system.sessions import Listener
 
@@ -88,14 +89,14 @@ def test_no_probe_answered_at_all() -> None:
 
 
 def test_whose_the_port_is() -> None:
-    error = explain.taken(UNIT, Listener("127.0.0.1", 8123, 77, "nginx"))
+    error = explain.taken(UNIT, Holder(77, "nginx"))
     assert error.what == "port 8123 is taken by nginx (pid 77)"
     assert "kill 77" in (error.hint or "")
-    assert explain.taken(UNIT, None).what == "port 8123 is taken by another process"
+    assert explain.taken(UNIT, Holder(None, None)).what == "port 8123 is taken by a program of another user"
 
 
 def test_looking_grows_from_often_to_the_interval() -> None:
-    starting = [pause(10, ready=None, eager=True, tries=n) for n in range(30)]
+    starting = [pause(10, ready=None, eager=True, tries=n) for n in range(90)]
     assert starting == sorted(starting)
     assert starting[0] == 0.05
     assert starting[-1] == 0.25
