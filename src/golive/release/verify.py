@@ -92,7 +92,7 @@ async def _redirects(gateway: Gateway, domain: str) -> Evidence:
     try:
         answer = await connection.get("/")
         location = answer.headers.get("location", "nowhere")
-        ok = answer.status in (301, 308) and location.startswith("https://")
+        ok = answer.status in (301, 307, 308) and location.startswith("https://")
         return Evidence("http redirects to https", ok, f"{answer.status} → {location}")
     except (OSError, EOFError, TimeoutError, ValueError) as error:
         return Evidence("http redirects to https", False, f"{type(error).__name__} {error}".strip())
