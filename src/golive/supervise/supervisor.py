@@ -53,6 +53,7 @@ class Supervisor:
         """
         found = processes.adopt(process)
         if found is None:
+            cgroups.sweep()
             return False
         self._keepers[unit.id] = Keeper(unit, self._on_change, Adopted(found, restarts, ready))
         self._watch_memory()

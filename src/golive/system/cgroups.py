@@ -123,6 +123,19 @@ def remove(group: str | None) -> None:
                 break
 
 
+def sweep(age: float = 60.0) -> None:
+    """Remove the empty groups of processes that ended while nobody watched.
+
+    Younger ones (`age` in seconds) are left: another golive may be about to start a process in them.
+    """
+    base = _own_v2()
+    for place in (ROOT / "memory", ROOT / "cpu", *([base] if base else [])):
+        for directory in place.glob("golive-*"):
+            with contextlib.suppress(OSError):
+                if time.time() - directory.stat().st_mtime > age:
+                    directory.rmdir()  # refused while anything is in it
+
+
 def group_of(pid: int) -> str | None:
     """The golive group a running process is in."""
     with contextlib.suppress(OSError):

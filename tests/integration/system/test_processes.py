@@ -510,6 +510,20 @@ async def test_adopted_with_its_limits(golive_home: Home, groups: None) -> None:
     assert (await again.stop(GRACE)).signal == signal.SIGTERM
 
 
+async def test_groups_of_what_ended_unwatched_are_swept(golive_home: Home, groups: None) -> None:
+    limits = Limits(memory=50_000_000, cpu=0.5)
+    ended = await processes.start(python("pass", golive_home.root, limits=limits))
+    runs = await processes.start(python("import time; time.sleep(60)", golive_home.root, limits=limits))
+    await until(lambda: not ended.alive())
+    cgroups.sweep(age=3600)
+    assert {ended.group, runs.group} <= _groups()
+    cgroups.sweep(age=0)
+    assert ended.group not in _groups()
+    assert runs.group in _groups()
+    assert await ended.wait() == Exit(0)
+    await runs.stop(GRACE)
+
+
 async def test_nothing_escapes_a_control_group(golive_home: Home, groups: None) -> None:
     code = """if 1:
         import os, time
