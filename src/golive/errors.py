@@ -110,7 +110,7 @@ class BlueprintError(UsageError):
 def from_json(data: dict[str, Any]) -> GoliveError:
     """Rebuild an error that crossed the API; an unknown kind becomes a GoliveError."""
     kinds = {cls.__name__: cls for cls in _subclasses(GoliveError)}
-    cls = kinds.get(data.get("kind", ""), GoliveError)
+    cls = kinds.get(str(data.get("kind")), GoliveError)
     extra = {k: data[k] for k in ("where", "why", "hint", "log") if k in data}
     error: GoliveError = cls(data.get("what", "unknown error"), **extra)
     if isinstance(error, BlueprintError):

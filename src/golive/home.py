@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,15 +83,16 @@ class Home:
 
     @property
     def run(self) -> Path:
-        """The directory for sockets; short enough for a Unix socket whatever $GOLIVE_HOME is."""
+        """The directory for sockets; short enough for a Unix socket whatever $GOLIVE_HOME is.
+
+        The same for every command, so neither $TMPDIR nor $XDG_RUNTIME_DIR has a say: cron has none, and the latter
+        goes away when its user logs out.
+        """
         near = self.root / "run"
         if len(bytes(near)) + 40 <= MAX_SOCKET_PATH:
             return near
         digest = hashlib.sha256(bytes(self.root)).hexdigest()[:12]
-        base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-        if len(bytes(base)) > 40:
-            base = Path("/tmp")  # noqa: S108 - the directory below is created 0700 and its owner checked
-        return base / f"golive-{os.geteuid()}-{digest}"
+        return Path("/tmp") / f"golive-{os.geteuid()}-{digest}"  # noqa: S108 - made 0700, and its owner is checked
 
     @property
     def socket(self) -> Path:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 MASK = "••••••"
@@ -52,26 +53,56 @@ class Secret:
         )
 
 
-class Mask:
-    """Replaces known secret values in text, in the plain, base64 and URL-encoded form.
+SHORTEST = 6
+"""Characters; shorter values would mask ordinary words."""
+LINE = 12
+"""Characters from which one line of a secret of several lines (a private key) is masked by itself."""
 
-    Values shorter than 6 characters are left alone: they would mask ordinary words.
+
+class Mask:
+    """Replaces known secret values in text: plain, in JSON, URL-encoded, and in base64 wherever they begin in it.
+
+    Values shorter than 6 characters are left alone: they would mask ordinary words. Output is masked line by line, so
+    the lines of a longer secret count by themselves. Where two secrets overlap in the text, both are gone.
     """
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
-        self._needles: list[str] = []
+        self._needles: set[str] = set()
         for secret in secrets:
             self.add(secret)
 
     def add(self, secret: Secret) -> None:
         value = secret.reveal()
-        if len(value) < 6:
-            return
-        forms = {value, base64.b64encode(value.encode()).decode().rstrip("="), urllib.parse.quote(value, safe="")}
-        self._needles = sorted({*self._needles, *forms}, key=len, reverse=True)
+        lines = [line.strip() for line in value.splitlines()] if "\n" in value.strip() else []
+        for part in (value, value.strip(), *(line for line in lines if len(line) >= LINE and "-----" not in line)):
+            if len(part) >= SHORTEST:
+                self._needles |= _forms(part)
 
     def __call__(self, text: str) -> str:
-        for needle in self._needles:
-            if needle in text:
-                text = text.replace(needle, MASK)
-        return text
+        spans = sorted(span for needle in self._needles if needle in text for span in _found(needle, text))
+        parts, done = [], 0
+        for begin, end in spans:
+            if begin >= done:
+                parts += [text[done:begin], MASK]
+            done = max(done, end)
+        return "".join([*parts, text[done:]])
+
+
+def _forms(value: str) -> set[str]:
+    raw = value.encode(errors="surrogateescape")
+    forms = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    forms |= {urllib.parse.quote(raw, safe=""), urllib.parse.quote(raw), urllib.parse.quote_plus(raw)}
+    for before in range(3):
+        # Base64 of `user:secret` holds that of the secret shifted; characters that share bits with others are cut.
+        plain = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")
+        whole = plain[(0, 2, 3)[before] : len(plain) - bool((before + len(raw)) % 3)]
+        if len(whole) >= SHORTEST:
+            forms |= {whole, whole.translate({ord("+"): "-", ord("/"): "_"})}
+    return forms
+
+
+def _found(needle: str, text: str) -> Iterator[tuple[int, int]]:
+    begin = text.find(needle)
+    while begin >= 0:
+        yield begin, begin + len(needle)
+        begin = text.find(needle, begin + 1)

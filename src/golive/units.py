@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from fractions import Fraction
 
 _DURATION = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SIZE = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -34,7 +35,7 @@ def size(text: str | int) -> int:
     unit = unit if unit.endswith("B") else unit + "B"
     if not match or unit not in _SIZE:
         raise ValueError(f"{text!r} is not a size; write it like 512MB or 1.5GiB")
-    return int(float(match[1]) * _SIZE[unit])
+    return int(Fraction(match[1]) * _SIZE[unit])
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Rate:
     def parse(cls, text: str) -> Rate:
         """`"100/min"`, `"5/day"`, `"10/30s"`."""
         match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d*)\s*([a-z]+)\s*", str(text))
-        if not match or match[3] not in _PER or int(match[1]) < 1:
+        if not match or match[3] not in _PER or int(match[1]) < 1 or (match[2] and int(match[2]) < 1):
             raise ValueError(f"{text!r} is not a rate; write it like 100/min, 5/day or 10/30s")
         return cls(int(match[1]), int(match[2] or 1) * _PER[match[3]])
 
@@ -58,8 +59,8 @@ class Rate:
 
 def human_size(count: float) -> str:
     """Bytes as `1.5 MB`."""
-    for unit in ("B", "KB", "MB", "GB"):
-        if abs(count) < 1000:
+    for unit, limit in (("B", 1000), ("KB", 999.95), ("MB", 999.95), ("GB", 999.95)):
+        if abs(count) < limit:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
@@ -67,11 +68,12 @@ def human_size(count: float) -> str:
 
 def human_duration(seconds: float) -> str:
     """Seconds as `350 ms`, `1.2 s`, `3 m 20 s`, `2 h 5 m` or `3 d 4 h`."""
-    if seconds < 1:
+    seconds = max(seconds, 0.0)  # of two moments between which the clock was set back
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
-    whole = int(seconds)
+    whole = max(int(seconds), 60)
     for small, big, names in ((60, 3600, ("m", "s", 60, 1)), (3600, 86400, ("h", "m", 3600, 60))):
         if small <= whole < big:
             return f"{whole // int(names[2])} {names[0]} {whole % int(names[2]) // int(names[3])} {names[1]}"

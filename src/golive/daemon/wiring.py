@@ -51,9 +51,9 @@ def prepare(home: Home) -> None:
     """The folders. As root the top may be passed through, so that apps' own users reach their artifacts; no more."""
     try:
         private_directory(home.root, 0o711 if os.geteuid() == 0 else 0o700)
-        private_directory(home.run, 0o711 if os.geteuid() == 0 else 0o700)
-        if home.run.stat().st_uid != os.geteuid():
+        if home.run.is_symlink() or (home.run.exists() and home.run.stat().st_uid != os.geteuid()):
             raise StateError(f"{home.run} belongs to somebody else", hint="remove it, or choose another GOLIVE_HOME")
+        private_directory(home.run, 0o711 if os.geteuid() == 0 else 0o700)
         for folder in (home.cache, home.builds):
             private_directory(folder)
     except OSError as error:
