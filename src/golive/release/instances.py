@@ -9,7 +9,7 @@ from golive.blueprint.models import Probe as ProbeSetting
 from golive.blueprint.models import Service, ServiceKind
 from golive.build.artifact import Artifact
 from golive.build.command import with_port
-from golive.errors import NotFound
+from golive.errors import NotFound, StartFailed
 from golive.release.host import Host
 from golive.state.records import Generation, GenerationState, Instance, Place
 from golive.supervise.unit import Command, Http, Probe, Target, Tcp, Unit
@@ -116,7 +116,11 @@ async def wait_ready(host: Host, generation: Generation) -> None:
         host.supervisor.wait_ready(instance.unit, policy.ready_timeout, policy.stable)
         for instance in host.state.instances(generation.id)
     ]
-    await asyncio.gather(*waits)
+    try:
+        await asyncio.gather(*waits)
+    except StartFailed as error:
+        error.hint = error.hint or "see `command` of the service in golive.toml; golive config prints it as understood"
+        raise
 
 
 async def stop_generation(host: Host, generation: Generation) -> None:
