@@ -110,6 +110,8 @@ class Edge:
             "--log-level": "warning",
         }
         argv = (*prefix, str(self._envoy), *(x for pair in flags.items() for x in pair))
+        if sys.platform == "linux" and not os.access("/dev/shm", os.W_OK):  # noqa: S108 - Envoy aborts without it
+            argv = (*argv, "--disable-hot-restart")
         return Spec(
             argv=(*argv, "--reject-unknown-dynamic-fields"),
             env={"PATH": os.defpath},

@@ -14,7 +14,7 @@ import golive
 from golive.edge.ca import LocalCA
 from golive.edge.edge import Edge
 from golive.edge.model import Certificate, EdgeConfig, Endpoint
-from golive.edge.ports import choose_ports
+from golive.edge.ports import choose_ports, obstacle
 from golive.engines.engine import Progress
 from golive.engines.store import Engines
 from golive.errors import StartFailed
@@ -25,6 +25,7 @@ from golive.supervise.unit import Unit
 from golive.system import users
 from golive.system.files import private_directory, write_atomic
 from golive.system.processes import Limits, ProcessId, Spec
+from golive.system.processes import adopt as find_process
 from golive.system.users import User
 
 EDGE, STATIC = "edge", "static"
@@ -83,7 +84,9 @@ async def open_gateway(
     envoy = await engines.find("envoy", progress=progress)
     private_directory(home.root, 0o711 if user else 0o700)
     private_directory(home.edge)
-    http, https, notes = _ports(home)
+    process = known(EDGE)
+    running = process is not None and find_process(ProcessId(process[0], process[1])) is not None
+    http, https, notes = _ports(home, running=running)
     edge = Edge(home, http_port=http, https_port=https, envoy=envoy.bin / "envoy", user=user)
     edge.prepare()
     static = edge.layout.admin.parent / "static.sock"
@@ -99,15 +102,20 @@ async def open_gateway(
     return Gateway(edge, LocalCA(home.ca), static, https, http, notes)
 
 
-def _ports(home: Home) -> tuple[int, int, tuple[str, ...]]:
-    """Chosen once and kept: URLs do not change from day to day."""
+def _ports(home: Home, *, running: bool) -> tuple[int, int, tuple[str, ...]]:
+    """Chosen once and kept: URLs do not change from day to day. Others when somebody took them while Envoy was down:
+    Envoy shares its ports, so without this look it would start beside another one and get half of its requests."""
     path = home.edge / "ports.json"
+    notes: tuple[str, ...] = ()
     if path.exists():
         kept = json.loads(path.read_text())
-        return kept["http"], kept["https"], ()
+        taken = {port: why for port in kept.values() if not running and (why := obstacle(port))}
+        if not taken:
+            return kept["http"], kept["https"], ()
+        notes = tuple(f"port {port} is no longer free: {why}" for port, why in taken.items())
     ports = choose_ports()
     write_atomic(path, json.dumps({"http": ports.http, "https": ports.https}))
-    return ports.http, ports.https, ports.notes
+    return ports.http, ports.https, (*notes, *ports.notes)
 
 
 def _static_unit(home: Home, socket: Path, user: User | None) -> Unit:

@@ -147,6 +147,7 @@ async def ensure_running(host: Host, generation: Generation, *, start: bool = Tr
             continue
         unit = instance_unit(host, generation, service, instance)
         known = host.state.process(instance.unit)
-        adopted = known is not None and host.supervisor.adopt(unit, ProcessId(known[0], known[1]), known[2])
+        id = ProcessId(known[0], known[1]) if known else None
+        adopted = id is not None and host.supervisor.adopt(unit, id, known[2] if known else 0, ready=start)
         if start and not adopted:
             await host.supervisor.start(unit)

@@ -64,7 +64,8 @@ async def _engine(
 
 
 def _store(host: Host, row: ResourceRow, resource: Resource, engine: Engine) -> Store:
-    placement = Placement(*row.place, host.home, row.port, host.engine_user(), host.machine)
+    neighbours = sum(len(host.state.resources(app.place)) for app in host.state.apps())
+    placement = Placement(*row.place, host.home, row.port, host.engine_user(), host.machine, max(neighbours, 1))
     return store_for(resource, row.name, place=placement, engine=engine, password=host.state.resource_password(row))
 
 

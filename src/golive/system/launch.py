@@ -60,7 +60,11 @@ def limit_files(wanted: int) -> None:
         hard = wanted
     elif hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except ValueError:  # root in a container that may not raise limits
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, most), most))
 
 
 def idle_io() -> None:
