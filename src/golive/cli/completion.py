@@ -15,6 +15,11 @@ FILES = {"bash": "~/.bashrc", "zsh": "~/.zshrc", "fish": "~/.config/fish/config.
 @click.command()
 @click.argument("shell", type=click.Choice(sorted(LINES)))
 def completion(shell: str) -> int:
-    """The line that turns on completion, to add to the shell's start file."""
+    """The line that turns on completion of commands, services and releases, for the shell's start file.
+
+    \b
+    Example:
+      golive completion bash >> ~/.bashrc
+    """
     print(f"# in {FILES[shell]}\n{LINES[shell]}")
     return 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import click
 
 from golive.cli import output
@@ -13,7 +11,12 @@ from golive.errors import GoliveError
 
 @click.group()
 def daemon() -> None:
-    """The process that looks after everything. It may be stopped at any time: what runs goes on running."""
+    """The process that looks after everything. It may be stopped at any time: what runs goes on running.
+
+    \b
+    Example:
+      golive daemon status
+    """
 
 
 @daemon.command()
@@ -28,9 +31,15 @@ def run() -> int:
 
 @daemon.command()
 def start() -> int:
-    """Start it, unless it runs."""
-    info = client().get("/v1/daemon")
-    output.say(f"the daemon runs, pid {info['pid']}")
+    """Start it, unless it runs. Any other command that needs it does the same."""
+    from golive.daemon.client import Unreachable
+
+    try:
+        before = client(start=False).get("/v1/daemon")["pid"]
+    except Unreachable:
+        before = None
+    pid = client().get("/v1/daemon")["pid"]
+    output.say(f"nothing to do: the daemon runs, pid {pid}" if pid == before else f"the daemon runs now, pid {pid}")
     return 0
 
 
@@ -56,15 +65,14 @@ def stop() -> int:
 def restart(context: click.Context) -> int:
     """Stop and start it, as an upgrade does."""
     context.invoke(stop)
-    time.sleep(0.1)
-    context.invoke(start)
-    return 0
+    code: int = context.invoke(start)
+    return code
 
 
 @daemon.command()
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def status(as_json: bool) -> int:
-    """Whether it runs, since when, and where its files are."""
+    """Whether it runs, since when, and where its files are. Exit code 1 when it does not."""
     from golive.daemon.client import Unreachable
 
     try:
@@ -73,9 +81,10 @@ def status(as_json: bool) -> int:
         if as_json:
             output.data({"running": False})
             return 1
-        raise GoliveError("the daemon does not run", hint="golive daemon start") from error
+        why = "apps, databases and the edge need it only to change and to be restarted"
+        raise GoliveError("the daemon does not run", why=why, hint="golive daemon start") from error
     if as_json:
         output.data({"running": True, **info})
     else:
-        print(f"golive {info['version']}, pid {info['pid']}, started {output.ago(info['started_at'])}, {info['home']}")
+        print(f"golive {info['version']}, pid {info['pid']}, up {output.age(info['started_at'])}, {info['home']}")
     return 0

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from golive.cli import output
+from golive.cli import complete, output
 from golive.cli.follow import follow
-from golive.cli.place import Target, client, find, place_options
+from golive.cli.place import Target, client, directory_argument, environment_option, find, place_options
 
 
 def _deploy(directory: Path, environment: str, as_json: bool, detach: bool) -> int:
@@ -33,43 +33,64 @@ def _options(command: Any) -> Any:
     return click.option("--detach", is_flag=True, help="Do not wait for the end.")(command)
 
 
-def _directory_options(command: Any) -> Any:
-    path = click.Path(path_type=Path)
-    command = click.argument("directory", type=path, default=Path(), metavar="[DIR]")(command)
-    option = click.option("-e", "--environment", default="production", show_default=True, help="Environment.")
-    return _options(option(command))
+def _checkout_options(command: Any) -> Any:
+    return _options(environment_option(directory_argument(command)))
 
 
 @click.command()
-@_directory_options
+@_checkout_options
 def up(directory: Path, environment: str, as_json: bool, detach: bool) -> int:
-    """Make the checkout in DIR live: everything it needs is fetched, built, migrated, started and verified.
+    """Make the checkout in DIR live: what it needs is fetched, then it is built, migrated, started and verified.
 
-    The second time it does only what changed. Ctrl-C before traffic moves undoes it.
+    The second time only what changed is done. Ctrl-C before traffic moves undoes it. The URL is on stdout.
+
+    \b
+    Examples:
+      golive up
+      golive up examples/threadr
+      golive up -e preview/new-page
     """
     return _deploy(directory, environment, as_json, detach)
 
 
 @click.command()
-@_directory_options
+@_checkout_options
 def deploy(directory: Path, environment: str, as_json: bool, detach: bool) -> int:
-    """Deploy the checkout in DIR. Requests go on being answered; a failure leaves the old release serving."""
+    """Deploy the checkout in DIR. Requests go on being answered; a failure leaves the old release serving.
+
+    \b
+    Example:
+      golive deploy --json | jq .result.probes
+    """
     return _deploy(directory, environment, as_json, detach)
 
 
 @click.command()
-@click.argument("release", type=int, required=False)
+@click.argument("release", type=int, required=False, shell_complete=complete.releases)
 @_options
 @place_options
 def rollback(target: Target, release: int | None, as_json: bool, detach: bool) -> int:
-    """Go back to RELEASE, or to the one before. What is still warm takes traffic at once."""
+    """Go back to RELEASE, or to the one before. What is still warm takes traffic at once.
+
+    The database's schema stays as it is; when RELEASE was made for another one, the first step says so.
+
+    \b
+    Examples:
+      golive rollback
+      golive rollback 12
+    """
     return _submit(target, {"kind": "rollback", **target.query(), "release": release}, as_json, detach)
 
 
 @click.command()
-@click.argument("services", nargs=-1)
+@click.argument("services", nargs=-1, shell_complete=complete.services)
 @_options
 @place_options
 def restart(target: Target, services: tuple[str, ...], as_json: bool, detach: bool) -> int:
-    """New instances of SERVICES (all when none is named), then the old ones end. No request is lost."""
+    """New instances of SERVICES (all when none is named), then the old ones end. No request is lost.
+
+    \b
+    Example:
+      golive restart api
+    """
     return _submit(target, {"kind": "restart", **target.query(), "services": list(services)}, as_json, detach)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import platform
 import shutil
@@ -28,18 +30,23 @@ class Finding:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def doctor(as_json: bool) -> int:
-    """Look at everything golive needs here. Exit code 1 when something is missing."""
+    """Look at everything golive needs here, and say what mends what is not so. Exit code 1 when something is missing.
+
+    \b
+    Example:
+      golive doctor --json | jq '.[] | select(.ok | not)'
+    """
     findings = examine(Home.default())
     if as_json:
         output.data([vars(f) for f in findings])
     else:
         for finding in findings:
             sign = {True: "done", None: "skipped", False: "failed"}[finding.ok]
-            print(f"{output.mark(sign)} {finding.name:<14} {finding.text}")
+            print(f"{output.signed(sign, sys.stdout)} {finding.name:<10} {finding.text}")
             if finding.mend and not finding.ok:
-                print(f"    {finding.mend}")
+                print(output.wrap(finding.mend, " " * 13, " " * 13, sys.stdout))
     return 1 if any(f.ok is False for f in findings) else 0
 
 
@@ -104,12 +111,15 @@ def _limits() -> Finding:
 def _ports(home: Home) -> Finding:
     from golive.edge.ports import choose_ports
 
-    if (home.edge / "ports.json").exists():
-        return Finding("ports", True, (home.edge / "ports.json").read_text())
-    ports = choose_ports()
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        chosen = json.loads((home.edge / "ports.json").read_text())
+        return Finding("ports", True, f"{chosen['http']} and {chosen['https']}, chosen when the edge began")
+    try:
+        ports = choose_ports()
+    except OSError as error:
+        return Finding("ports", False, str(error.strerror), "end what holds them, or one of them")
     good = True if ports.https == 443 else None
-    mend = "; ".join(ports.notes)
-    return Finding("ports", good, f"{ports.http} and {ports.https}", mend)
+    return Finding("ports", good, f"{ports.http} and {ports.https}", "; ".join(ports.notes))
 
 
 def _engines(home: Home) -> list[Finding]:

@@ -3,56 +3,82 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
-from golive.cli import output
+from golive.cli import complete, output
 from golive.cli.place import Target, client, place_options
 from golive.errors import UsageError
+
+ORIGINS = {
+    "default": "default",
+    "resource": "its resource",
+    "optional": "optional, not set",
+    "missing": "MISSING: golive env set",
+}
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
-def env(context: click.Context) -> None:
-    """Variables of an environment: what is declared, set, and missing. Values of secrets are never shown."""
-    if context.invoked_subcommand is None:
-        context.invoke(ls)
+def env(context: click.Context) -> int | None:
+    """Variables of an environment: what is declared, set, and missing. Values of secrets are never shown.
+
+    \b
+    Examples:
+      golive env
+      golive env set LOG_LEVEL=debug
+      golive env set OPENAI_API_KEY < key.txt
+    """
+    if context.invoked_subcommand is not None:
+        return None
+    code: int = context.invoke(ls)
+    return code
 
 
 @env.command()
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @place_options
 def ls(target: Target, as_json: bool) -> int:
-    """Every variable, where its value comes from, and who set it."""
+    """Every variable, its value and where that comes from. Secrets show as dots.
+
+    \b
+    Example:
+      golive env ls -e preview/new-page
+    """
     found = client().get("/v1/env", **target.query())
     if as_json:
         output.data(found)
         return 0
-    rows = [
-        (
-            v["name"],
-            v["type"],
-            v["value"],
-            v["origin"],
-            ", ".join(v["for"]) or "all",
-            output.ago(v["set_at"]),
-            v["set_by"],
-        )
-        for v in found["variables"]
-    ]
-    output.table(("name", "type", "value", "from", "for", "set", "by"), rows)
+    if not found["variables"]:
+        print(f"{target} has no variables")
+        return 0
+    rows = [(v["name"], v["type"], v["value"], _origin(v), ", ".join(v["for"]) or "all") for v in found["variables"]]
+    output.table(("name", "type", "value", "from", "for"), rows, fold=("value", "for"))
     return 0
 
 
+def _origin(variable: dict[str, Any]) -> str:
+    if variable["origin"] != "set":
+        return ORIGINS.get(variable["origin"], str(variable["origin"]))
+    word = "generated" if variable["set_by"] == "golive" else "set"
+    return f"{word} {output.ago(variable['set_at'])}" + ("" if variable["declared"] else ", not declared")
+
+
 @env.command(name="set")
-@click.argument("assignments", nargs=-1, required=True, metavar="NAME[=VALUE]…")
-@click.option("--json", "as_json", is_flag=True)
+@click.argument("assignments", nargs=-1, required=True, metavar="NAME[=VALUE]…", shell_complete=complete.variables)
+@click.option("--json", "as_json", is_flag=True, help="What was set, as JSON.")
 @place_options
 def set_(target: Target, assignments: tuple[str, ...], as_json: bool) -> int:
     """Set variables for the next deploy. NAME alone asks for the value, or reads it from standard input: so a secret
-    is in no shell history and in no process list. `NAME VALUE` works too for one variable."""
-    values = _values(assignments)
-    found = client().send("PUT", "/v1/env", {**target.query(), "values": values})
+    is in no shell history and in no process list. `NAME VALUE` works too for one variable.
+
+    \b
+    Examples:
+      golive env set LOG_LEVEL=debug RATE_LIMIT_DAILY=10
+      golive env set STRIPE_WEBHOOK_SECRET
+    """
+    found = client().send("PUT", "/v1/env", {**target.query(), "values": values(assignments)})
     if as_json:
         output.data(found)
     elif found["set"]:
@@ -62,17 +88,20 @@ def set_(target: Target, assignments: tuple[str, ...], as_json: bool) -> int:
     return 0
 
 
-def _values(assignments: tuple[str, ...]) -> dict[str, str]:
+def values(assignments: tuple[str, ...]) -> dict[str, str]:
+    """Names and values as they were given, asked for, or read from standard input."""
     if len(assignments) == 2 and "=" not in assignments[0]:
         return {assignments[0]: assignments[1]}
-    values = {}
     bare = [a for a in assignments if "=" not in a]
     if len(bare) > 1 and not sys.stdin.isatty():
         raise UsageError("only one value can be read from standard input", hint="set them one at a time")
+    if any(a.startswith("=") for a in assignments):
+        raise UsageError("a value has no name before its =", hint="golive env set NAME=VALUE")
+    found = {}
     for assignment in assignments:
         name, given, value = assignment.partition("=")
-        values[name] = value if given else _ask(name)
-    return values
+        found[name] = value if given else _ask(name)
+    return found
 
 
 def _ask(name: str) -> str:
@@ -83,14 +112,22 @@ def _ask(name: str) -> str:
 
 
 @env.command()
-@click.argument("names", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True)
+@click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=complete.variables)
+@click.option("--json", "as_json", is_flag=True, help="What was removed, as JSON.")
 @place_options
 def unset(target: Target, names: tuple[str, ...], as_json: bool) -> int:
-    """Remove values; the next deploy goes without them, or stops where one is required."""
+    """Remove values; the next deploy goes without them, or stops where one is required.
+
+    \b
+    Example:
+      golive env unset LOG_LEVEL
+    """
     found = client().send("DELETE", "/v1/env", {**target.query(), "names": list(names)})
     if as_json:
         output.data(found)
-    else:
-        output.say(f"unset {', '.join(found['unset'])}" if found["unset"] else "nothing to do: not set")
+        return 0
+    if found["unset"]:
+        output.say(f"unset {', '.join(found['unset'])}; golive deploy puts it in force")
+    if found["missing"]:
+        output.say(f"nothing to do: {', '.join(found['missing'])} was not set")
     return 0

@@ -6,7 +6,7 @@ import contextlib
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from golive.cli import output
@@ -19,78 +19,126 @@ if TYPE_CHECKING:
     from golive.daemon.client import Client
 
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-TAIL = 20
+PLAIN_SPINNER = "|/-\\"
+NAME, TIME, WIDEST = 10, 8, 100
+"""Columns of a step's name, of its time, and of a whole line on a wide terminal."""
+PATIENCE = 10.0
+"""Seconds after which a step that goes on is mentioned where no line can be written over."""
+SUMMED_UP = ("shift",)
+"""Steps whose detail the last line says again."""
+TOLD = ("environment", "migrations")
+"""Checks that a step's line has said; shown when they fail."""
 
 
 class Narrator:
-    """Prints steps as they end; on a terminal one line below shows what goes on now."""
+    """Prints steps as they end. On a terminal one line below shows what goes on now; elsewhere a line now and then."""
 
     def __init__(self, title: str) -> None:
-        self._live = sys.stderr.isatty() and output.unicode_ok()
-        self._now = ""
-        self._began = time.monotonic()
+        self._live = output.lively()
+        self._spinner = SPINNER if output.unicode_ok() else PLAIN_SPINNER
+        self._step, self._now = "", ""
+        self._began = self._said = time.monotonic()
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._logs: deque[str] = deque(maxlen=TAIL)
+        self._shown: Counter[tuple[str, str]] = Counter()
+        self._again: Counter[tuple[str, str]] = Counter()
         output.say(output.paint(title, "bold"))
-        if self._live:
-            threading.Thread(target=self._spin, daemon=True).start()
+        threading.Thread(target=self._tick, daemon=True).start()
 
     def event(self, event: dict[str, Any]) -> None:
         handler = getattr(self, f"_on_{event['type']}", None)
         if handler:
             handler(event)
 
+    def from_the_beginning(self) -> None:
+        """Events come once more, from a daemon that has started anew: what was shown is passed over."""
+        self._again = self._shown.copy()
+
     def _on_step(self, event: dict[str, Any]) -> None:
-        if event["state"] == "running":
-            self._now, self._began = event["name"], time.monotonic()
+        name, state = event["name"], event["state"]
+        if state == "running":
+            self._step, self._now = name, ""
+            self._began = self._said = time.monotonic()
             return
-        self._now = ""
-        if event["state"] == "skipped" and not event.get("detail"):
+        self._step = ""
+        if self._again[name, state]:
+            self._again[name, state] -= 1
             return
-        sign = output.mark(event["state"])
-        took = human_duration(event["seconds"]) if event.get("seconds") is not None else ""
-        style = output.STYLES.get(output.MARKS.get(event["state"], ""), "dim")
-        detail = event.get("detail") or ""
-        self._line(
-            f"  {output.paint(sign, style)} {event['name']:<11} {detail:<58} {output.paint(took.rjust(8), 'dim')}"
-        )
+        self._shown[name, state] += 1
+        if state != "skipped" or event.get("detail"):
+            self._line(step_line(event, output.width()))
 
     def _on_note(self, event: dict[str, Any]) -> None:
-        self._line(f"    {output.paint(event['text'], 'dim')}")
+        self._line(output.wrap(event["text"], "    ", "    "), "dim")
 
     def _on_log(self, event: dict[str, Any]) -> None:
-        self._logs.append(event["line"])
-        if not self._live:
-            return
-        self._now = f"{event['source']}: {event['line'].strip()[:90]}"
+        self._now = f"{event['source']}: {event['line'].strip()}"
 
     def _on_progress(self, event: dict[str, Any]) -> None:
-        total = f" of {human_size(event['total'])}" if event.get("total") else ""
-        self._now = f"fetching {event['what']}: {human_size(event['done'])}{total}"
+        total = event.get("total")
+        size = f"{human_size(event['done'])} of {human_size(total)}" if total else human_size(event["done"])
+        new = f"fetching {event['what']}" not in self._now
+        self._now = f"fetching {event['what']}: {size}"
+        if new and not self._live:
+            self._line(f"    fetching {event['what']}" + (f", {human_size(total)}" if total else ""))
 
-    def _line(self, text: str) -> None:
+    def _line(self, text: str, style: str = "") -> None:
         with self._lock:
-            if self._live:
-                sys.stderr.write("\r\x1b[K")
-            output.say(text.rstrip())
+            self._wipe()
+            output.say(output.paint(text, style) if style else text)
 
-    def _spin(self) -> None:
+    def _wipe(self) -> None:
+        if self._live:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def _tick(self) -> None:
         turn = 0
         while not self._stop.wait(0.1):
             turn += 1
-            if self._now:
-                seconds = human_duration(time.monotonic() - self._began)
+            if not self._step:
+                continue
+            now = time.monotonic()
+            if self._live:
                 with self._lock:
-                    sys.stderr.write(f"\r\x1b[K  {SPINNER[turn % 10]} {self._now}  {output.paint(seconds, 'dim')}")
+                    line = now_line(self._step, self._now, now - self._began, output.width())
+                    sys.stderr.write(f"\r\x1b[K  {self._spinner[turn % len(self._spinner)]} {line}")
                     sys.stderr.flush()
+            elif now - self._said >= PATIENCE:
+                self._said = now
+                self._line(f"  {output.mark('running')} " + now_line(self._step, self._now, now - self._began, None))
 
     def close(self) -> None:
         self._stop.set()
-        if self._live:
-            with self._lock:
-                sys.stderr.write("\r\x1b[K")
-                sys.stderr.flush()
+        with self._lock:
+            self._step = ""
+            self._wipe()
+
+
+def step_line(event: dict[str, Any], width: int | None) -> str:
+    """A step that has ended: sign, name, what came of it, seconds. Why one failed is in the error below it."""
+    told = event["state"] == "failed" or event["name"] in SUMMED_UP
+    detail = "" if told else event.get("detail") or ""
+    took = human_duration(event["seconds"]) if event.get("seconds") is not None else ""
+    room = min(width or 80, WIDEST) - len("  ✓ ") - NAME - 2 - TIME - 2
+    first, *rest = _broken(detail, room)
+    line = f"  {output.signed(event['state'])} {event['name']:<{NAME}}  {first:<{room}}  "
+    more = "".join(f"\n{'':<{NAME + 6}}{part}" for part in rest)
+    return (line + output.paint(took.rjust(TIME), "dim") + more).rstrip()
+
+
+def _broken(text: str, room: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, max(room, 20), break_on_hyphens=False) or [""]
+
+
+def now_line(step: str, now: str, seconds: float, width: int | None) -> str:
+    """The step that goes on, the last it said, and for how long."""
+    took = human_duration(seconds) if seconds >= 1 else ""
+    room = None if width is None else width - len("  ⠋ ") - NAME - 2 - TIME - 3
+    text = output.cut(now, room)
+    return f"{step:<{NAME}}  {output.paint(text, 'dim')}  {output.paint(took, 'dim')}".rstrip()
 
 
 def follow(daemon: Client, deployment: int, title: str, *, as_json: bool) -> int:
@@ -98,7 +146,7 @@ def follow(daemon: Client, deployment: int, title: str, *, as_json: bool) -> int
     narrator = Narrator(title)
     end: dict[str, Any] = {}
     try:
-        for event in _events(daemon, deployment):
+        for event in _events(daemon, deployment, narrator):
             if event["type"] == "end":
                 end = event
             else:
@@ -108,10 +156,10 @@ def follow(daemon: Client, deployment: int, title: str, *, as_json: bool) -> int
         return _interrupted(daemon, deployment)
     finally:
         narrator.close()
-    return _tell(daemon, deployment, end, as_json)
+    return tell(daemon, deployment, end, as_json)
 
 
-def _events(daemon: Client, deployment: int) -> Iterator[dict[str, Any]]:
+def _events(daemon: Client, deployment: int, narrator: Narrator) -> Iterator[dict[str, Any]]:
     """All events, through a restart of the daemon: its successor tells how the deployment was settled."""
     from golive.daemon.client import Unreachable, connect
 
@@ -122,62 +170,91 @@ def _events(daemon: Client, deployment: int) -> Iterator[dict[str, Any]]:
                 if event["type"] == "end":
                     return
         except Unreachable:
-            output.say("    the daemon went away; starting it again")
+            pass
+        if attempt == 0:
+            narrator.event({"type": "note", "text": "the daemon went away; its successor tells how this ends"})
         time.sleep(0.1 * attempt)
+        narrator.from_the_beginning()
         with contextlib.suppress(Unreachable):
             connect(daemon.home)
 
 
 def _interrupted(daemon: Client, deployment: int) -> int:
-    output.say("stopping and undoing it (Ctrl-C again leaves that to the daemon)")
-    if daemon.send("POST", f"/v1/deployments/{deployment}/cancel")["cancelled"]:
+    output.say("stopping it and undoing what it did (Ctrl-C again leaves that to the daemon)")
+    try:
+        cancelled = daemon.send("POST", f"/v1/deployments/{deployment}/cancel")["cancelled"]
+    except KeyboardInterrupt:
+        output.say("left to the daemon; golive status shows what is live")
+        return 130
+    if cancelled:
         output.say("undone: what was live before is live")
     else:
         output.say("traffic has moved already; golive rollback goes back")
     return 130
 
 
-def _tell(daemon: Client, deployment: int, end: dict[str, Any], as_json: bool) -> int:
+def tell(daemon: Client, deployment: int, end: dict[str, Any], as_json: bool) -> int:
+    """The result or the error; the exit code. What went wrong after the change was made does not unmake it."""
     if not end:
         raise GoliveError(f"how deployment {deployment} ended is not known", hint="golive status")
     row = daemon.get(f"/v1/deployments/{deployment}")
+    done = end["state"] == "done"
     error = from_json(end["error"]) if end.get("error") else None
     if as_json:
         output.data(row)
-    elif end["state"] == "done":
+    elif done:
         _show_result(daemon, end["result"] or {}, row)
     if error is not None:
-        if not as_json:
-            output.show_error(error)
-        return 0 if end["state"] == "done" and as_json else error.exit_code
-    return 0 if end["state"] == "done" else 1
+        output.say()
+        note = "" if done else _still(row)
+        output.show_error(error, word="warning" if done else "error", note=note)
+    if done:
+        return 0
+    return error.exit_code if error else 1
+
+
+def _still(row: dict[str, Any]) -> str:
+    """What a failed deployment leaves live."""
+    if row["state"] == "undone":
+        return ""
+    return f"release {row['previous']} goes on serving" if row["previous"] else ""
 
 
 def _show_result(daemon: Client, result: dict[str, Any], row: dict[str, Any]) -> None:
+    url = result.get("url") or ""
     if result.get("nothing_to_do"):
         output.say(f"nothing to do: release {result['release']} is live and unchanged")
     else:
         _show_checks(result)
         took = (row["ended_at"] or 0) - (row["started_at"] or 0)
-        output.say(f"\nrelease {result.get('release')} is live after {human_duration(took)}")
-        info = daemon.get("/v1/daemon")
-        if (info.get("trust") or {}).get("command") and (result.get("url") or "").startswith("https://"):
-            output.say(output.paint("once, so that browsers trust it: golive trust", "dim"))
-    if result.get("url"):
-        print(result["url"], flush=True)
+        output.say(output.paint(f"\nrelease {result.get('release')} is live, after {human_duration(took)}", "bold"))
+    if url:
+        print(url, flush=True)
+    if not result.get("nothing_to_do") and row["kind"] == "deploy" and not row["previous"]:
+        _show_next(daemon, url)
+
+
+def _show_next(daemon: Client, url: str) -> None:
+    """After the first deploy: what most people want then."""
+    steps = [("golive status", "what runs, and its health"), ("golive logs -f", "what the services say")]
+    info = daemon.get("/v1/daemon")
+    if url.startswith("https://") and (info.get("trust") or {}).get("command"):
+        steps = [("golive trust", "how browsers come to trust it, once"), *steps]
+    output.say()
+    for command, text in steps:
+        output.say(f"  {command:<16}{output.paint(text, 'dim')}")
 
 
 def _show_checks(result: dict[str, Any]) -> None:
-    checks = result.get("checks") or []
+    checks = [c for c in result.get("checks") or [] if not (c["ok"] and c["name"] in TOLD)]
+    probes = result.get("probes") or {}
+    if probes.get("failed"):  # none failed: the line of `verify` says so
+        text = f"{probes['requests']} requests through the edge during the switch, {probes['failed']} failed"
+        checks.append({"name": "failed requests", "ok": False, "evidence": text})
     if checks:
         output.say("\nchecks")
+    widest = max([len(check["name"]) for check in checks], default=0)
     for check in checks:
-        sign = output.mark("done" if check["ok"] else "failed")
-        style = "green" if check["ok"] else "bold red"
-        output.say(f"  {output.paint(sign, style)} {check['name']:<24} {check['evidence']}")
-    probes = result.get("probes") or {}
-    if probes.get("requests"):
-        ok = not probes["failed"]
-        text = f"{probes['requests']} requests through the edge during the switch, {probes['failed']} failed"
-        sign = output.paint(output.mark("done" if ok else "failed"), "green" if ok else "bold red")
-        output.say(f"  {sign} {'zero failed requests' if ok else 'failed requests':<24} {text}")
+        sign = output.signed("done" if check["ok"] else "failed")
+        first = f"  {sign} {check['name']:<{widest}}  "
+        output.say(output.wrap(check["evidence"], first, " " * (widest + 6)))

@@ -6,35 +6,46 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from golive.cli import output
-from golive.errors import GoliveError, nearest
+from golive.errors import GoliveError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
-    "up": ("deploy", "Build, migrate, start, verify: the checkout is live."),
+    "up": ("deploy", "Make the app of a checkout live, verified."),
     "deploy": ("deploy", "The same for an app that is up already."),
     "plan": ("plan", "What a deploy would change, without changing it."),
-    "status": ("status", "What runs where, and its health."),
+    "status": ("status", "What runs, since when, and its health."),
+    "logs": ("logs", "Output of services; follow it."),
     "releases": ("status", "Releases, newest first."),
     "rollback": ("deploy", "Go back to a kept release."),
     "restart": ("deploy", "New instances of what is live, without a gap."),
     "scale": ("scale", "More or fewer instances of a service."),
-    "logs": ("logs", "Output of services; follow it."),
     "env": ("env", "Variables: list, set, unset."),
     "run": ("run", "One command in a service's environment."),
     "shell": ("run", "A shell in a service's environment."),
-    "config": ("config", "The resolved blueprint, and where each value came from."),
-    "doctor": ("doctor", "What is missing on this machine, and what mends it."),
-    "engines": ("engines", "Envoy, PostgreSQL, Redis: what is here."),
-    "audit": ("audit", "Who changed what."),
     "destroy": ("destroy", "Stop an app and remove its data."),
+    "config": ("config", "The resolved blueprint, and where each value came from."),
+    "audit": ("audit", "Who changed what."),
+    "doctor": ("doctor", "What this machine lacks, and what mends it."),
+    "engines": ("engines", "Envoy, PostgreSQL, Redis: what is here."),
     "trust": ("trust", "The command that trusts the local certificate authority."),
     "daemon": ("daemon", "Start, stop, look at the daemon."),
     "service": ("service", "Start the daemon with the machine (systemd, launchd)."),
     "completion": ("completion", "Shell completion for bash, zsh and fish."),
 }
+GROUPS = {
+    "Make it live": ("up", "deploy", "plan", "rollback", "releases", "restart", "scale", "destroy"),
+    "Look at it": ("status", "logs", "env", "config", "audit"),
+    "Work in it": ("run", "shell"),
+    "This machine": ("doctor", "engines", "trust", "daemon", "service", "completion"),
+}
+PLACE_OPTIONS = ("-C", "-e", "--app", "--directory", "--environment", "--json")
 
 
 class Table(click.Group):
@@ -53,27 +64,51 @@ class Table(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in COMMANDS:
             close = nearest(args[0], COMMANDS)
-            raise click.UsageError(f"no command {args[0]!r}." + (f" Did you mean `golive {close}`?" if close else ""))
+            hint = f"golive {close}" if close else "golive -h lists them"
+            raise UsageError(f"there is no command {args[0]!r}", hint=hint)
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """From the table, so that a press of Tab imports no command."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(n, help=text) for n, (_, text) in COMMANDS.items() if n.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(10), COMMANDS[name][1]) for name in names])
+
+
+def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """The version, and nothing else."""
+    if wanted and not context.resilient_parsing:
+        from golive import __version__
+
+        click.echo(f"golive {__version__}")
+        context.exit()
 
 
 @click.group(cls=Table, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="golive", message="golive %(version)s")
+@click.option(
+    "-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="The version."
+)
 def golive() -> None:
-    """From a checkout to verified production, and kept there.
+    """Takes an application from a checkout to verified production, and keeps it there.
 
-    Begin with `golive up` in a folder that has a golive.toml.
+    \b
+    Begin in a folder that has a golive.toml:
+      golive up
+      golive COMMAND -h    what a command does, with an example
     """
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command. 0 done, 1 it failed, 2 wrong usage or blueprint, else a child's own code."""
+    """Run one command. 0 done, 1 it failed, 2 wrong usage or blueprint, 130 interrupted, else a child's own code."""
+    output.prepare()
     try:
         code = golive.main(list(arguments), prog_name="golive", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -84,10 +119,10 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.write(error.format_message() + "\n")
         return 0
     except click.ClickException as error:
-        error.show()
+        output.show_error(_usage(error))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        output.say("stopped")
+        output.say("\nstopped")
         return 130
     except BrokenPipeError:
         # The reader went away (`golive logs | head`): nothing to say, and nothing to write it to.
@@ -98,6 +133,22 @@ def run(arguments: Sequence[str]) -> int:
             raise
         output.show_error(_unexpected(error))
         return 1
+
+
+def _usage(error: click.ClickException) -> GoliveError:
+    """What click found wrong, in the form of every other error."""
+    what = error.format_message().strip().rstrip(".")
+    what = what[:1].lower() + what[1:]
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    name = context.command_path if context else "golive"
+    hint = f"{name} -h"
+    if isinstance(error, click.NoSuchOption):
+        what = f"there is no option {error.option_name}"
+        if error.possibilities:
+            hint = f"{name} {sorted(error.possibilities)[0]}"
+        elif name == "golive" and error.option_name in PLACE_OPTIONS:
+            hint = f"options come after the command: golive status {error.option_name} …"
+    return UsageError(what, where=name, hint=hint)
 
 
 def _unexpected(error: Exception) -> GoliveError:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from golive.errors import GoliveError
 
@@ -17,14 +20,26 @@ if TYPE_CHECKING:
 MARKS = {"done": "✓", "failed": "✗", "running": "·", "skipped": "–", "undone": "↩"}
 PLAIN_MARKS = {"✓": "ok", "✗": "FAILED", "·": "..", "–": "-", "↩": "undone"}
 STYLES = {"✓": "green", "✗": "bold red", "·": "cyan", "–": "dim", "↩": "yellow"}
+CODES = {"green": "32", "red": "31", "bold red": "1;31", "cyan": "36", "dim": "2", "yellow": "33", "bold": "1"}
+CODES |= {"magenta": "35", "blue": "34"}
+ASCII = {"·": "-", "–": "-", "—": "-", "…": "...", "→": "->", "←": "<-", "×": "x", "│": "|", "•": "*", "µ": "u"}
+ASCII |= {"≥": ">=", "≤": "<=", "“": '"', "”": '"', "’": "'"} | PLAIN_MARKS  # fmt: skip
+LONGEST_LOG = 20
+"""Lines of a program's output that an error shows."""
 
 
-def console(*, stderr: bool = True) -> Console:
-    """Rich for tables and styled lines; plain text when it is no terminal or NO_COLOR is set."""
-    from rich.console import Console
+def prepare() -> None:
+    """Streams that cannot show a character get one like it in ASCII, never an error."""
+    codecs.register_error("golive", _similar)
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="golive")
 
-    width = None if (sys.stderr if stderr else sys.stdout).isatty() else 160
-    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=width, emoji=False, markup=False)
+
+def _similar(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(ASCII.get(c, "?") for c in error.object[error.start : error.end]), error.end
 
 
 def say(text: str = "") -> None:
@@ -38,64 +53,126 @@ def data(value: Any) -> None:
     sys.stdout.write("\n")
 
 
-def unicode_ok() -> bool:
-    return "utf" in (sys.stderr.encoding or "").lower()
+def unicode_ok(stream: TextIO | None = None) -> bool:
+    return "utf" in ((stream or sys.stderr).encoding or "").lower()
 
 
-def mark(state: str) -> str:
+def mark(state: str, stream: TextIO | None = None) -> str:
     sign = MARKS.get(state, state)
-    return sign if unicode_ok() else PLAIN_MARKS.get(sign, sign)
+    return sign if unicode_ok(stream) else PLAIN_MARKS.get(sign, sign)
 
 
-def paint(text: str, style: str) -> str:
-    """ANSI on stderr where it is wanted."""
-    codes = {"green": "32", "red": "31", "bold red": "1;31", "cyan": "36", "dim": "2", "yellow": "33", "bold": "1"}
-    if not sys.stderr.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+def signed(state: str, stream: TextIO | None = None) -> str:
+    """The mark of a state in its colour; stderr's when no stream is named."""
+    return paint(mark(state, stream), STYLES.get(MARKS.get(state, ""), "dim"), stream)
+
+
+def lively(stream: TextIO | None = None) -> bool:
+    """Whether lines may be written over: a terminal that understands it."""
+    return (stream or sys.stderr).isatty() and os.environ.get("TERM") != "dumb"
+
+
+def coloured(stream: TextIO) -> bool:
+    return lively(stream) and not os.environ.get("NO_COLOR")
+
+
+def paint(text: str, style: str, stream: TextIO | None = None) -> str:
+    """With ANSI colour where the stream (stderr when left out) shows it."""
+    if not text or not coloured(stream or sys.stderr):
         return text
-    return f"\x1b[{codes[style]}m{text}\x1b[0m"
+    return f"\x1b[{CODES[style]}m{text}\x1b[0m"
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table on stdout; tab-separated without a frame when it is no terminal, so that `cut` works."""
-    rows = [[("" if cell is None else str(cell)) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
-        widths = [max([len(h), *(len(r[i]) for r in rows)]) for i, h in enumerate(headers)]
-        for line in ([*headers], *rows):
-            print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+def width(stream: TextIO | None = None) -> int | None:
+    """Columns of the terminal; None where nothing limits a line."""
+    if not (stream or sys.stderr).isatty():
+        return None
+    return max(shutil.get_terminal_size().columns, 40)
+
+
+def cut(text: str, room: int | None) -> str:
+    """At most `room` characters on one line, the cut marked."""
+    line = " ".join(text.split())
+    return line if room is None or len(line) <= room else line[: max(room - 1, 0)].rstrip() + "…"
+
+
+def wrap(text: str, first: str, rest: str, stream: TextIO | None = None) -> str:
+    """Lines no longer than the terminal: `first` before the first, `rest` before the others."""
+    room = width(stream)
+    lines: list[str] = []
+    for line in text.splitlines() or [""]:
+        body = line.lstrip()
+        own = line[: len(line) - len(body)]  # a list inside the text keeps its shape
+        if room is None:
+            lines.append(line)
+            continue
+        space = max(room - len(rest) - len(own), 20)
+        parts = textwrap.wrap(body, space, break_long_words=False, break_on_hyphens=False)
+        lines += [own + part for part in parts or [""]]
+    return "\n".join((first if at == 0 else rest) + line for at, line in enumerate(lines))
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, fold: Iterable[str] = ()) -> None:
+    """A table on stdout, no wider than the terminal: columns named in `fold` are broken, none of the others while
+    those give way. Through a pipe every row is one line, for `grep` and `awk`."""
+    made = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    room = width(sys.stdout)
+    if room is None:
+        widths = [max([len(h), *(len(row[at]) for row in made)]) for at, h in enumerate(headers)]
+        for line in ([*headers], *made):
+            print("  ".join(cell.ljust(size) for cell, size in zip(line, widths, strict=True)).rstrip())
         return
-    from rich import box
+    _terminal_table(headers, made, set(fold), room)
+
+
+def _terminal_table(headers: Sequence[str], rows: list[list[str]], fold: set[str], room: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    plain = not coloured(sys.stdout)
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="" if plain else "dim")
     for header in headers:
-        made.add_column(header, overflow="fold")
+        made.add_column(header, overflow="fold", no_wrap=header not in fold if fold else False)
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))
-    console(stderr=False).print(made)
+    _console(room).print(made)
 
 
-def show_error(error: GoliveError) -> None:
+def _console(room: int) -> Console:
+    from rich.console import Console
+
+    return Console(width=room, highlight=False, emoji=False, markup=False, no_color=not coloured(sys.stdout))
+
+
+def show_error(error: GoliveError, *, word: str = "error", note: str = "") -> None:
     """What, where, why, the program's own words, and what to do next."""
-    say(f"{paint('error:', 'bold red')} {error.what}")
+    say(wrap(error.what, f"{paint(f'{word}:', 'bold red')} ", "  "))
     if error.where:
-        say(f"  where: {error.where}")
+        say(wrap(error.where, "  where: ", " " * 9))
     if error.why:
-        say(f"  why:   {error.why}")
+        say(wrap(error.why, "  why:   ", " " * 9))
     if error.log:
         say("  its last lines:")
-        for line in error.log.splitlines()[-20:]:
-            say(f"    {paint('│', 'dim')} {line}")
+        for line in error.log.splitlines()[-LONGEST_LOG:]:
+            bar = f"    {paint('│', 'dim')} "
+            say(wrap(line, bar, bar))
+    if note:
+        say(wrap(note, "  now:   ", " " * 9))
     if error.hint:
-        say(f"  {paint('hint:', 'cyan')}  {error.hint}")
+        say(wrap(error.hint, f"  {paint('hint:', 'cyan')}  ", " " * 9))
 
 
-def ago(moment: float | str | None) -> str:
-    """`3 m 20 s ago` from seconds since the epoch or an ISO time."""
+def age(moment: float | str | None) -> str:
+    """`3 m 20 s` from seconds since the epoch or an ISO time."""
     from golive.units import human_duration
 
     if moment is None:
         return ""
     then = datetime.fromisoformat(moment) if isinstance(moment, str) else datetime.fromtimestamp(moment, UTC)
     seconds = max((datetime.now(UTC) - then).total_seconds(), 0)
-    return f"{human_duration(seconds) if seconds >= 1 else '0 s'} ago"
+    return human_duration(seconds) if seconds >= 60 else f"{seconds:.0f} s"
+
+
+def ago(moment: float | str | None) -> str:
+    """`3 m ago`: the largest unit is enough for what is over."""
+    return f"{' '.join(age(moment).split()[:2])} ago" if moment is not None else ""

@@ -8,37 +8,60 @@ from typing import Any
 import click
 
 from golive.cli import output
-from golive.cli.place import client, find
+from golive.cli.place import client, directory_argument, environment_option, find
 
-WORDS = {"keep": "unchanged", "reuse": "back to a warm one", "start": "new instances"}
+ACTIONS = {"keep": "unchanged", "reuse": "back to instances that are still warm"}
+BUILDS = {"cached": "built already", "to build": "to be built"}
 
 
 @click.command()
-@click.argument("directory", type=click.Path(path_type=Path), default=Path(), metavar="[DIR]")
-@click.option("-e", "--environment", default="production", show_default=True)
-@click.option("--json", "as_json", is_flag=True)
+@directory_argument
+@environment_option
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def plan(directory: Path, environment: str, as_json: bool) -> int:
-    """What a deploy of DIR would change: services, resources, migrations, settings. Changes nothing."""
+    """What a deploy of DIR would change: services, resources, migrations, settings. Changes nothing.
+
+    \b
+    Examples:
+      golive plan
+      golive plan --json | jq .migrations
+    """
     target = find(directory, environment)
     found = client().send("POST", "/v1/plan", {**target.query(), "checkout": str(target.checkout)})
     if as_json:
         output.data(found)
-    else:
-        _show(found)
+        return 0
+    if not found["changes"] and not found["missing"]:
+        print(f"nothing to do: release {found['live']} is live and unchanged")
+        return 0
+    output.table(("what", "name", "change"), rows(found), fold=("name", "change"))
+    if found["missing"]:
+        output.say("\nthe deploy would stop at what is missing; nothing would change")
     return 0
 
 
-def _show(found: dict[str, Any]) -> None:
-    if not found["changes"]:
-        print(f"nothing to do: release {found['live']} is live and unchanged")
-        return
-    rows = []
-    for name, service in found["services"].items():
-        gap = "" if service["overlap"] or service["action"] == "keep" else "; cannot overlap: requests wait meanwhile"
-        rows.append(("service", name, WORDS[service["action"]] + f" ({service['artifact']})" + gap))
-    rows += [("service", name, "stopped: no longer in golive.toml") for name in found["removed_services"]]
-    rows += [("resource", name, action) for name, action in found["resources"].items() if action != "keep"]
-    rows += [("migration", item, "to apply") for item in found["migrations"]]
-    rows += [("setting", line.partition(": ")[0], line.partition(": ")[2]) for line in found["settings"]]
-    rows += [("missing", line, "the deploy will stop here") for line in found["missing"]]
-    output.table(("what", "name", "change"), rows)
+def rows(found: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """What is missing first, then in the order in which a deploy goes."""
+    made = [("missing", *_split(line)) for line in found["missing"]]
+    made += [("resource", name, "made") for name, action in found["resources"].items() if action != "keep"]
+    made += [_migration(item) for item in found["migrations"]]
+    made += [("service", name, _service(service)) for name, service in found["services"].items()]
+    made += [("service", name, "stopped: no longer in golive.toml") for name in found["removed_services"]]
+    return made + [("setting", *_split(line)) for line in found["settings"]]
+
+
+def _service(service: dict[str, Any]) -> str:
+    if service["action"] in ACTIONS:
+        return ACTIONS[service["action"]]
+    text = f"new instances, {BUILDS.get(service['artifact'], service['artifact'])}"
+    return text if service["overlap"] else f"{text}; its requests wait while it changes over"
+
+
+def _migration(item: str) -> tuple[str, str, str]:
+    failed, _, why = item.partition("could not be asked: ")
+    return ("migration", "", f"not known: {why}") if why and not failed else ("migration", item, "applied")
+
+
+def _split(line: str) -> tuple[str, str]:
+    name, _, text = line.partition(": ")
+    return (name, text) if text else ("", name)

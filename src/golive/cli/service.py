@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,20 +19,22 @@ LABEL = "dev.golive.daemon"
 
 
 def systemd_unit(home: Path, argv: list[str], *, system: bool) -> str:
-    """The unit's text. KillMode=process: stopping the daemon must not stop what it started."""
+    """The unit's text. KillMode=process: stopping the daemon must not stop what it started.
+
+    Restart=on-failure: after `golive daemon stop`, which ends it with 0, it stays stopped.
+    """
+    online = "After=network-online.target\nWants=network-online.target\n" if system else ""
     target = "multi-user.target" if system else "default.target"
-    command = " ".join(_quoted(word) for word in argv)
+    command = " ".join(_quoted(word).replace("$", "$$") for word in argv)
     return f"""[Unit]
 Description=golive daemon
-After=network-online.target
-Wants=network-online.target
-
+{online}
 [Service]
 Type=exec
 ExecStart={command}
 Environment={_quoted(f"GOLIVE_HOME={home}")}
 KillMode=process
-Restart=always
+Restart=on-failure
 RestartSec=1
 Delegate=yes
 LimitNOFILE=65536
@@ -42,8 +45,9 @@ WantedBy={target}
 
 
 def _quoted(word: str) -> str:
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{escaped}"'
+    """As systemd reads it: `%` begins a specifier everywhere; `$` a variable in ExecStart only."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return escaped if re.fullmatch(r"[\w./=@:+,-]+", word) else f'"{escaped}"'
 
 
 def launchd_plist(home: Path, argv: list[str]) -> bytes:
@@ -78,7 +82,13 @@ def _file(*, system: bool) -> Path:
 
 @click.group()
 def service() -> None:
-    """Start the daemon with the machine."""
+    """Start the daemon with the machine: a systemd unit, on macOS a launchd job.
+
+    \b
+    Examples:
+      golive service print
+      sudo golive service install
+    """
 
 
 @service.command(name="print")

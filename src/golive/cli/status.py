@@ -6,104 +6,162 @@ from typing import Any
 
 import click
 
-from golive.cli import output
-from golive.cli.place import Target, client, find, place_options
-from golive.errors import UsageError
+from golive.cli import complete, output
+from golive.cli.place import Target, client, environment_option, find, place_options
+from golive.errors import NotFound, UsageError
 from golive.units import human_duration, human_size
+
+WELL = ("ready", "served")
+HEADERS = ("name", "kind", "state", "up", "memory", "pid", "port")
+OLD = {
+    "starting": "starting, no traffic yet",
+    "ready": "ready, no traffic yet",
+    "draining": "open requests end on it",
+    "warm": "kept warm for a rollback",
+}
+DEPLOYMENTS = {"queued": "waits its turn", "running": "is under way"}
+RELEASES = {"ready": "kept", "making": "being made"}
 
 
 @click.command()
 @click.argument("directory", type=click.Path(), required=False, metavar="[DIR]")
-@click.option("--app", help="Only this app.")
-@click.option("-e", "--environment", default="production", show_default=True)
+@click.option("--app", metavar="APP", help="Only this app.", shell_complete=complete.apps)
+@environment_option
 @click.option("-C", "--directory", "other", type=click.Path(), help="Checkout to look in.")
 @click.option("--all", "everything", is_flag=True, help="Every app, wherever you stand.")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def status(
     directory: str | None, app: str | None, environment: str, other: str | None, everything: bool, as_json: bool
 ) -> int:
-    """What runs: of the app here, or of every app when there is none here."""
-    query: dict[str, str] = {}
+    """What runs: of the app here, or of every app where there is none.
+
+    \b
+    Examples:
+      golive status
+      golive status --all --json | jq '.apps[].release'
+    """
     place = directory or other
-    if not everything:
-        query = _query(place, app, environment)
-    found = client().get("/v1/status", **query)
+    target = None if everything else _target(place, app, environment)
+    found = client().get("/v1/status", **(target.query() if target else {}))
     if as_json:
         output.data(found)
-    else:
-        _show(found)
+        return 0
+    if not found["apps"]:
+        _say_nothing_is_there(target, named=app is not None)
+    for one in found["apps"]:
+        _show_app(one)
+    if found["apps"]:
+        _show_machine(found)
     return 0
 
 
-def _query(place: str | None, app: str | None, environment: str) -> dict[str, str]:
+def _target(place: str | None, app: str | None, environment: str) -> Target | None:
     from pathlib import Path
 
     try:
-        return find(Path(place or "."), environment, app).query()
+        return find(Path(place or "."), environment, app)
     except UsageError:
-        if place:
+        if place or app or environment != "production":
             raise
-        return {}
+        return None
 
 
-def _show(found: dict[str, Any]) -> None:
-    if not found["apps"]:
+def _say_nothing_is_there(target: Target | None, *, named: bool) -> None:
+    if target is None:
         print("nothing is deployed here yet; golive up in a checkout makes it live")
-        return
-    for app in found["apps"]:
-        _show_app(app)
-    edge = found["edge"]
-    print(f"edge {edge['state']}, daemon {found['daemon']['pid']}")
+    elif named:
+        raise NotFound(f"there is no app {target}", hint="golive status --all lists the apps")
+    else:
+        print(f"{target} is not deployed here yet; golive up makes it live")
 
 
 def _show_app(app: dict[str, Any]) -> None:
     release = f"release {app['release']}" if app["release"] else "not live"
-    print(f"{app['app']} · {app['environment']} · {release}  {' '.join(app['urls'])}")
-    rows = [row for name, service in app["services"].items() for row in _service_rows(name, service)]
-    rows += [(name, r["engine"] + " " + r["version"], *_process(r)) for name, r in app["resources"].items()]
-    output.table(("name", "kind", "state", "since", "restarts", "memory", "pid", "port"), rows)
-    for old in app["old"]:
-        left = f", {human_duration(old['seconds_left'])} at most" if old["seconds_left"] is not None else ""
-        count = f"{old['instances']} instances " if old["instances"] else ""
-        print(f"  {old['service']} of release {old['release']}: {count}{old['state']}{left}")
+    title = output.paint(f"{app['app']} · {app['environment']} · {release}", "bold", _stdout())
+    print("  ".join([title, *app["urls"]]))
+    rows = [row for name, service in app["services"].items() for row in service_rows(name, service)]
+    rows += [(name, f"{r['engine']} {r['version']}", *_process(r)) for name, r in app["resources"].items()]
+    if rows:
+        output.table(HEADERS, rows, fold=("kind", "state"))
+    for line in old_lines(app["old"]):
+        print(f"  {line}")
     for deployment in app["deployments"]:
-        print(f"  {deployment['kind']} {deployment['id']} is {deployment['state']}")
+        print(f"  {deployment['kind']} {deployment['id']} {DEPLOYMENTS.get(deployment['state'], deployment['state'])}")
+    print()
 
 
-def _service_rows(name: str, service: dict[str, Any]) -> list[tuple[Any, ...]]:
-    if service["kind"] == "cron":
+def _stdout() -> Any:
+    import sys
+
+    return sys.stdout
+
+
+def _show_machine(found: dict[str, Any]) -> None:
+    edge, daemon = found["edge"], found["daemon"]
+    line = f"edge {edge['state']} · daemon up {output.age(daemon['started_at'])}, pid {daemon['pid']}"
+    print(output.paint(line, "dim", _stdout()))
+
+
+def service_rows(name: str, service: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """One row for each instance; for what has none, one that says why."""
+    kind, instances = service["kind"], service["instances"]
+    if kind == "cron":
         last = service["last_run"]
-        outcome = f"last: {last['outcome']}" if last else "not run yet"
-        return [
-            (name, f"cron {service['schedule']}", outcome, output.ago(last["due_at"]) if last else "", "", "", "", "")
-        ]
-    if not service["instances"]:
-        return [(name, service["kind"], "served" if service["kind"] == "static" else "none", "", "", "", "", "")]
-    rows = []
-    for instance in service["instances"]:
-        label = name if len(service["instances"]) == 1 else f"{name}.{instance['slot']}"
-        rows.append((label, service["kind"], *_process(instance)))
-    return rows
+        state = f"{last['outcome'] or 'running'}, {output.ago(last['due_at'])}" if last else "not due yet"
+        return [(name, f"cron {service['schedule']}", state, "", "", "", "")]
+    if not instances:
+        return [(name, kind, "served" if kind == "static" else "none", "", "", "", "")]
+    several = len(instances) > 1 or service["wanted"] > 1
+    return [(f"{name}.{i['slot']}" if several else name, kind, *_process(i)) for i in instances]
 
 
 def _process(item: dict[str, Any]) -> tuple[Any, ...]:
-    state = item["state"] + (f" ({item['reason']})" if item["reason"] and item["state"] != "ready" else "")
+    state = item["state"].replace("_", " ")
+    if item["reason"] and item["state"] not in WELL:
+        state += f": {item['reason']}"
+    if item["restarts"]:
+        state += f" ({item['restarts']} restart{'s' if item['restarts'] > 1 else ''})"
     memory = human_size(item["memory"]) if item["memory"] else ""
-    return (state, output.ago(item["since"]), item["restarts"], memory, item["pid"], item["port"])
+    return (state, output.age(item["since"]) if item["pid"] else "", memory, item["pid"], item["port"])
+
+
+def old_lines(old: list[dict[str, Any]]) -> list[str]:
+    """Generations beside the live ones, those of one release and fate together."""
+    fates: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    for one in old:
+        fates.setdefault((one["release"], one["state"]), []).append(one)
+    lines = []
+    for (release, state), ones in fates.items():
+        left = max([one["seconds_left"] or 0 for one in ones])
+        limit = f", {human_duration(left)} more at most" if left else ""
+        names = ", ".join(one["service"] for one in ones)
+        lines.append(f"release {release} of {names}: {OLD.get(state, state)}{limit}")
+    return lines
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @place_options
 def releases(target: Target, as_json: bool) -> int:
-    """Releases, newest first. `ready` ones can be rolled back to; a warm one takes traffic at once."""
+    """Releases, newest first. Kept ones can be rolled back to; one that is warm takes traffic at once.
+
+    \b
+    Example:
+      golive releases --app threadr
+    """
     found = client().get("/v1/releases", **target.query())
     if as_json:
         output.data(found)
         return 0
     rows = [
-        (r["release"], r["state"] + (" (warm)" if r["warm"] else ""), output.ago(r["created_at"]), r["by"], r["schema"])
+        (
+            r["release"],
+            RELEASES.get(r["state"], r["state"]) + (", warm" if r["warm"] and r["state"] == "ready" else ""),
+            output.ago(r["created_at"]),
+            r["by"],
+            r["schema"],
+        )
         for r in found["releases"]
     ]
-    output.table(("release", "state", "made", "by", "schema"), rows)
+    output.table(("release", "state", "made", "by", "schema"), rows, fold=("by",))
     return 0

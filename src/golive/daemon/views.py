@@ -6,12 +6,15 @@ import asyncio
 import json
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from golive.blueprint.env import default_text, injected_names
 from golive.blueprint.load import load
 from golive.blueprint.models import Blueprint, ServiceKind
-from golive.errors import GoliveError
+from golive.errors import GoliveError, NotFound, nearest
 from golive.release.desired import instances_wanted
 from golive.release.environment import secret_names
 from golive.release.host import Host
@@ -136,16 +139,30 @@ def _unit(state: UnitState | None, memory: dict[int, int]) -> dict[str, Any]:
     return {
         "state": state.status.value,
         "pid": pid,
-        "since": state.since.isoformat(),
+        "since": _since(state),
         "restarts": state.restarts,
         "reason": state.reason,
         "memory": memory.get(pid) if pid else None,
     }
 
 
+def _since(state: UnitState) -> str:
+    """When the process started, also for one that was adopted; without a process, when its state began."""
+    if state.process is not None:
+        try:
+            return datetime.fromtimestamp(psutil.Process(state.process.pid).create_time(), UTC).isoformat()
+        except psutil.Error:
+            pass
+    return state.since.isoformat()
+
+
 def releases(host: Host, place: Place) -> list[dict[str, Any]]:
-    """Newest first, failed and pruned ones too."""
+    """Newest first, failed and pruned ones too. NotFound when there is no such app."""
     app = host.state.app(place)
+    if app is None:
+        names = sorted({a.place.app for a in host.state.apps()})
+        near = nearest(place.app, names) if place.app not in names else None
+        raise NotFound(f"{place} has no releases", hint=f"golive releases --app {near}" if near else "golive up")
     warm = {g.release for g in host.state.generations(place, (GenerationState.WARM, GenerationState.DRAINING))}
     return [
         {
