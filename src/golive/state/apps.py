@@ -40,7 +40,7 @@ class Apps(Database):
     def forget_app(self, place: Place) -> None:
         """Everything of an environment but its audit log."""
         with self.transaction():
-            self._run("DELETE FROM process WHERE unit LIKE ? || '/%'", str(place))
+            self._run(_OWN_PROCESSES, *place, *place)
             for table in ("deployment", "generation", "release", "resource", "variable", "scale", "cron_run", "app"):
                 self._run(f"DELETE FROM {table} WHERE app = ? AND environment = ?", *place)  # noqa: S608 - constants
 
@@ -89,6 +89,17 @@ class Apps(Database):
             *place,
             number,
         )
+
+
+_OWN_PROCESSES = """
+DELETE FROM process WHERE unit IN (
+    SELECT app || '/' || environment || '/resource/' || name FROM resource WHERE app = ? AND environment = ?
+    UNION ALL
+    SELECT process.unit FROM process JOIN generation ON
+        instr(process.unit, app || '/' || environment || '/' || service || '/d' || generation.id || '/') = 1
+    WHERE app = ? AND environment = ?
+)"""
+"""Not by the name of the place: `shop/preview` is the beginning of `shop/preview/x`."""
 
 
 def _app(row: sqlite3.Row) -> App:

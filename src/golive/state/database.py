@@ -21,7 +21,11 @@ class Database:
 
     def __init__(self, path: Path, key: Path) -> None:
         self._db = _open(path)
-        self._vault = Vault.open_or_create(key, may_create=self._is_fresh())
+        try:
+            self._vault = Vault.open_or_create(key, may_create=self._is_fresh())
+        except BaseException:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         self._db.close()
@@ -34,13 +38,14 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of it or none of it. Not nested."""
-        self._db.execute("BEGIN IMMEDIATE")
+        self._run("BEGIN IMMEDIATE")
         try:
             yield
+            self._run("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite has ended it by itself when the disk is full
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def _all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         return self._run(sql, *values).fetchall()
@@ -52,37 +57,51 @@ class Database:
     def _run(self, sql: str, *values: Any) -> sqlite3.Cursor:
         try:
             return self._db.execute(sql, values)
-        except sqlite3.OperationalError as error:
-            raise StateError("golive's state cannot be written", why=str(error), hint=_hint(str(error))) from error
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise  # golive's own mistake
+        except sqlite3.DatabaseError as error:
+            raise StateError("golive's state cannot be used", why=str(error), hint=_hint(str(error))) from error
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    db: sqlite3.Connection | None = None
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # its journal files get the same mode
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.fchmod(descriptor, 0o600)  # one that was put back from a backup too; its journal files get the same mode
+        os.close(descriptor)
         db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
         db.row_factory = sqlite3.Row
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
-            raise StateError(
-                f"{path} was written by a newer golive",
-                why=f"its version is {version}, this golive knows {VERSION}",
-                hint="upgrade golive, or point GOLIVE_HOME at another directory",
-            )
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA foreign_keys = ON")
-        if version == 0:
-            schema = resources.files("golive.state").joinpath("schema.sql").read_text()
-            db.executescript(f"BEGIN; {schema} PRAGMA user_version = {VERSION}; COMMIT;")
-    except (sqlite3.DatabaseError, OSError) as error:
-        raise StateError(f"cannot use {path}", why=str(error), hint=_hint(str(error))) from error
+        _prepare(db, path)
+    except BaseException as error:
+        if db is not None:
+            db.close()
+        if isinstance(error, sqlite3.DatabaseError | OSError):
+            raise StateError(f"cannot use {path}", why=str(error), hint=_hint(str(error))) from error
+        raise
     return db
 
 
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    """Its settings and, when it is new, its tables. One of a newer version is not touched."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise StateError(
+            f"{path} was written by a newer golive",
+            why=f"its version is {version}, this golive knows {VERSION}",
+            hint="upgrade golive, or point GOLIVE_HOME at another directory",
+        )
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA foreign_keys = ON")
+    if version == 0:
+        schema = resources.files("golive.state").joinpath("schema.sql").read_text()
+        db.executescript(f"BEGIN; {schema} PRAGMA user_version = {VERSION}; COMMIT;")
+
+
 def _hint(why: str) -> str:
-    if "readonly" in why or "unable to open" in why:
+    if any(word in why for word in ("readonly", "unable to open", "Permission denied", "Read-only", "not permitted")):
         return "make GOLIVE_HOME writable for this user, or set GOLIVE_HOME to a directory that is"
-    if "full" in why:
+    if "full" in why or "No space left" in why:
         return "free some disk space and try again; nothing was lost"
     if "malformed" in why or "not a database" in why:
         return "move the file away to start afresh; what runs keeps running"

@@ -100,6 +100,23 @@ class Deployments(Apps, Running):
             Step(*row) for row in self._all("SELECT * FROM step WHERE deployment = ? ORDER BY position", deployment)
         ]
 
+    def forget_history(self, before: float) -> None:
+        """Deployments that ended before that moment with their steps, what they started, and runs of cron.
+
+        The newest deployment of every environment stays, and so does all of the audit log.
+        """
+        with self.transaction():
+            self._run(
+                "DELETE FROM deployment WHERE state NOT IN ('queued', 'running') AND ended_at < ?"
+                " AND id NOT IN (SELECT max(id) FROM deployment GROUP BY app, environment)"
+                " AND id NOT IN (SELECT deployment FROM generation WHERE state != 'stopped')",
+                before,
+            )
+            self._run(
+                "DELETE FROM generation WHERE state = 'stopped' AND deployment NOT IN (SELECT id FROM deployment)"
+            )
+            self._run("DELETE FROM cron_run WHERE ended_at < ?", before)
+
     def commit(
         self, deployment: int, live: Collection[int], draining: Collection[int], until: tuple[float, float]
     ) -> None:

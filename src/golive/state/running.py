@@ -132,6 +132,11 @@ class Running(Database):
             due_at,
         )
 
+    def open_cron_runs(self) -> list[tuple[Place, str, float]]:
+        """(place, service, due_at) of the runs that have begun and not ended."""
+        rows = self._all("SELECT app, environment, service, due_at FROM cron_run WHERE ended_at IS NULL")
+        return [(Place(row[0], row[1]), row[2], row[3]) for row in rows]
+
     def last_cron_run(self, place: Place, service: str) -> dict[str, Any] | None:
         row = self._one(
             "SELECT due_at, started_at, ended_at, outcome FROM cron_run"

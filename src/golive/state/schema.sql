@@ -44,6 +44,7 @@ CREATE TABLE deployment (
     result TEXT                             -- JSON: probes, checks, notes
 ) STRICT;
 CREATE INDEX deployment_app ON deployment (app, environment, id);
+CREATE INDEX deployment_state ON deployment (state);
 
 CREATE TABLE step (
     deployment INTEGER NOT NULL REFERENCES deployment (id) ON DELETE CASCADE,
@@ -70,6 +71,7 @@ CREATE TABLE generation (
     warm_until REAL
 ) STRICT;
 CREATE INDEX generation_app ON generation (app, environment, state);
+CREATE INDEX generation_state ON generation (state);
 
 CREATE TABLE instance (
     unit TEXT PRIMARY KEY,                  -- app/environment/service/d<generation>/<slot>

@@ -28,15 +28,22 @@ class Vault:
     @classmethod
     def open_or_create(cls, path: Path, *, may_create: bool) -> Vault:
         """The vault of a key file, made when `may_create`. StateError when the key that sealed the state is gone."""
-        if not path.exists():
-            if not may_create:
-                raise StateError(
-                    f"the encryption key {path} is missing",
-                    why="the secrets in the state were sealed with it",
-                    hint="put the key file back from where you keep it; without it the secrets have to be set again",
-                )
-            write_atomic(path, os.urandom(32), mode=0o600)
-        key = path.read_bytes()
+        try:
+            if not path.exists():
+                if not may_create:
+                    raise StateError(
+                        f"the encryption key {path} is missing",
+                        why="the secrets in the state were sealed with it",
+                        hint="put the key file back from where you keep it, or set the secrets again",
+                    )
+                write_atomic(path, os.urandom(32), mode=0o600)
+            key = path.read_bytes()
+        except OSError as error:
+            raise StateError(
+                f"the encryption key {path} cannot be used",
+                why=error.strerror,
+                hint="make it readable for the user who runs golive",
+            ) from error
         if len(key) != 32:
             raise StateError(f"the encryption key {path} is damaged", why=f"{len(key)} bytes instead of 32")
         return cls(key)
@@ -50,10 +57,10 @@ class Vault:
 
         try:
             return Secret(self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], context.encode()).decode())
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise StateError(
                 f"cannot decrypt {context}",
-                why="the key file is not the one that sealed it",
+                why="the key file is not the one that sealed it, or the value was changed",
                 hint="put the right key file back beside state.db",
             ) from error
 
