@@ -70,7 +70,12 @@ def _edge(
     edge = Edge(home, http_port=free_port(), https_port=port, envoy=envoy(), address="127.0.0.1")
     edge.prepare()
     rule = RouteRule(
-        service="web", prefix="/", targets=(("bench/web", 1),), rate_limits=(GENEROUS,), request_headers=headers
+        service="web",
+        prefix="/",
+        targets=(("bench/web", 1),),
+        rate_limits=(GENEROUS,),
+        request_headers=headers,
+        compression=not headers,  # static releases bring their variants
     )
     config = EdgeConfig(
         sites=(Site("bench", "production", (HOST,), (rule,)),),

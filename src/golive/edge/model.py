@@ -55,7 +55,8 @@ class RouteRule:
 
     `hold` keeps requests waiting that long while no instance accepts connections, for a service that cannot overlap.
     `request_headers` replace what the client sent under the same names. `domains` narrows the rule to some of the
-    site's; empty means all. `timeout` zero means none; `idle_timeout` ends a silent stream.
+    site's; empty means all. `timeout` zero means none; `idle_timeout` ends a silent stream. Without `compression` the
+    edge leaves bodies alone: the upstream compresses by itself.
     """
 
     service: str
@@ -68,6 +69,7 @@ class RouteRule:
     request_headers: tuple[tuple[str, str], ...] = ()
     hold: timedelta | None = None
     domains: tuple[str, ...] = ()
+    compression: bool = True
 
 
 @dataclass(frozen=True)

@@ -95,9 +95,13 @@ def _host(site: Site, rules: tuple[RouteRule, ...], domains: list[str], *, tls: 
         **headers.forwarded(),
     }
     if not site.policy.compression:
-        off = typed("extensions.filters.http.compressor.v3.CompressorPerRoute", disabled=True)
-        host["typed_per_filter_config"] = {f"{HTTP}compressor.{name}": off for name in COMPRESSORS}
+        host["typed_per_filter_config"] = _uncompressed()
     return host
+
+
+def _uncompressed() -> Json:
+    off = typed("extensions.filters.http.compressor.v3.CompressorPerRoute", disabled=True)
+    return {f"{HTTP}compressor.{name}": off for name in COMPRESSORS}
 
 
 def parts(rules: tuple[RouteRule, ...]) -> list[Part]:
@@ -137,10 +141,12 @@ def _part_routes(site: Site, part: Part) -> list[Json]:
             buffer={"max_request_bytes": min(site.policy.max_body, UNKNOWN_LENGTH)},
         )
     }
+    plain = {} if part.rule.compression else _uncompressed()
+    filters = {"typed_per_filter_config": plain} if plain else {}
     return [
-        _route(site, part, SAFE, [safe]),
-        {**_route(site, part, UNSAFE, [unknown, grpc]), "typed_per_filter_config": buffered},
-        _route(site, part, UNSAFE, []),
+        {**_route(site, part, SAFE, [safe]), **filters},
+        {**_route(site, part, UNSAFE, [unknown, grpc]), "typed_per_filter_config": buffered | plain},
+        {**_route(site, part, UNSAFE, []), **filters},
     ]
 
 

@@ -229,3 +229,12 @@ def test_a_held_rule_is_tried_until_its_time_has_passed() -> None:
     assert made["route"]["retry_policy"]["num_retries"] == 272
     assert (made["route"]["timeout"], made["route"]["idle_timeout"]) == ("40s", "60s")
     assert made["request_body_buffer_limit"] == 10_000_000
+
+
+def test_a_rule_whose_upstream_compresses_is_left_alone() -> None:
+    routes = render_routes(config(rule("/", compression=False)), tls=True)["resources"][0]["virtual_hosts"][0]["routes"]
+    served = [route for route in routes if "route" in route]
+    assert len(served) == 3
+    for route in served:
+        off = {n for n, c in route["typed_per_filter_config"].items() if c.get("disabled")}
+        assert off == {f"envoy.filters.http.compressor.{name}" for name in ("zstd", "br", "gzip")}
