@@ -34,7 +34,7 @@ if SETTINGS.get("boot"):
     time.sleep(float(SETTINGS["boot"]))
 
 
-async def app(scope, receive, send):  # noqa: ANN001, ANN201 - plain ASGI
+async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         await lifespan(receive, send)
     elif scope["type"] == "websocket":
@@ -43,7 +43,7 @@ async def app(scope, receive, send):  # noqa: ANN001, ANN201 - plain ASGI
         await answer(scope, receive, send)
 
 
-async def lifespan(receive, send):  # noqa: ANN001, ANN201
+async def lifespan(receive, send):
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})
@@ -51,7 +51,7 @@ async def lifespan(receive, send):  # noqa: ANN001, ANN201
             return
 
 
-async def websocket(receive, send):  # noqa: ANN001, ANN201
+async def websocket(receive, send):
     """Says which process it is, then repeats what it hears."""
     await receive()
     await send({"type": "websocket.accept"})
@@ -60,7 +60,7 @@ async def websocket(receive, send):  # noqa: ANN001, ANN201
         await send({"type": "websocket.send", "text": message.get("text") or ""})
 
 
-async def answer(scope, receive, send):  # noqa: ANN001, ANN201
+async def answer(scope, receive, send):
     query = {k: v[0] for k, v in parse_qs(scope["query_string"].decode()).items()}
     path = scope["path"].rpartition("/")[2]
     if path == "ready" and FAIL == "unready":
@@ -89,12 +89,12 @@ async def answer(scope, receive, send):  # noqa: ANN001, ANN201
         await reply(send, 200, identity())
 
 
-def identity():  # noqa: ANN201
+def identity():
     release = os.environ.get("GOLIVE_RELEASE")
     return json.dumps({"version": SETTINGS["version"], "pid": os.getpid(), "release": release})
 
 
-async def body(receive):  # noqa: ANN001, ANN201
+async def body(receive):
     data, more = b"", True
     while more:
         message = await receive()
@@ -102,7 +102,7 @@ async def body(receive):  # noqa: ANN001, ANN201
     return data
 
 
-async def events(receive, send):  # noqa: ANN001, ANN201
+async def events(receive, send):
     headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     number = 0
@@ -120,8 +120,8 @@ if threading.current_thread() is threading.main_thread():
     # uvicorn puts its own handler over this one and calls neither; a stream has to hear of the end some other way.
     kept = signal.signal
 
-    def both(number, handler):  # noqa: ANN001, ANN201
-        def heard(*args):  # noqa: ANN002, ANN202
+    def both(number, handler):
+        def heard(*args):
             STOPPING.set()
             return handler(*args)
 
@@ -130,22 +130,22 @@ if threading.current_thread() is threading.main_thread():
     signal.signal = both
 
 
-async def until_gone(receive):  # noqa: ANN001, ANN201
+async def until_gone(receive):
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def reply(send, status, text):  # noqa: ANN001, ANN201
+async def reply(send, status, text):
     headers = [(b"content-type", b"application/json" if text[:1] in "{[" else b"text/plain")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": text.encode()})
 
 
-async def write(number, send):  # noqa: ANN001, ANN201
+async def write(number, send):
     """200 only when the store has acknowledged the commit."""
     try:
         await asyncio.to_thread(STORES[SETTINGS["store"]].write, number)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the row was not acknowledged
+    except Exception as error:
         await reply(send, 503, type(error).__name__)
     else:
         await reply(send, 200, "committed")
@@ -153,36 +153,36 @@ async def write(number, send):  # noqa: ANN001, ANN201
 
 class Postgres:
     @staticmethod
-    def _connect():  # noqa: ANN205
+    def _connect():
         import psycopg
 
         return psycopg.connect(os.environ["DATABASE_URL"], connect_timeout=5)
 
     @classmethod
-    def write(cls, number):  # noqa: ANN001, ANN206
+    def write(cls, number):
         with cls._connect() as connection:
             connection.execute(SCHEMA)
             connection.execute("INSERT INTO written VALUES (%s)", (number,))
 
     @classmethod
-    def everything(cls):  # noqa: ANN206
+    def everything(cls):
         with cls._connect() as connection:
             return [row[0] for row in connection.execute("SELECT n FROM written ORDER BY n")]
 
 
 class Redis:
     @staticmethod
-    def _connect():  # noqa: ANN205
+    def _connect():
         import redis
 
         return redis.Redis.from_url(os.environ["REDIS_URL"], socket_connect_timeout=5, retry=None)
 
     @classmethod
-    def write(cls, number):  # noqa: ANN001, ANN206
+    def write(cls, number):
         cls._connect().rpush("written", number)
 
     @classmethod
-    def everything(cls):  # noqa: ANN206
+    def everything(cls):
         return sorted(int(n) for n in cls._connect().lrange("written", 0, -1))
 
 

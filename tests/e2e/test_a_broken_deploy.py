@@ -7,9 +7,9 @@ import signal
 
 import httpx
 import pytest
-from conftest import API, MakeApp
-from harness import App, until
-from load import Load
+from e2e_apps import API, MakeApp
+from e2e_harness import App, until
+from e2e_load import Load
 
 from golive.system import ports
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from conftest import MakeApp
-from harness import App, Golive, new_home
-from walk import COMMITTED, NUMBERS, TOML, UNCOMMITTED, interrupted, was_finished, was_undone, write
+from e2e_apps import MakeApp
+from e2e_harness import App, Golive, new_home
+from e2e_walk import COMMITTED, NUMBERS, TOML, UNCOMMITTED, interrupted, was_finished, was_undone, write
 
 
 @pytest.fixture(scope="module")

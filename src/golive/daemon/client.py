@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from golive import __version__
-from golive.errors import GoliveError, StateError, from_json
+from golive.errors import Conflict, GoliveError, StateError, from_json
 from golive.home import Home
 
 START_TIMEOUT = 20.0
@@ -160,11 +160,11 @@ def _until_it_answers(home: Home, process: subprocess.Popen[bytes], began: int) 
             client.get("/v1/daemon")
             return
         if process.poll() is not None:
-            with contextlib.suppress(Unreachable):  # another client's daemon was quicker
-                time.sleep(0.2)
-                client.get("/v1/daemon")
-                return
-            raise _did_not_start(home, began)
+            error = _did_not_start(home, began)
+            if not isinstance(error, Conflict):
+                raise error
+            # Another client's daemon was quicker, and is not ready yet.
+            time.sleep(0.1)
         time.sleep(0.02)
     raise GoliveError(
         "the daemon does not answer", why=f"waited {START_TIMEOUT:.0f} s", hint=f"look at {home.daemon_log}"
@@ -172,11 +172,10 @@ def _until_it_answers(home: Home, process: subprocess.Popen[bytes], began: int) 
 
 
 def _did_not_start(home: Home, began: int) -> GoliveError:
-    """What the daemon itself said: its error as JSON on the last line where it could."""
-    said = home.daemon_log.read_bytes()[began:].decode(errors="replace").strip()
-    last = said.splitlines()[-1] if said else ""
-    with contextlib.suppress(ValueError):
-        return from_json(json.loads(last))
-    return GoliveError(
-        "the daemon ended at once", log="\n".join(said.splitlines()[-10:]), hint=f"look at {home.daemon_log}"
-    )
+    """What the daemon itself said: its error as one line of JSON where it could. Another one may write there too."""
+    said = home.daemon_log.read_bytes()[began:].decode(errors="replace").strip().splitlines()
+    for line in reversed(said):
+        with contextlib.suppress(ValueError):
+            if isinstance(data := json.loads(line), dict) and "kind" in data:
+                return from_json(data)
+    return GoliveError("the daemon ended at once", log="\n".join(said[-10:]), hint=f"look at {home.daemon_log}")

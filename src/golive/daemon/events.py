@@ -28,11 +28,11 @@ class Events:
             events[-1] = event
         else:
             events.append(event)
-        self._changed[deployment].set()
+        self._wake(deployment)
         while len(self._events) > KEEP:
             oldest = next(iter(self._events))
             del self._events[oldest]
-            self._changed.pop(oldest, None)
+            self._wake(oldest)
 
     async def follow(self, deployment: int) -> AsyncIterator[Event]:
         """From the first event to the end of the deployment; the last one has type `end`."""
@@ -41,14 +41,15 @@ class Events:
                 yield event
         position, last = 0, None
         while True:
+            # Before anything is looked at, so that what comes while a slow client is served is not slept over.
             changed = self._changed[deployment]
-            changed.clear()
             events = self._events.get(deployment, [])
-            for event in events[position:]:
-                yield event
-            if events and events[-1]["type"] == "progress" and events[-1] is not last:
-                last = events[-1]
-            position = len(events)
+            if last is not None and events[position - 1 : position] not in ([], [last]):
+                position -= 1  # progress, which takes the place of the progress before it
+            while position < len(events):
+                last = events[position]
+                position += 1
+                yield last
             row = self._state.deployment(deployment)
             if row.state.ended:
                 yield end_event(row.state, row.error, row.result)
@@ -56,7 +57,12 @@ class Events:
             await changed.wait()
 
     def ended(self, deployment: int) -> None:
-        self._changed[deployment].set()
+        self._wake(deployment)
+
+    def _wake(self, deployment: int) -> None:
+        """Every follower, each of which may be somewhere else: so the event is not cleared but replaced."""
+        if changed := self._changed.pop(deployment, None):
+            changed.set()
 
 
 def from_journal(steps: list[Step]) -> list[Event]:

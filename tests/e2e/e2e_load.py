@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import websockets
-from harness import App, until
+from e2e_harness import App, until
 
 
 @dataclass
@@ -190,7 +190,7 @@ class _Thread:
     def _run(self) -> None:
         try:
             asyncio.run(self._all([make() for make in self._work]))
-        except BaseException as error:  # noqa: BLE001 - raised in the test's own thread by `join`
+        except BaseException as error:
             self._error = error
 
     @staticmethod

@@ -96,7 +96,13 @@ class Golive:
         words = tuple(map(str, args))
         began = time.monotonic()
         done = subprocess.run(
-            [*COMMAND, *words], env=self.environ, input=input or "", capture_output=True, text=True, timeout=timeout
+            [*COMMAND, *words],
+            check=False,
+            env=self.environ,
+            input=input or "",
+            capture_output=True,
+            text=True,
+            timeout=timeout,
         )
         self.said += [done.stdout, done.stderr]
         return Result(words, done.returncode, done.stdout, done.stderr, time.monotonic() - began)

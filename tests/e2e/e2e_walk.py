@@ -1,15 +1,14 @@
-"""An app with everything that has steps, and the walk over them: the daemon dies at one, and the next one carries on."""
+"""An app with everything that has steps, and the walk over them: a daemon dies at one, the next one carries on."""
 
 from __future__ import annotations
 
 import itertools
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-from harness import App, Golive, Result, until
-from load import Load
+from e2e_harness import App, Golive, Result, until
+from e2e_load import Load
 
 DOOMED = Path(__file__).with_name("doomed.py")
 UNCOMMITTED = ("validate", "build", "resources", "migrate", "start", "ready", "changeover", "shift")
@@ -63,13 +62,14 @@ def write(app: App, version: int) -> None:
 def doom(golive: Golive, step: str, moment: str) -> subprocess.Popen[bytes]:
     """A daemon that will die, in place of the one that runs."""
     golive("daemon", "stop").ok()
-    daemon = subprocess.Popen(
-        [sys.executable, str(DOOMED), "golive.daemon", step, moment],
-        env=golive.environ,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=golive.home.daemon_log.open("ab"),
-    )
+    with golive.home.daemon_log.open("ab") as log:
+        daemon = subprocess.Popen(
+            [sys.executable, str(DOOMED), "golive.daemon", step, moment],
+            env=golive.environ,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+        )
     until("the doomed daemon to answer", lambda: _answers(golive) or daemon.poll() is not None)
     assert daemon.poll() is None, golive.home.daemon_log.read_text()[-3000:]
     return daemon
@@ -133,5 +133,3 @@ def was_finished(app: App, result: Result, after: str) -> None:
     last = app.deployments()[0]
     assert last["state"] == "done"
     assert {s["state"] for s in last["steps"]} <= {"done", "skipped"}
-
-
