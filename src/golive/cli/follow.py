@@ -24,8 +24,8 @@ NAME, TIME, WIDEST = 10, 8, 100
 """Columns of a step's name, of its time, and of a whole line on a wide terminal."""
 PATIENCE = 10.0
 """Seconds after which a step that goes on is mentioned where no line can be written over."""
-SUMMED_UP = ("shift",)
-"""Steps whose detail the last line says again."""
+SUMMED_UP = ("ready", "shift")
+"""Steps whose detail is their own time, or said again by the last line."""
 TOLD = ("environment", "migrations")
 """Checks that a step's line has said; shown when they fail."""
 
