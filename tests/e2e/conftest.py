@@ -36,7 +36,7 @@ def make_app(request: pytest.FixtureRequest) -> Iterator[MakeApp]:
 
 
 @pytest.fixture(scope="module")
-def makeapps() -> Iterator[MakeApp]:
+def make_apps() -> Iterator[MakeApp]:
     """The same for a module: `make_apps(home)`."""
     with apps() as make:
         yield make
