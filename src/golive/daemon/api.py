@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from golive.blueprint.models import NAME_PATTERN
 from golive.state.records import Place
 
 AppName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+ServiceName = Annotated[str, Field(pattern=NAME_PATTERN)]
 Environment = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$", max_length=100)]
 
 
@@ -32,16 +34,16 @@ class DeployCall(PlaceCall):
 
 class RollbackCall(PlaceCall):
     kind: Literal["rollback"]
-    release: int | None = None
+    release: int | None = Field(None, ge=1, lt=2**31)
 
 
 class RestartCall(PlaceCall):
     kind: Literal["restart"]
-    services: tuple[str, ...] = ()
+    services: tuple[ServiceName, ...] = ()
 
 
 class ScaleCall(PlaceCall):
-    service: str
+    service: ServiceName
     instances: int = Field(ge=0, le=100)
 
 
@@ -56,7 +58,7 @@ class UnsetVariables(PlaceCall):
 class ExecCall(PlaceCall):
     """The environment of a service for a one-off command: `command` empty means a shell."""
 
-    service: str | None = None
+    service: ServiceName | None = None
     command: tuple[str, ...] = ()
 
 
@@ -65,8 +67,8 @@ class PlanCall(PlaceCall):
 
 
 class LogsCall(PlaceCall):
-    service: str | None = None
-    since: float | None = None
+    service: ServiceName | None = None
+    since: float | None = Field(None, ge=0, lt=2**33, allow_inf_nan=False)
     grep: str | None = None
     lines: int = Field(200, ge=0, le=100_000)
     follow: bool = False

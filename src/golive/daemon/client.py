@@ -57,19 +57,21 @@ class Client:
         with self._request(verb, path, body, timeout=None) as response:
             while True:
                 try:
-                    line = response.readline()
-                except (OSError, http.client.HTTPException) as error:
+                    event = json.loads(response.readline())
+                except (OSError, http.client.HTTPException, ValueError) as error:
                     raise Unreachable("the daemon went away", why=str(error)) from error
-                if not line:
+                if event.get("type") == "over":
                     return
-                event = json.loads(line)
                 if event.get("type") == "error":
                     raise from_json(event["error"])
                 yield event
 
     def _json(self, verb: str, path: str, body: dict[str, Any] | None = None) -> Any:
         with self._request(verb, path, body, timeout=600) as response:
-            return json.loads(response.read())
+            try:
+                return json.loads(response.read())
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                raise Unreachable("the daemon went away", why=str(error)) from error
 
     @contextlib.contextmanager
     def _request(
@@ -85,10 +87,20 @@ class Client:
             raise Unreachable("no golive daemon answers", where=str(self.home.socket), why=str(error)) from error
         try:
             if response.status >= 400:
-                raise from_json(json.loads(response.read())["error"])
+                raise _refusal(response)
             yield response
         finally:
             connection.close()
+
+
+def _refusal(response: http.client.HTTPResponse) -> GoliveError:
+    with contextlib.suppress(OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError):
+        return from_json(json.loads(response.read())["error"])
+    return GoliveError(
+        f"the daemon answers {response.status} {response.reason}",
+        why="it is of another version, or something else listens on its socket",
+        hint="golive daemon stop; the next command starts it anew",
+    )
 
 
 def actor() -> str:
@@ -150,6 +162,7 @@ def _start(home: Home) -> None:
     )
     os.close(output)
     _until_it_answers(home, process, began)
+    process.returncode = 0  # it is meant to outlive us; without this Popen would warn that nobody waited for it
 
 
 def _until_it_answers(home: Home, process: subprocess.Popen[bytes], began: int) -> None:

@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import signal
+import socket
 from pathlib import Path
 
 from golive.errors import Conflict
@@ -53,10 +54,8 @@ async def _serve(home: Home) -> None:
     host, wires = build_host(home)
     daemon = Daemon(host, wires)
     await daemon.start()
-    home.socket.unlink(missing_ok=True)
     config = uvicorn.Config(
         Server(daemon, stopping.set).app(),
-        uds=str(home.socket),
         log_level="warning",
         access_log=False,
         lifespan="off",
@@ -65,17 +64,27 @@ async def _serve(home: Home) -> None:
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    old = os.umask(0o177)
-    task = asyncio.create_task(server._serve())
+    task = asyncio.create_task(server._serve([_listen(home.socket)]))
     await _until_listening(server, task)
-    os.umask(old)
-    home.socket.chmod(0o600)
     logging.getLogger("golive").info("serving %s", home.socket)
     await asyncio.wait([task, asyncio.create_task(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
     await task
     await daemon.stop()
     home.socket.unlink(missing_ok=True)
+
+
+def _listen(path: Path) -> socket.socket:
+    """Only its owner's from its first moment; in one go, since the umask is that of everything that runs here."""
+    path.unlink(missing_ok=True)
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    old = os.umask(0o177)
+    try:
+        door.bind(str(path))
+    finally:
+        os.umask(old)
+    door.listen(128)
+    return door
 
 
 async def _until_listening(server: object, task: asyncio.Task[None]) -> None:

@@ -27,7 +27,8 @@ Handler = Callable[[Request], Awaitable[Any]]
 
 
 class Server:
-    """Routes to the daemon. Answers are JSON, errors are `GoliveError.to_json()`, streams are one JSON a line."""
+    """Routes to the daemon. Answers are JSON, errors are `GoliveError.to_json()`, streams are one JSON a line; the last
+    line of a whole stream has type `over`."""
 
     def __init__(self, daemon: Daemon, shut_down: Callable[[], None]) -> None:
         self._daemon = daemon
@@ -79,8 +80,8 @@ class Server:
             "rollback": api.RollbackCall,
             "restart": api.RestartCall,
         }
-        body = await request.json()
-        call = _parse(kinds.get(body.get("kind"), api.DeployCall), body)
+        body = await _body(request)
+        call = _parse(kinds.get(str(body.get("kind")), api.DeployCall), body)
         return {"deployment": self._operations.submit(call, _actor(request))}
 
     async def _deployments(self, request: Request) -> Any:
@@ -90,16 +91,16 @@ class Server:
         }
 
     async def _deployment(self, request: Request) -> Any:
-        row = self._daemon.host.state.deployment(request.path_params["id"])
+        row = self._daemon.host.state.deployment(_id(request))
         return views.deployment(self._daemon.host, row)
 
     async def _events(self, request: Request) -> Any:
-        id = request.path_params["id"]
+        id = _id(request)
         self._daemon.host.state.deployment(id)
         return _stream(self._daemon.events.follow(id))
 
     async def _cancel(self, request: Request) -> Any:
-        return {"cancelled": await self._daemon.cancel(request.path_params["id"], _actor(request))}
+        return {"cancelled": await self._daemon.cancel(_id(request), _actor(request))}
 
     async def _plan(self, request: Request) -> Any:
         return await self._operations.plan(await _call(api.PlanCall, request))
@@ -163,7 +164,24 @@ def _http_status(error: GoliveError) -> int:
 
 
 async def _call(kind: type[C], request: Request) -> C:
-    return _parse(kind, await request.json())
+    return _parse(kind, await _body(request))
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise UsageError("the request is not JSON") from error
+    if not isinstance(body, dict):
+        raise UsageError("the request is not a JSON object")
+    return body
+
+
+def _id(request: Request) -> int:
+    id = int(request.path_params["id"])
+    if id >= 2**63:
+        raise NotFound(f"there is no deployment {id}")
+    return id
 
 
 def _parse(kind: type[C], body: Any) -> C:
@@ -189,7 +207,12 @@ def _stream(lines: AsyncIterator[dict[str, Any]]) -> StreamingResponse:
         try:
             async for line in lines:
                 yield json.dumps(line).encode() + b"\n"
+            yield json.dumps({"type": "over"}).encode() + b"\n"
         except GoliveError as error:
             yield json.dumps({"type": "error", "error": error.to_json()}).encode() + b"\n"
+        except Exception as error:
+            log.exception("a stream")
+            failure = GoliveError("golive itself failed", why=type(error).__name__, hint="look at the daemon's log")
+            yield json.dumps({"type": "error", "error": failure.to_json()}).encode() + b"\n"
 
     return StreamingResponse(encoded(), media_type="application/x-ndjson")
