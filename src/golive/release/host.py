@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golive.blueprint.models import Blueprint
+from golive.blueprint.models import Blueprint, Service
 from golive.errors import Conflict
 from golive.home import Home
 from golive.release.gateway import Gateway
-from golive.state.records import Generation, Place
+from golive.state.records import Generation, GenerationState, Place
 from golive.state.store import State
 from golive.system import users
 from golive.system.files import private_directory
@@ -29,8 +31,13 @@ ENGINE_USER = "golive"
 
 @dataclass
 class Host:
-    """The machine's parts. `held` is for a changeover: an upstream whose requests wait at the edge (None), or are
-    answered by another generation that stands in. `leaving` are units that take no new requests."""
+    """The machine's parts, and what a change under way asks of everybody else until it is in the state.
+
+    `held` is for a changeover: an upstream whose requests wait at the edge (None), or are answered by another
+    generation that stands in; `switching` routes a service (app, environment, name) to a generation that is not live
+    yet. `aside` are units that take no new requests: they leave, or were never ready. `claimed` are generations that a
+    deployment counts on, so that nobody stops them; `building` are artifacts that no release names yet.
+    """
 
     home: Home
     state: State
@@ -40,7 +47,11 @@ class Host:
     machine: Machine
     opened: Gateway | None = None
     held: dict[str, Generation | None] = field(default_factory=dict)
-    leaving: set[str] = field(default_factory=set)
+    switching: dict[tuple[str, str, str], Generation] = field(default_factory=dict)
+    aside: set[str] = field(default_factory=set)
+    claimed: set[int] = field(default_factory=set)
+    building: set[str] = field(default_factory=set)
+    _changing: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _blueprints: dict[tuple[Place, int], Blueprint] = field(default_factory=dict)
 
     @property
@@ -49,6 +60,10 @@ class Host:
         if self.opened is None:
             raise Conflict("the edge is not running yet", hint="golive up starts it")
         return self.opened
+
+    def changing(self, place: Place) -> asyncio.Lock:
+        """Held by whoever changes what runs in an environment: one deployment, scaling or removal at a time."""
+        return self._changing[place]
 
     def app_user(self, app: str) -> User | None:
         """Who the app's instances run as; None when golive is not root, so they run as golive's own user."""
@@ -77,6 +92,21 @@ class Host:
         if key not in self._blueprints:
             self._blueprints[key] = Blueprint.model_validate_json(self.state.release(place, number).blueprint)
         return self._blueprints[key]
+
+    def service(self, generation: Generation) -> Service:
+        """Its settings as they hold now. A live generation follows the live release, which may have changed what needs
+        no new instance: a schedule, a route, bounds of scale."""
+        if generation.state is GenerationState.LIVE:
+            app = self.state.app(generation.place)
+            if app and app.live is not None:
+                services = self.release_blueprint(generation.place, app.live).services
+                if generation.service in services:
+                    return services[generation.service]
+        return self.blueprint(generation).services[generation.service]
+
+    def keep_parsed(self, place: Place, releases: set[int]) -> None:
+        """Forget the parsed blueprints of an environment's other releases."""
+        self._blueprints = {k: v for k, v in self._blueprints.items() if k[0] != place or k[1] in releases}
 
     def forget(self, place: Place) -> None:
         """What was remembered of an environment that is gone; its numbers may be given again."""
