@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Collection
 
 from golive.errors import GoliveError
 from golive.release import resources
 from golive.release.host import Host
-from golive.release.instances import ensure_running
+from golive.release.instances import ensure_running, stop_generation
 from golive.release.traffic import edge_config
-from golive.release.undo import settle
+from golive.release.undo import UNCOMMITTED, settle
 from golive.state.records import App, DeploymentState, Generation, GenerationState
 
 log = logging.getLogger("golive.boot")
+AT_ONCE = 8
+"""Generations whose instances are started at the same time after the machine did."""
 
 
 async def boot(host: Host) -> None:
-    """Everything that should run does. What cannot is logged and left to its supervisor; it stops nobody else."""
+    """Everything that should run does, with or without the edge. What cannot is logged; it stops nobody else."""
     await asyncio.gather(*(_resources(host, app) for app in host.state.apps()))
-    for generation in host.state.generations():
-        await _instances(host, generation)
+    gate = asyncio.Semaphore(AT_ONCE)
+    await asyncio.gather(*(_instances(host, generation, gate) for generation in host.state.generations()))
+
+
+async def settle_interrupted(host: Host, under_way: Collection[int] = ()) -> None:
+    """Deployments that a daemon left half done are finished or undone, and the edge serves what the state says.
+
+    Needs the edge. `under_way` are those of this daemon.
+    """
     for deployment in host.state.unfinished_deployments():
-        if deployment.state is DeploymentState.RUNNING:
+        if deployment.state is DeploymentState.RUNNING and deployment.id not in under_way:
             log.info("settling deployment %s of %s", deployment.id, deployment.place)
             await _attempt(f"deployment {deployment.id}", settle(host, deployment))
+    open_ones = {d.id for d in host.state.unfinished_deployments()}
+    for generation in host.state.generations(None, UNCOMMITTED):
+        if generation.deployment not in open_ones:  # undoing it failed then
+            await _attempt(generation.upstream, stop_generation(host, generation))
     await _attempt("the edge", host.gateway.apply(edge_config(host)))
 
 
@@ -39,21 +53,17 @@ async def _resources(host: Host, app: App) -> None:
         log.exception("resources of %s", app.place)
 
 
-async def _instances(host: Host, generation: Generation) -> None:
-    """A warm generation is only adopted: one that has died is no use for a quick rollback."""
-    if generation.state in (GenerationState.STARTING, GenerationState.READY):
-        await _attempt(generation.upstream, _adopt_only(host, generation))
-    else:
-        await _attempt(generation.upstream, ensure_running(host, generation))
+async def _instances(host: Host, generation: Generation, gate: asyncio.Semaphore) -> None:
+    """What is not live is only adopted, so that it is ended properly: one of an interrupted deployment is undone, one
+    that drained has lost its connections, and a rollback starts what died of a warm one. What cannot overlap was
+    stopped before its successor started, and must not come back beside it."""
+    async with gate:
+        live = generation.state is GenerationState.LIVE
+        await _attempt(generation.upstream, ensure_running(host, generation, start=live))
 
 
-async def _adopt_only(host: Host, generation: Generation) -> None:
-    """Of an interrupted deployment: taken under supervision so that undoing it stops them properly."""
-    await ensure_running(host, generation, start=False)
-
-
-async def _attempt(what: str, action: object) -> None:
+async def _attempt(what: str, action: Awaitable[None] | Awaitable[bool]) -> None:
     try:
-        await action  # type: ignore[misc]
-    except (GoliveError, OSError):
+        await action
+    except Exception:
         log.exception("%s", what)

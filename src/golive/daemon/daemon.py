@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from golive.daemon.boot import boot
+from golive.daemon.boot import boot, settle_interrupted
 from golive.daemon.cron import Cron
 from golive.daemon.events import Events
 from golive.daemon.upkeep import Upkeep
 from golive.daemon.wiring import Wires
-from golive.errors import Conflict, GoliveError
+from golive.errors import Cancelled, GoliveError
 from golive.release.deploy import Deploy
 from golive.release.gateway import open_gateway
 from golive.release.host import Host
 from golive.release.journal import Journal
-from golive.release.retention import prune
 from golive.release.traffic import edge_config
 from golive.release.undo import undo
 from golive.state.records import Deployment, DeploymentState, Place
@@ -29,6 +28,8 @@ from golive.system import memory
 
 log = logging.getLogger("golive.daemon")
 PROTOCOL = 1
+REOPEN = 5.0
+"""Seconds between two tries to open an edge that does not."""
 
 
 class Daemon:
@@ -51,20 +52,23 @@ class Daemon:
     async def start(self) -> None:
         """Adopt what runs, settle what was interrupted, take up the queue."""
         if self.host.state.apps():
-            await self.open_gateway()
             await boot(self.host)
+            await self._open_edge()
         await self.host.builder.clean()
         for row in self.host.state.unfinished_deployments():
             self._enqueue(row.place, row.id)
         keeper = LogKeeper(self._output_files)
-        loops = (self.cron.run(), self.upkeep.run(), self._keep_edge_in_line(), keeper.run())
-        self._tasks = [asyncio.create_task(loop) for loop in loops]
+        loops = (self.cron.run, self.upkeep.run, self._keep_edge_in_line, keeper.run)
+        self._tasks = [asyncio.create_task(_forever(loop)) for loop in loops]
 
     async def stop(self) -> None:
         """End the daemon and nothing else: all that runs goes on."""
+        deployments = tuple(self._running.values())
         for task in (*self._tasks, *self._workers.values()):
             task.cancel()
-        await asyncio.gather(*self._tasks, *self._workers.values(), return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._workers.values(), *deployments, return_exceptions=True)
+        await self.cron.stop()
+        await self.upkeep.stop()
         await self.host.supervisor.release()
         self.host.state.close()
 
@@ -82,12 +86,23 @@ class Daemon:
                 (lambda p: journal.progress(p.name, p.done, p.total)) if journal else None,
             )
 
+    async def _open_edge(self) -> None:
+        """At a start, and again until it opens: the commands, and what needs no edge, work without it."""
+        try:
+            await self.open_gateway()
+            await settle_interrupted(self.host, self._running.keys())
+            self.events.wake()
+        except (GoliveError, OSError) as error:
+            log.error("the edge does not open, it is tried again: %s", error)  # noqa: TRY400 - said in words
+            self._edge_stale.set()
+
     # Deployments
 
     def submit(self, kind: str, place: Place, request: dict[str, Any], actor: str) -> int:
         """Queue a deployment; its number. It runs when those before it on the same environment have ended."""
-        number = self.host.state.queue_deployment(place, kind, request, actor)
-        self.host.state.audit(actor, kind, place, deployment=number, **request)
+        with self.host.state.transaction():
+            number = self.host.state.queue_deployment(place, kind, request, actor)
+            self.host.state.audit(actor, kind, place, deployment=number, **request)
         self._enqueue(place, number)
         return number
 
@@ -100,13 +115,22 @@ class Daemon:
     async def _work(self, queue: asyncio.Queue[int]) -> None:
         while not queue.empty():
             deployment = queue.get_nowait()
-            row = self.host.state.deployment(deployment)
-            if row.state is not DeploymentState.QUEUED:
-                continue
-            if self._superseded(row):
-                self._end(deployment, DeploymentState.UNDONE, Conflict("a newer deploy took its place in the queue"))
-                continue
-            await self._run(row)
+            try:
+                await self._take(deployment)
+            except (GoliveError, OSError):  # the state cannot be written: those behind it get their turn all the same
+                log.exception("deployment %s", deployment)
+
+    async def _take(self, deployment: int) -> None:
+        row = self.host.state.deployment(deployment)
+        if row.state is not DeploymentState.QUEUED:
+            return
+        if self._superseded(row):
+            self._end(deployment, DeploymentState.UNDONE, Cancelled("a newer deploy took its place in the queue"))
+            return
+        async with self.host.changing(row.place):
+            if self.host.state.deployment(deployment).state is DeploymentState.QUEUED:
+                await self._run(row)
+        self.upkeep.tidy(row.place)
 
     def _superseded(self, row: Deployment) -> bool:
         """A deploy that still waits while a newer deploy of the same checkout waits too would only be undone by it."""
@@ -128,7 +152,7 @@ class Daemon:
             if not task.done():  # the daemon ends; the journal says where it stands
                 task.cancel()
                 raise
-            await self._undo(row, journal, GoliveError("cancelled", why="it was asked to stop", hint="deploy again"))
+            await self._undo(row, journal, Cancelled("cancelled", why="it was asked to stop", hint="deploy again"))
         except Exception as error:
             log.exception("deployment %s", row.id)
             why = journal.mask(f"{type(error).__name__}: {error}")
@@ -142,12 +166,12 @@ class Daemon:
         if self.host.opened is None:
             async with journal.step("edge") as note:
                 await self.open_gateway(journal)
+                await settle_interrupted(self.host, self._running.keys())
                 note.detail = self.host.gateway.url("localhost")
                 for line in self.host.gateway.notes:
                     journal.note(line)
         result = await Deploy(self.host, journal, row).run()
         self.upkeep.wake()
-        await prune(self.host, row.place)
         return result
 
     async def _undo(self, row: Deployment, journal: Journal, error: GoliveError) -> None:
@@ -162,7 +186,8 @@ class Daemon:
             log.exception("undoing deployment %s", row.id)
             journal.note(f"undoing it failed too: {journal.mask(str(failure))}; it is tried again at the next start")
         self.upkeep.wake()
-        self._end(row.id, DeploymentState.FAILED, error)
+        stopped = isinstance(error, Cancelled)
+        self._end(row.id, DeploymentState.UNDONE if stopped else DeploymentState.FAILED, error)
 
     def _end(self, deployment: int, state: DeploymentState, error: GoliveError | None = None) -> None:
         self.host.state.end_deployment(deployment, state, error.to_json() if error else None)
@@ -173,15 +198,14 @@ class Daemon:
         row = self.host.state.deployment(deployment)
         self.host.state.audit(actor, "cancel", row.place, deployment=deployment)
         if row.state is DeploymentState.QUEUED:
-            self._end(deployment, DeploymentState.UNDONE, GoliveError("cancelled while it waited"))
+            self._end(deployment, DeploymentState.UNDONE, Cancelled("cancelled while it waited"))
             return True
         task = self._running.get(deployment)
         if task is None or row.committed:
             return False
         task.cancel()
-        with contextlib.suppress(BaseException):
-            await asyncio.wait([task])
-        return True
+        await asyncio.wait([task])
+        return not self.host.state.deployment(deployment).committed
 
     def is_busy(self, place: Place) -> bool:
         return any(d.place == place for d in self.host.state.unfinished_deployments())
@@ -201,9 +225,12 @@ class Daemon:
         while True:
             await self._edge_stale.wait()
             self._edge_stale.clear()
+            if self.host.opened is None:
+                await asyncio.sleep(REOPEN)
+                if self.host.state.apps() and not self._running:
+                    await self._open_edge()
+                continue
             await asyncio.sleep(0.2)
-            if self.host.opened is None or self._running:
-                continue  # a deployment writes the edge itself, at the right moment
             try:
                 await self.host.gateway.apply(edge_config(self.host))
             except Exception:
@@ -218,3 +245,13 @@ class Daemon:
     def checkout_of(self, place: Place) -> Path | None:
         app = self.host.state.app(place)
         return Path(app.checkout) if app else None
+
+
+async def _forever(loop: Callable[[], Awaitable[None]]) -> None:
+    """A loop that fails (a full disk, a bug) is begun again: without it there would be no cron, or no draining."""
+    while True:
+        try:
+            await loop()
+        except Exception:
+            log.exception("a loop of the daemon ended; it is begun again")
+        await asyncio.sleep(1)

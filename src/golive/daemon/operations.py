@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from golive.blueprint.models import ServiceKind
+from golive.blueprint.models import VARIABLE_PATTERN, ServiceKind
 from golive.daemon import api
 from golive.daemon.daemon import Daemon
 from golive.errors import Conflict, NotFound, UsageError
@@ -22,8 +23,12 @@ from golive.state.records import Generation, GenerationState, Place
 from golive.supervise import logs
 from golive.system import users
 from golive.system.files import remove_tree
+from golive.system.processes import ProcessId, adopt
 
 RESERVED_PREFIX = "GOLIVE_"
+NAME = re.compile(VARIABLE_PATTERN)
+LONGEST = 128 * 1024
+"""Bytes of `NAME=value` from which Linux starts no program with it (execve(2), MAX_ARG_STRLEN)."""
 
 
 class Operations:
@@ -61,10 +66,16 @@ class Operations:
 
     def set_variables(self, call: api.SetVariables, actor: str) -> dict[str, Any]:
         wrong = [
-            n for n in call.values if not n.isidentifier() or n.startswith(RESERVED_PREFIX) or n in ("PORT", "HOST")
+            n for n in call.values if not NAME.fullmatch(n) or n.startswith(RESERVED_PREFIX) or n in ("PORT", "HOST")
         ]
         if wrong:
             raise UsageError(f"{', '.join(wrong)} cannot be set", why="not a variable name, or one that golive gives")
+        if impossible := [n for n, v in call.values.items() if "\0" in v or len(f"{n}={v}".encode()) >= LONGEST]:
+            raise UsageError(
+                f"the value of {', '.join(impossible)} cannot be given to a program",
+                why=f"it has a NUL character, or {LONGEST} bytes and more",
+                hint="put it in a file and set its path",
+            )
         before = self._host.state.variables(call.place)
         changed = [name for name, value in call.values.items() if before.get(name) != Secret(value)]
         with self._host.state.transaction():
@@ -74,9 +85,10 @@ class Operations:
         return {"set": changed, "unchanged": [n for n in call.values if n not in changed]}
 
     def unset_variables(self, call: api.UnsetVariables, actor: str) -> dict[str, Any]:
-        removed = [name for name in call.names if self._host.state.unset_variable(call.place, name)]
-        for name in removed:
-            self._host.state.audit(actor, "env.unset", call.place, name=name)
+        with self._host.state.transaction():
+            removed = [name for name in call.names if self._host.state.unset_variable(call.place, name)]
+            for name in removed:
+                self._host.state.audit(actor, "env.unset", call.place, name=name)
         return {"unset": removed, "missing": [n for n in call.names if n not in removed]}
 
     # What runs
@@ -129,25 +141,41 @@ class Operations:
         place = call.place
         if self._host.state.app(place) is None:
             raise NotFound(f"there is no {place}", hint="golive status lists what there is")
-        if self._daemon.is_busy(place):
+        if self._daemon.is_busy(place) or self._host.changing(place).locked():
             raise Conflict(f"a deployment of {place} is under way", hint="wait for it, or cancel it")
-        self._host.state.audit(actor, "destroy", place)
+        async with self._host.changing(place):
+            self._host.state.audit(actor, "destroy", place)
+            return {"destroyed": str(place), "processes": await self._destroy(place)}
+
+    async def _destroy(self, place: Place) -> int:
+        """How many units were stopped."""
         generations = self._host.state.generations(place)
         units = [resources.unit_name(place, row.name) for row in self._host.state.resources(place)]
+        supervised = [state.id for state in self._host.supervisor.states()]
+        # Also runs of cron, of generations that have ended too.
+        for generation in self._host.state.generations(place, tuple(GenerationState)):
+            units += [id for id in supervised if id.startswith(f"{generation.upstream}/")]
         for generation in generations:
             self._host.state.set_generation(generation.id, GenerationState.WARM, warm_until=0)
         self._host.state.clear_live(place)
         if self._host.opened is not None:
             await self._host.gateway.apply(edge_config(self._host))
-        await asyncio.gather(*(stop_generation(self._host, g) for g in generations))
-        await self._host.supervisor.stop_all(units)
+        await asyncio.gather(*(stop_generation(self._host, g) for g in generations), *map(self._end, units))
         self._host.state.forget_app(place)
         self._host.forget(place)
         await asyncio.to_thread(remove_tree, self._host.home.app(*place))
         if not any(a.place.app == place.app for a in self._host.state.apps()):
             await asyncio.to_thread(remove_tree, self._host.home.app(*place).parent)
             await asyncio.to_thread(users.remove, users.app_user_name(place.app))
-        return {"destroyed": str(place), "processes": len(generations) + len(units)}
+        return len(set(units)) + len(generations)
+
+    async def _end(self, unit: str) -> None:
+        """Also what an earlier daemon left and this one had no reason to look after."""
+        known = self._host.state.process(unit)
+        if self._host.supervisor.state(unit) is not None:
+            await self._host.supervisor.stop(unit)
+        elif known and (process := adopt(ProcessId(known[0], known[1]))):
+            await process.stop(timedelta(seconds=10))
 
     # Logs
 

@@ -10,14 +10,23 @@ from datetime import timedelta
 
 from golive.release.drain import Drain
 from golive.release.host import Host
+from golive.release.retention import prune
 from golive.release.scaling import Autoscaler
 from golive.release.traffic import edge_config
+from golive.state.records import Place
 
 log = logging.getLogger("golive.upkeep")
 BUSY, IDLE = 0.2, 5.0
 """Seconds between looks, while something drains and while nothing does."""
 ACCESS_LOG, KEEP = 100 * 10**6, 5
-EVERY = {"logs": timedelta(minutes=1), "certificates": timedelta(hours=6), "scale": timedelta(seconds=10)}
+HISTORY = timedelta(days=90)
+"""How long ended deployments and runs of cron are remembered."""
+EVERY = {
+    "logs": timedelta(minutes=1),
+    "certificates": timedelta(hours=6),
+    "history": timedelta(days=1),
+    "scale": timedelta(seconds=10),
+}
 
 
 class Upkeep:
@@ -29,6 +38,18 @@ class Upkeep:
         self._autoscaler = Autoscaler(host)
         self._wake = asyncio.Event()
         self._last: dict[str, float] = {}
+        self._untidy: set[Place] = set()
+        self._beside: dict[str, asyncio.Task[object]] = {}
+
+    def tidy(self, place: Place) -> None:
+        """Free what no kept release of the environment needs, beside what users wait for."""
+        self._untidy.add(place)
+        self.wake()
+
+    async def stop(self) -> None:
+        for task in self._beside.values():
+            task.cancel()
+        await asyncio.gather(*self._beside.values(), return_exceptions=True)
 
     def wake(self) -> None:
         self._wake.set()
@@ -38,9 +59,12 @@ class Upkeep:
             busy = False
             if self._host.opened is not None:
                 busy = bool(await self._attempt("drain", self._drain.tick))
-                await self._due("scale", self._autoscaler.tick)
+                await self._due("scale", lambda: self._apart("scale", self._autoscaler.tick))
                 await self._due("certificates", self._renew)
             await self._due("logs", self._rotate)
+            await self._due("history", self._forget)
+            if self._untidy:
+                await self._apart("tidy", self._prune)
             self._wake.clear()
             try:
                 await asyncio.wait_for(self._wake.wait(), BUSY if busy else IDLE)
@@ -60,6 +84,18 @@ class Upkeep:
         except Exception:
             log.exception("%s", name)
             return None
+
+    async def _apart(self, name: str, action: Callable[[], Awaitable[object]]) -> None:
+        """Chores that may wait for long (for an instance to be ready, for a build): one of each at a time."""
+        if name not in self._beside or self._beside[name].done():
+            self._beside[name] = asyncio.create_task(self._attempt(name, action))
+
+    async def _prune(self) -> None:
+        while self._untidy:
+            await prune(self._host, self._untidy.pop())
+
+    async def _forget(self) -> None:
+        self._host.state.forget_history(time.time() - HISTORY.total_seconds())
 
     async def _rotate(self) -> None:
         """Envoy's own log; the files of instances are `LogKeeper`'s."""

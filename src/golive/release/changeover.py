@@ -2,8 +2,8 @@
 their requests instead of refusing them.
 
 The new upstream is routed to before anybody listens there; Envoy retries connecting until an instance does. If the new
-release does not come up, the old one is started again and stands in for the new upstream, so that what waited is
-answered all the same.
+release does not come up, `undo` starts the old one again and has it stand in for the new upstream, so that what waited
+is answered all the same.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ async def change_over(deploy: Deploy) -> None:
     pairs = cannot_overlap(deploy)
     if not pairs:
         return
+    deploy.changed_over = [(old, deploy.started[plan.name]) for plan, old in pairs]
     async with deploy.journal.step("changeover") as note:
         note.detail = ", ".join(plan.name for plan, _ in pairs)
         for plan, old in pairs:
@@ -47,40 +48,42 @@ async def change_over(deploy: Deploy) -> None:
 
 
 async def _change_one(deploy: Deploy, plan: ServicePlan, old: Generation) -> None:
+    """What it raises, `undo` answers by `bring_back`."""
     host, new = deploy.host, deploy.started[plan.name]
-    switching = {(*deploy.place, plan.name): new}
-    try:
-        if plan.service.route:
-            host.held[new.upstream] = None
-            await host.gateway.apply(edge_config(host, switching))
-            await _drained(host, old, deploy.blueprint.release.drain.total_seconds())
-        for instance in host.state.instances(old.id):
-            await host.supervisor.stop(instance.unit)
-        await deploy.start_plan(plan)
-        await wait_ready(host, new)
-        host.state.set_generation(new.id, GenerationState.READY)
-        host.held.pop(new.upstream, None)
-        if plan.service.route:
-            await host.gateway.apply(edge_config(host, switching))
-    except BaseException:
-        await asyncio.shield(bring_back(host, old, new, switching))
-        raise
-
-
-async def bring_back(
-    host: Host, old: Generation, new: Generation, switching: dict[tuple[str, str, str], Generation]
-) -> None:
-    """The old release again, answering also what waited for the new one."""
-    for instance in host.state.instances(new.id):
+    if plan.service.route:
+        host.switching[(*deploy.place, plan.name)] = new
+        host.held[new.upstream] = None
+        await host.gateway.apply(edge_config(host))
+        await _drained(host, old, deploy.blueprint.release.drain.total_seconds())
+    for instance in host.state.instances(old.id):
         await host.supervisor.stop(instance.unit)
-    await ensure_running(host, old)
-    if new.upstream in host.held:
-        await wait_ready(host, old)
-        host.held[new.upstream] = old
-        await host.gateway.apply(edge_config(host, switching))
-        await asyncio.sleep(FLUSH)
+    await deploy.start_plan(plan)
+    await wait_ready(host, new)
+    host.state.set_generation(new.id, GenerationState.READY)
+    if plan.service.route:
         host.held.pop(new.upstream, None)
-    await host.gateway.apply(edge_config(host))
+        await host.gateway.apply(edge_config(host))
+
+
+async def bring_back(host: Host, old: Generation, new: Generation) -> None:
+    """The old release again, answering also what waited for the new one."""
+    key = (*new.place, new.service)
+    routed = bool(host.blueprint(new).services[new.service].route)
+    try:
+        if routed:
+            host.switching[key] = new
+            host.held[new.upstream] = None
+            await host.gateway.apply(edge_config(host))
+        await asyncio.gather(*(host.supervisor.stop(instance.unit) for instance in host.state.instances(new.id)))
+        await ensure_running(host, old)
+        if routed:
+            await wait_ready(host, old)
+            host.held[new.upstream] = old
+            await host.gateway.apply(edge_config(host))
+            await asyncio.sleep(FLUSH)
+    finally:
+        host.held.pop(new.upstream, None)
+        host.switching.pop(key, None)
 
 
 async def _drained(host: Host, generation: Generation, limit: float) -> None:

@@ -5,25 +5,27 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from golive.blueprint.env import resource_variables
+from golive.blueprint.env import build_environment, resource_variables
 from golive.blueprint.load import Loaded, load
 from golive.blueprint.models import Blueprint, Migrations
 from golive.build.plan import BuildRequest
 from golive.data.store import Report, Store
-from golive.errors import NotFound, StartFailed, UsageError
+from golive.errors import Conflict, NotFound, StartFailed, UsageError
 from golive.migrate.alembic import Runtime
 from golive.migrate.step import migrate, pending
 from golive.release import environment, resources, verify
-from golive.release.changeover import change_over
+from golive.release.changeover import bring_back, change_over
 from golive.release.desired import Action, ServicePlan, instances_wanted, plan_services, replaced
 from golive.release.host import Host
-from golive.release.instances import process_environment, start_instances, wait_ready
+from golive.release.instances import ensure_running, process_environment, start_instances, wait_ready
 from golive.release.journal import Journal, StepNote
 from golive.release.prober import Prober, ProbeReport
+from golive.release.scaling import reach
 from golive.release.traffic import edge_config
 from golive.secret import Secret
 from golive.state.records import Deployment, Generation, GenerationState, Place, Release
@@ -47,7 +49,9 @@ class Deploy:
     schema: str | None = None
     started: dict[str, Generation] = field(default_factory=dict)
     evidence: list[verify.Evidence] = field(default_factory=list)
+    changed_over: list[tuple[Generation, Generation]] = field(default_factory=list)
     _before: tuple[int | None, list[int], list[int]] = (None, [], [])
+    _claimed: set[int] = field(default_factory=set)
 
     @property
     def place(self) -> Place:
@@ -55,6 +59,13 @@ class Deploy:
 
     async def run(self) -> dict[str, Any]:
         """The result to show. Whatever it raises, `undo` then takes back what was not committed."""
+        try:
+            return await self._run()
+        finally:
+            self.host.claimed -= self._claimed
+            self.host.building.difference_update(self.artifacts.values())
+
+    async def _run(self) -> dict[str, Any]:
         if self.deployment.kind == "deploy":
             if await self._prepare_new():
                 return {"nothing_to_do": True, "url": self._url(), "release": self._live()}
@@ -92,6 +103,7 @@ class Deploy:
             self.blueprint = self.host.release_blueprint(self.place, number)
             self.host.state.set_deployment_release(self.deployment.id, number)
             self.stores = await resources.declare(self.host, self.place, self.blueprint)
+            self.values = self.host.state.variables(self.place)
             self._mask(self.host.state.release_environments(self.place, number))
             note.detail = self._schema_note()
         self._plan(self.host.state.release_environments(self.place, number), force=self._forced())
@@ -119,6 +131,7 @@ class Deploy:
             async with self.journal.step("verify") as note:
                 report = await self._verify(prober, note)
         async with self.journal.step("drain") as note:
+            await self._rescale()
             note.detail = self._leftovers()
         return self._result(report)
 
@@ -126,8 +139,9 @@ class Deploy:
 
     async def _validate(self, note: StepNote) -> Loaded:
         host, place = self.host, self.place
-        loaded = load(Path(self.deployment.request["checkout"]), place.environment)
+        loaded = await asyncio.to_thread(load, Path(self.deployment.request["checkout"]), place.environment)
         self.blueprint = loaded.resolved.blueprint
+        self._check_domains()
         host.state.remember_app(place, str(loaded.checkout))
         made = environment.generate_missing(host, place, self.blueprint, self.deployment.actor)
         self.values = host.state.variables(place)
@@ -142,6 +156,18 @@ class Deploy:
             self.evidence.append(verify.Evidence("environment", True, f"{count} variables declared, all valid"))
         return loaded
 
+    def _check_domains(self) -> None:
+        """Said now, and not when everything is built and migrated."""
+        for app in self.host.state.apps():
+            if app.place != self.place and app.live is not None:
+                theirs = self.host.release_blueprint(app.place, app.live).domains
+                if both := sorted(set(theirs) & set(self.blueprint.domains)):
+                    raise Conflict(
+                        f"{', '.join(both)} is served by {app.place} already",
+                        where="domains",
+                        hint=f"choose another in golive.toml, or golive destroy --app {app.place.app}",
+                    )
+
     async def _build(self, loaded: Loaded, note: StepNote) -> None:
         cached, size = 0, 0
         for name, service in self.blueprint.services.items():
@@ -151,20 +177,16 @@ class Deploy:
                 service=service,
                 checkout=loaded.checkout,
                 policy=self.blueprint.build,
-                build_env=self._build_environment(name),
+                build_env=build_environment(self.blueprint, name, self.values),
                 user=self.host.app_user(self.place.app),
             )
             built = await self.host.builder.build(request, functools.partial(self.journal.log, name))
             self.artifacts[name] = built.artifact.key
+            self.host.building.add(built.artifact.key)
             cached += built.cached
             size += built.artifact.disk
         total = len(self.artifacts)
         note.detail = "unchanged" if cached == total else f"{total - cached} of {total} built, {human_size(size)}"
-
-    def _build_environment(self, service: str) -> dict[str, str]:
-        """Variables marked for the build; a secret among them was refused when the blueprint was read."""
-        wanted = {n for n, v in self.blueprint.env.items() if v.build and (not v.services or service in v.services)}
-        return {name: value.reveal() for name, value in self.values.items() if name in wanted}
 
     async def _is_unchanged(self, loaded: Loaded) -> bool:
         """Same artifacts, environment, blueprint and schema as what is live."""
@@ -249,7 +271,7 @@ class Deploy:
                     self.place, plan.name, self.release, self.deployment.id, plan.fingerprint
                 )
         now = [p for p in self.plans if p.name in self.started and (p.service.overlap or p.name not in live)]
-        await asyncio.gather(*(self.start_plan(plan) for plan in now))
+        await asyncio.gather(*(self.start_plan(plan) for plan in now), *(self._warm_up(g) for g in self._reused()))
         total = sum(len(state.instances(g.id)) for g in self.started.values())
         parts = [f"{total} new instances"] if total else []
         for action, words in ((Action.KEEP, "unchanged"), (Action.REUSE, "still warm")):
@@ -262,11 +284,20 @@ class Deploy:
         wanted = instances_wanted(plan.service, self.host.state.scale(self.place, plan.name))
         await start_instances(self.host, self.started[plan.name], wanted)
 
+    def _reused(self) -> list[Generation]:
+        found = [p.generation for p in self.plans if p.generation and p.action is Action.REUSE]
+        return [self.host.state.generation(id) for id in found]
+
+    async def _warm_up(self, generation: Generation) -> None:
+        """What died of a warm generation, and as many more as are wanted by now."""
+        await ensure_running(self.host, generation)
+        service = self.blueprint.services[generation.service]
+        wanted = instances_wanted(service, self.host.state.scale(self.place, generation.service))
+        await start_instances(self.host, generation, wanted)
+
     async def _ready(self, note: StepNote) -> None:
         waiting = [g for g in self.started.values() if self.host.state.instances(g.id)]
-        reused = [
-            self.host.state.generation(p.generation) for p in self.plans if p.generation and p.action is Action.REUSE
-        ]
+        reused = self._reused()
         began = time.monotonic()
         await _all_or_first_error(*(wait_ready(self.host, g) for g in (*waiting, *reused)))
         for generation in waiting:
@@ -278,13 +309,15 @@ class Deploy:
         """The commit, then one atomic change of routes. The edge refusing it takes the commit back."""
         running = self.host.state.generations(self.place)
         old = replaced(self.plans, running)
-        live = [g.id for g in self.started.values()]
-        live += [p.generation for p in self.plans if p.generation and p.action is Action.REUSE]
+        live = [g.id for g in (*self.started.values(), *self._reused())]
+        self._claim(g.id for g in old)
         now = time.time()
         policy = self.blueprint.release
         until = (now + policy.drain.total_seconds(), now + policy.keep_warm.total_seconds())
         self._before = (self._live(), live, [g.id for g in old])
         self.host.state.commit(self.deployment.id, live, self._before[2], until)
+        for service in self.blueprint.services:  # what a changeover asked for is in the state now
+            self.host.switching.pop((*self.place, service), None)
         try:
             await self.host.gateway.apply(edge_config(self.host))
         except BaseException:
@@ -295,6 +328,8 @@ class Deploy:
     async def _retract(self) -> None:
         """Traffic goes back to what was live before."""
         self.host.state.retract(self.deployment.id, *self._before)
+        for old, new in self.changed_over:
+            await bring_back(self.host, self.host.state.generation(old.id), new)
         await self.host.gateway.apply(edge_config(self.host))
 
     async def _verify(self, prober: Prober, note: StepNote) -> ProbeReport:
@@ -318,6 +353,12 @@ class Deploy:
     def _plan(self, environments: dict[str, dict[str, Secret]], force: tuple[str, ...] = ()) -> None:
         running = self.host.state.generations(self.place)
         self.plans = plan_services(self.blueprint, self.artifacts, environments, running, force)
+        self._claim(p.generation for p in self.plans if p.generation)
+
+    def _claim(self, generations: Iterable[int]) -> None:
+        """Nobody stops these while this deployment is under way."""
+        self._claimed.update(generations)
+        self.host.claimed |= self._claimed
 
     def _environments(self, release: int) -> dict[str, dict[str, Secret]]:
         injected = resources.variables(self.blueprint, self.stores, self.values)
@@ -353,6 +394,14 @@ class Deploy:
         if now and self.schema and now != self.schema:
             return f"the schema stays at {now}; release {self.release} was made for {self.schema}"
         return ""
+
+    async def _rescale(self) -> None:
+        """Bounds of scale need no new instance, so what goes on running may have too few of them, or too many."""
+        for plan in self.plans:
+            if plan.generation:
+                wanted = instances_wanted(plan.service, self.host.state.scale(self.place, plan.name))
+                if wanted != len(self.host.state.instances(plan.generation)):
+                    await reach(self.host, self.host.state.generation(plan.generation), wanted)
 
     def _leftovers(self) -> str:
         draining = self.host.state.generations(self.place, (GenerationState.DRAINING,))

@@ -69,7 +69,7 @@ def plan_services(
         same = [g for g in running if g.service == name and g.fingerprint == print_]
         live = next((g for g in same if g.state is GenerationState.LIVE), None)
         # A draining one still runs, so traffic may simply return to it; the newest is the likeliest to be whole.
-        spare = next((g for g in reversed(same) if g.state in (GenerationState.WARM, GenerationState.DRAINING)), None)
+        spare = next((g for g in reversed(same) if _is_spare(g, service)), None)
         if name in force or not (live or spare):
             plans.append(ServicePlan(name, service, artifacts[name], print_, Action.START))
         elif live:
@@ -77,6 +77,15 @@ def plan_services(
         elif spare:
             plans.append(ServicePlan(name, service, artifacts[name], print_, Action.REUSE, spare.id))
     return tuple(plans)
+
+
+def _is_spare(generation: Generation, service: Service) -> bool:
+    """Whether traffic may go back to it as it is. What cannot overlap was stopped before its successor started, a
+    worker must not take work from two sides, and a warm one whose time is over is being stopped."""
+    if not service.overlap or service.kind not in (ServiceKind.WEB, ServiceKind.STATIC):
+        return False
+    warm = generation.state is GenerationState.WARM and bool(generation.warm_until)
+    return warm or generation.state is GenerationState.DRAINING
 
 
 def replaced(plans: Collection[ServicePlan], running: Collection[Generation]) -> tuple[Generation, ...]:

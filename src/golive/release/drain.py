@@ -6,6 +6,7 @@ The command does not wait for this; the daemon looks after it, also after its ow
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from golive.release.instances import stop_generation
 from golive.release.traffic import edge_config
 from golive.state.records import Generation, GenerationState, Place
 
+log = logging.getLogger("golive.drain")
 SETTLE = 0.6
 """Seconds that in-flight must read zero: a worker thread of Envoy may still hand a request to the old cluster for some
 milliseconds after the new routes are in force."""
@@ -26,12 +28,15 @@ class Drain:
 
     host: Host
     _idle_since: dict[int, float] = field(default_factory=dict)
+    _stopping: dict[int, asyncio.Task[None]] = field(default_factory=dict)
 
     async def tick(self) -> bool:
         """One look at all of them. True while something still drains."""
         states = (GenerationState.DRAINING, GenerationState.WARM)
-        generations = self.host.state.generations(None, states)
-        ended = [g for g in generations if await self._is_over(g)]
+        generations = [g for g in self.host.state.generations(None, states) if g.id not in self._stopping]
+        over = [g for g in generations if await self._is_over(g)]
+        # Asking took a while, in which a deployment may have claimed one of them or brought it back.
+        ended = [g for g in over if self._is_unchanged(g)]
         stop = [g for g in ended if self._next(g) is GenerationState.STOPPED]
         for generation in ended:
             if generation not in stop:
@@ -41,8 +46,28 @@ class Drain:
             for generation in stop:
                 self.host.state.set_generation(generation.id, GenerationState.WARM, warm_until=0)
             await self.host.gateway.apply(edge_config(self.host))
-            await asyncio.gather(*(stop_generation(self.host, g) for g in stop))
+            for generation in stop:
+                self._stop(generation)
         return any(g.state is GenerationState.DRAINING for g in self.host.state.generations(None, states))
+
+    def _is_unchanged(self, generation: Generation) -> bool:
+        now = self.host.state.generations(generation.place, (generation.state,))
+        return generation in now and generation.id not in self.host.claimed
+
+    def _stop(self, generation: Generation) -> None:
+        """Beside the ticks: one that takes its time to end must not hold up what drains elsewhere."""
+        self._idle_since.pop(generation.id, None)
+        task = self._stopping[generation.id] = asyncio.create_task(stop_generation(self.host, generation))
+        task.add_done_callback(lambda done: self._stopped(generation, done))
+
+    def _stopped(self, generation: Generation, task: asyncio.Task[None]) -> None:
+        del self._stopping[generation.id]
+        if not task.cancelled() and (error := task.exception()):
+            log.error("stopping %s; it is tried again", generation.upstream, exc_info=error)
+
+    async def settled(self) -> None:
+        """Until what was told to stop has ended."""
+        await asyncio.gather(*self._stopping.values(), return_exceptions=True)
 
     async def _is_over(self, generation: Generation) -> bool:
         now = time.time()
@@ -82,7 +107,9 @@ class Drain:
         for place in places:
             newest: dict[str, Generation] = {}
             for generation in self.host.state.generations(place, (GenerationState.WARM,)):
+                if generation.id in self._stopping or not generation.warm_until:
+                    continue
                 if older := newest.get(generation.service):
                     surplus.append(older)
                 newest[generation.service] = generation
-        return surplus
+        return [g for g in surplus if g.id not in self.host.claimed]

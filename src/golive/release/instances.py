@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from pathlib import Path
 
 from golive.blueprint.models import Probe as ProbeSetting
@@ -32,6 +33,7 @@ async def start_instances(host: Host, generation: Generation, count: int) -> Non
         slot = next(free)
         port = _port(host, service)
         instance = host.state.add_instance(f"{generation.upstream}/{slot}", generation.id, slot, port)
+        host.aside.add(instance.unit)
         units.append(instance_unit(host, generation, service, instance))
     await asyncio.gather(*(host.supervisor.start(unit) for unit in units))
 
@@ -109,15 +111,16 @@ def _probe(setting: ProbeSetting | None, spec: Spec, port: int | None) -> Probe 
     return Probe(target, setting.interval, setting.timeout, setting.failures)
 
 
-async def wait_ready(host: Host, generation: Generation) -> None:
-    """All instances ready for the stable time, or StartFailed with the first one's reason and log."""
+async def wait_ready(host: Host, generation: Generation, but: Collection[Instance] = ()) -> None:
+    """All instances ready for the stable time, or StartFailed with the first one's reason and log.
+
+    From then on the edge may have them. `but` are not waited for.
+    """
     policy = host.blueprint(generation).release
-    waits = [
-        host.supervisor.wait_ready(instance.unit, policy.ready_timeout, policy.stable)
-        for instance in host.state.instances(generation.id)
-    ]
+    units = [i.unit for i in host.state.instances(generation.id) if i not in but]
     try:
-        await asyncio.gather(*waits)
+        await asyncio.gather(*(host.supervisor.wait_ready(unit, policy.ready_timeout, policy.stable) for unit in units))
+        host.aside.difference_update(units)
     except StartFailed as error:
         error.hint = error.hint or "see `command` of the service in golive.toml; golive config prints it as understood"
         raise
@@ -131,11 +134,13 @@ async def stop_generation(host: Host, generation: Generation) -> None:
         for instance in instances:
             host.state.remove_instance(instance.unit)
         host.state.set_generation(generation.id, GenerationState.STOPPED)
+    host.aside.difference_update(i.unit for i in instances)
 
 
 async def stop_instance(host: Host, instance: Instance) -> None:
     await host.supervisor.stop(instance.unit)
     host.state.remove_instance(instance.unit)
+    host.aside.discard(instance.unit)
 
 
 async def ensure_running(host: Host, generation: Generation, *, start: bool = True) -> None:

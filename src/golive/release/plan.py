@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
-from golive.blueprint.env import check_environment, resource_variables
+from golive.blueprint.env import build_environment, check_environment, resource_variables
 from golive.blueprint.load import load
 from golive.blueprint.models import Blueprint
 from golive.build.plan import BuildRequest
@@ -20,7 +21,7 @@ from golive.state.records import Place
 
 async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
     """As JSON: services (what happens to each and why), resources, migrations, variables, settings, what is missing."""
-    loaded = load(checkout, place.environment)
+    loaded = await asyncio.to_thread(load, checkout, place.environment)
     blueprint = loaded.resolved.blueprint
     values = host.state.variables(place)
     rows = {row.name: row for row in host.state.resources(place)}
@@ -32,9 +33,9 @@ async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
     for name, service in blueprint.services.items():
         request = BuildRequest(
             app=place.app, name=name, service=service, checkout=loaded.checkout, policy=blueprint.build,
-            build_env={}, user=host.app_user(place.app),
+            build_env=build_environment(blueprint, name, values), user=host.app_user(place.app),
         )  # fmt: skip
-        keys[name] = host.builder.key(request)
+        keys[name] = await asyncio.to_thread(host.builder.key, request)
     known = all(name in rows or r.url_from for name, r in blueprint.resources.items())
     stores = await resources.declare(host, place, blueprint) if known else {}
     injected = resources.variables(blueprint, stores, values) if known else {}

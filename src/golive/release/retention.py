@@ -23,12 +23,13 @@ async def prune(host: Host, place: Place) -> None:
     running: list[Generation] = host.state.generations(place)
     for release in expired(host.state.releases(place), app.live, {g.release for g in running}, blueprint.release.keep):
         host.state.set_release(place, release.number, "pruned")
+    host.keep_parsed(place, {app.live, *(g.release for g in running)})
     await host.builder.prune(needed_artifacts(host), blueprint.build.disk)
 
 
 def needed_artifacts(host: Host) -> set[str]:
-    """Of every kept release of every app, and of releases whose instances still run."""
-    needed: set[str] = set()
+    """Of every kept release of every app, of releases whose instances still run, and of what is being deployed."""
+    needed = set(host.building)
     for app in host.state.apps():
         running = {g.release for g in host.state.generations(app.place)}
         for release in host.state.releases(app.place):

@@ -13,16 +13,14 @@ STATIC = "static"
 SERVED = (GenerationState.LIVE, GenerationState.DRAINING)
 
 
-def edge_config(host: Host, switching: dict[tuple[str, str, str], Generation] | None = None) -> EdgeConfig:
-    """The whole edge. `switching` routes a service (app, environment, name) elsewhere for the time of a changeover."""
+def edge_config(host: Host) -> EdgeConfig:
+    """The whole edge, as anybody may apply it at any time: what a changeover asks for meanwhile is in `host`."""
     sites, upstreams = [], {STATIC: Upstream(STATIC, (host.gateway.static_endpoint(),))}
     for app in host.state.apps():
-        if app.live is None and not switching:
-            continue
         generations = [g for g in host.state.generations(app.place, SERVED) if _is_routed(host, g)]
-        elsewhere = {k[2]: g for k, g in (switching or {}).items() if k[:2] == tuple(app.place)}
+        elsewhere = {k[2]: g for k, g in host.switching.items() if k[:2] == tuple(app.place)}
         for generation in (*generations, *elsewhere.values()):
-            service = host.blueprint(generation).services[generation.service]
+            service = host.service(generation)
             if service.kind is ServiceKind.WEB:
                 upstreams[generation.upstream] = _upstream(host, generation, service)
         if app.live is not None:
@@ -33,14 +31,14 @@ def edge_config(host: Host, switching: dict[tuple[str, str, str], Generation] | 
 
 
 def _is_routed(host: Host, generation: Generation) -> bool:
-    return bool(host.blueprint(generation).services[generation.service].route)
+    return bool(host.service(generation).route)
 
 
 def _upstream(host: Host, generation: Generation, service: Service) -> Upstream:
     """Instances that are ready; all of them when none is, so that retries may find the first that comes back."""
     source = host.held.get(generation.upstream, generation)
     instances = (
-        [i for i in host.state.instances(source.id) if i.port is not None and i.unit not in host.leaving]
+        [i for i in host.state.instances(source.id) if i.port is not None and i.unit not in host.aside]
         if source
         else []
     )
@@ -81,4 +79,5 @@ def _rule(
         request_headers=headers,
         hold=None if service.overlap else blueprint.release.ready_timeout + blueprint.release.drain,
         domains=service.domains,
+        compression=service.kind is not ServiceKind.STATIC,
     )

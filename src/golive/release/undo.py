@@ -5,6 +5,7 @@ The same code serves a step that failed and a daemon that was killed: nothing he
 
 from __future__ import annotations
 
+from golive.release.changeover import bring_back
 from golive.release.host import Host
 from golive.release.instances import ensure_running, stop_generation
 from golive.release.traffic import edge_config
@@ -16,20 +17,26 @@ UNCOMMITTED = (GenerationState.STARTING, GenerationState.READY)
 async def undo(host: Host, deployment: Deployment) -> None:
     """What it started is stopped; what was live before serves; its release counts as failed."""
     state = host.state
-    for generation in state.generations(deployment.place, (GenerationState.LIVE,)):
-        await ensure_running(host, generation)
+    live = {g.service: g for g in state.generations(deployment.place, (GenerationState.LIVE,))}
     mine = [g for g in state.generations(deployment.place, UNCOMMITTED) if g.deployment == deployment.id]
-    for generation in mine:
-        host.held.pop(generation.upstream, None)
-    await host.gateway.apply(edge_config(host))
-    for generation in mine:
-        await stop_generation(host, generation)
-    current = state.deployment(deployment.id)
-    if deployment.kind == "deploy" and current.release is not None:
-        state.set_release(deployment.place, current.release, "failed")
-    for step in state.steps(deployment.id):
-        if step.state == "running":
-            state.end_step(deployment.id, step.position, "undone", "interrupted")
+    try:
+        if any(step.name == "changeover" for step in state.steps(deployment.id)):
+            for new in mine:
+                if new.service in live and not host.blueprint(new).services[new.service].overlap:
+                    await bring_back(host, live[new.service], new)
+        for generation in live.values():
+            await ensure_running(host, generation)
+        await host.gateway.apply(edge_config(host))
+    finally:
+        # Whatever else fails, nothing of a deployment that ended stays behind.
+        for generation in mine:
+            await stop_generation(host, generation)
+        current = state.deployment(deployment.id)
+        if deployment.kind == "deploy" and current.release is not None:
+            state.set_release(deployment.place, current.release, "failed")
+        for step in state.steps(deployment.id):
+            if step.state == "running":
+                state.end_step(deployment.id, step.position, "undone", "interrupted")
 
 
 async def finish(host: Host, deployment: Deployment) -> None:
