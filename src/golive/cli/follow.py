@@ -96,17 +96,20 @@ class Narrator:
         turn = 0
         while not self._stop.wait(0.1):
             turn += 1
-            if not self._step:
-                continue
-            now = time.monotonic()
             if self._live:
-                with self._lock:
-                    line = now_line(self._step, self._now, now - self._began, output.width())
-                    sys.stderr.write(f"\r\x1b[K  {self._spinner[turn % len(self._spinner)]} {line}")
-                    sys.stderr.flush()
-            elif now - self._said >= PATIENCE:
-                self._said = now
-                self._line(f"  {output.mark('running')} " + now_line(self._step, self._now, now - self._began, None))
+                self._draw(turn)
+            elif self._step and time.monotonic() - self._said >= PATIENCE:
+                self._said = time.monotonic()
+                line = now_line(self._step, self._now, self._said - self._began, None)
+                self._line(f"  {output.mark('running')} {line}")
+
+    def _draw(self, turn: int) -> None:
+        """What goes on now, over the last line."""
+        with self._lock:
+            if self._step:
+                line = now_line(self._step, self._now, time.monotonic() - self._began, output.width())
+                sys.stderr.write(f"\r\x1b[K  {self._spinner[turn % len(self._spinner)]} {line}")
+                sys.stderr.flush()
 
     def close(self) -> None:
         self._stop.set()

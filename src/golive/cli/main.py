@@ -48,8 +48,20 @@ GROUPS = {
 PLACE_OPTIONS = ("-C", "-e", "--app", "--directory", "--environment", "--json")
 
 
+class ReaderGone(Exception):
+    """What stdout led to has ended (`golive logs | head`). click would make an exit code of 1 of it."""
+
+
 class Table(click.Group):
     """Commands are imported when they are asked for."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise ReaderGone from error
+        return code
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -124,8 +136,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         output.say("\nstopped")
         return 130
-    except BrokenPipeError:
-        # The reader went away (`golive logs | head`): nothing to say, and nothing to write it to.
+    except ReaderGone:  # nothing to say, and nothing to write it to
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:

@@ -22,8 +22,8 @@ PLAIN_MARKS = {"✓": "ok", "✗": "FAILED", "·": "..", "–": "-", "↩": "und
 STYLES = {"✓": "green", "✗": "bold red", "·": "cyan", "–": "dim", "↩": "yellow"}
 CODES = {"green": "32", "red": "31", "bold red": "1;31", "cyan": "36", "dim": "2", "yellow": "33", "bold": "1"}
 CODES |= {"magenta": "35", "blue": "34"}
-ASCII = {"·": "-", "–": "-", "—": "-", "…": "...", "→": "->", "←": "<-", "×": "x", "│": "|", "•": "*", "µ": "u"}
-ASCII |= {"≥": ">=", "≤": "<=", "“": '"', "”": '"', "’": "'"} | PLAIN_MARKS  # fmt: skip
+ASCII = PLAIN_MARKS | {"·": "-", "—": "-", "…": "...", "→": "->", "←": "<-", "×": "x", "│": "|", "•": "*", "µ": "u"}
+ASCII |= {"≥": ">=", "≤": "<=", "“": '"', "”": '"', "’": "'"}
 LONGEST_LOG = 20
 """Lines of a program's output that an error shows."""
 
