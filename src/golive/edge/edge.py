@@ -27,6 +27,9 @@ from golive.system.files import private_directory, write_atomic
 from golive.system.processes import Limits, Spec, run
 from golive.system.users import User
 
+DRAIN = 600
+"""Seconds in which connections of a changed listener, or of an Envoy that is succeeded, are asked to end."""
+
 
 class Edge:
     """One Envoy for one $GOLIVE_HOME. It needs no state but its files: any number of `Edge` may come and go."""
@@ -92,8 +95,12 @@ class Edge:
                 os.chown(path, self._user.uid, self._user.gid)
                 path.chmod(0o2700)
 
-    def process_spec(self) -> Spec:
-        """How to start Envoy. Two homes on one machine differ in their base id, which names shared memory."""
+    def process_spec(self, *, epoch: int = 0, base_id: int | None = None) -> Spec:
+        """How to start Envoy. Two homes on one machine differ in their base id, which names shared memory.
+
+        `epoch` above zero makes it the successor of the Envoy of the epoch before, with the same base id: it takes over
+        the listening sockets and tells the old one to drain and end.
+        """
         low = min(self.layout.http_port, self.layout.https_port) < 1024
         prefix: tuple[str, ...] = ()
         user = self._user
@@ -105,7 +112,10 @@ class Edge:
         flags = {
             "--config-path": str(self.layout.bootstrap),
             "--concurrency": str(self._concurrency),
-            "--base-id": str(self.base_id),
+            "--base-id": str(base_id or self.base_id),
+            "--restart-epoch": str(epoch),
+            "--drain-time-s": str(DRAIN),
+            "--parent-shutdown-time-s": str(DRAIN + 60),
             "--file-flush-interval-msec": "1000",
             "--log-level": "warning",
         }

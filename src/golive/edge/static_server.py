@@ -280,6 +280,7 @@ def main(arguments: list[str] | None = None) -> int:
     where.add_argument("--port", type=int, help="loopback port to answer on")
     parser.add_argument("--mode", type=lambda text: int(text, 8), default=0o600, help="of the socket, octal")
     parser.add_argument("--memory", type=int, default=64, help="MiB of files kept in memory")
+    parser.add_argument("--version", help="of the golive that started it; for the process list")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import ssl
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import golive
-from golive.edge.ca import LocalCA
+from golive.edge.ca import LocalCA, is_local
 from golive.edge.edge import Edge
 from golive.edge.model import Certificate, EdgeConfig, Endpoint
 from golive.edge.ports import choose_ports, obstacle
@@ -20,6 +21,7 @@ from golive.engines.store import Engines
 from golive.errors import StartFailed
 from golive.home import Home
 from golive.release.prober import Address
+from golive.release.renewal import Running, command_line, envoy_unit, is_outdated, renew_envoy, renew_static
 from golive.supervise.supervisor import Supervisor
 from golive.supervise.unit import Unit
 from golive.system import users
@@ -44,7 +46,6 @@ class Gateway:
     https_port: int
     http_port: int
     notes: tuple[str, ...] = ()
-    _tls: ssl.SSLContext | None = field(default=None, repr=False)
 
     async def apply(self, config: EdgeConfig) -> bool:
         return await self.edge.apply(config)
@@ -65,11 +66,10 @@ class Gateway:
         """How golive itself asks a site, through the same door as everybody."""
         if not https:
             return Address("http", domain, self.http_port)
-        if self._tls is None:
-            self._tls = ssl.create_default_context(cafile=str(self.authority.ensure()))
-            if not domain.endswith("localhost"):
-                self._tls.check_hostname, self._tls.verify_mode = False, ssl.CERT_NONE
-        return Address("https", domain, self.https_port, self._tls)
+        tls = ssl.create_default_context(cafile=str(self.authority.ensure()))
+        if not is_local(domain):  # self-signed until a public authority has signed it
+            tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+        return Address("https", domain, self.https_port, tls)
 
 
 async def open_gateway(
@@ -84,22 +84,46 @@ async def open_gateway(
     envoy = await engines.find("envoy", progress=progress)
     private_directory(home.root, 0o711 if user else 0o700)
     private_directory(home.edge)
-    process = known(EDGE)
-    running = process is not None and find_process(ProcessId(process[0], process[1])) is not None
-    http, https, notes = _ports(home, running=running)
+    before = _alive(known, EDGE)
+    http, https, notes = _ports(home, running=before is not None)
     edge = Edge(home, http_port=http, https_port=https, envoy=envoy.bin / "envoy", user=user)
-    edge.prepare()
-    static = edge.layout.admin.parent / "static.sock"
-    for unit in (_static_unit(home, static, user), Unit(EDGE, edge.process_spec(), stop_timeout=timedelta(seconds=5))):
-        process = known(unit.id)
-        if supervisor.state(unit.id) is None:
-            adopted = process and supervisor.adopt(unit, ProcessId(process[0], process[1]), process[2])
-            if not adopted:
-                await supervisor.start(unit)
+    changed = edge.prepare()
+    socket = edge.layout.admin.parent / "static.sock"
+    static = _static_unit(home, socket, user)
+    await _keep(supervisor, static, _alive(known, STATIC), lambda old: renew_static(supervisor, static, socket, old))
+    unit = envoy_unit(edge, EDGE, Running(0, edge.base_id))
+    renew = functools.partial(renew_envoy, edge, supervisor, EDGE)
+    await _keep(supervisor, unit, before, renew, changed=changed)
     if not await edge.wait_ready(READY):
         await supervisor.wait_ready(EDGE, timedelta(seconds=1))
         raise StartFailed("Envoy does not become ready", hint=f"look at {edge.layout.log}")
-    return Gateway(edge, LocalCA(home.ca), static, https, http, notes)
+    return Gateway(edge, LocalCA(home.ca), socket, https, http, notes)
+
+
+def _alive(known: Known, unit: str) -> ProcessId | None:
+    """The process remembered for a unit, when it still runs."""
+    process = known(unit)
+    id = ProcessId(process[0], process[1]) if process else None
+    return id if id and find_process(id) else None
+
+
+async def _keep(
+    supervisor: Supervisor,
+    unit: Unit,
+    before: ProcessId | None,
+    renew: Callable[[ProcessId], Awaitable[None]],
+    *,
+    changed: bool = False,
+) -> None:
+    """Adopt what runs, replace it when it is not what this golive would start, start it when there is none."""
+    if supervisor.state(unit.id) is not None:
+        return
+    if before is None:
+        await supervisor.start(unit)
+    elif changed or is_outdated(command_line(before.pid), unit.spec.argv):
+        await renew(before)
+    else:
+        supervisor.adopt(unit, before)
 
 
 def _ports(home: Home, *, running: bool) -> tuple[int, int, tuple[str, ...]]:
@@ -127,7 +151,7 @@ def _static_unit(home: Home, socket: Path, user: User | None) -> Unit:
     program = (sys.executable, "-m", "golive.edge.static_server")
     where = ("--artifacts", str(home.artifacts), "--inside", "app", "--socket", str(socket), "--mode", "666")
     spec = Spec(
-        argv=(*program, *where),
+        argv=(*program, *where, "--version", golive.__version__),
         env={"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/bin:/bin"},
         cwd=home.artifacts,
         output=home.root / "static.log",
