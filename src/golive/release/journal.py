@@ -63,6 +63,7 @@ class Journal:
     def masked(self, error: GoliveError) -> GoliveError:
         """The error with every known secret masked, in place."""
         error.what, error.log = self.mask(error.what), self.mask(error.log)
+        error.where = self.mask(error.where) if error.where else None
         error.why = self.mask(error.why) if error.why else None
         error.hint = self.mask(error.hint) if error.hint else None
         return error

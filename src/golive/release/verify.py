@@ -45,8 +45,9 @@ def probe_path(blueprint: Blueprint, service: Service) -> str | None:
 def _routed_to(blueprint: Blueprint, path: str) -> Service | None:
     """The service that answers a path on the main domain: the longest prefix on a path boundary."""
     best: tuple[int, Service] | None = None
+    main = blueprint.domains[0]
     for service in blueprint.services.values():
-        for prefix in service.route:
+        for prefix in service.route if not service.domains or main in service.domains else ():
             whole = prefix.rstrip("/")
             if (path == whole or path.startswith(whole + "/")) and (best is None or len(whole) > best[0]):
                 best = (len(whole), service)
