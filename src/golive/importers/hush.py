@@ -1,0 +1,72 @@
+"""Which values are secrets, and how a value is shown in a report: briefly, and never when it may be one."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_SECRET_NAME = re.compile(
+    r"(?:^|[_-])(?:SECRETS?|TOKENS?|PASS|PASSWD|PASSWORDS?|PASSPHRASE|PWD|PW|CREDENTIALS?|PRIVATE|SALT|PEPPER|DSN|"
+    r"CERT|WEBHOOK|AUTH|JWT|SESSION|COOKIE|ENCRYPTION|SIGNING)(?:$|[_-])|KEYS?(?:$|[_-])|KEY_BASE|APIKEY|"
+    r"SECRET|PASSWORD|TOKEN$",
+    re.IGNORECASE,
+)
+_PLAIN_NAME = re.compile(
+    r"(?:^|_)(?:PUBLIC|PUBLISHABLE)(?:_|$)|(?:_|^)(?:TTL|EXPIRY|EXPIRES?(?:_IN)?|LIFETIME|MAX_AGE|LENGTH|NAME|HEADER|"
+    r"ALGORITHM|ISSUER|AUDIENCE|ENABLED|DOMAIN|HOST|PORT|URL|URI|TYPE|PROVIDER|METHOD|ROUNDS|LIMIT|MINUTES|SECONDS|"
+    r"HOURS|DAYS|ENDPOINT|REDIRECT|SECURE|FILE|PATH)$|^TRUST_",
+    re.IGNORECASE,
+)
+_SECRET_VALUE = re.compile(
+    r"-----BEGIN|\b(?:sk|pk|rk|whsec|xox[abprs]|gh[opsu]|glpat|shpat|npm|SG|AKIA|ASIA|AIza|ya29|hvs|dop_v1|ey)"
+    r"[-_A-Za-z0-9.]{16,}|[a-z][a-z0-9+.-]*://[^/\s:@]*:[^@\s/]+@",
+    re.IGNORECASE,
+)
+_FLAGGED = re.compile(
+    r"(?:--?|\b)(?:require-?pass|pass(?:word|wd)?|secret|token|api[-_]?key|[A-Z_]*(?:PASSWORD|SECRET|TOKEN|API_?KEY))"
+    r"(?:[= ]+|:\s*)(?!\$)[\"']?[^\s\"'$-]",
+    re.IGNORECASE,
+)
+_GENERATED = re.compile(
+    r"^(?:[A-Z]+_)*(?:JWT|SESSION|COOKIE|NEXTAUTH|AUTH|APP|DJANGO|FLASK|CSRF|ENCRYPTION|SIGNING|BETTER_AUTH|REFRESH|"
+    r"ACCESS(?:_TOKEN)?|TOKEN)_(?:SECRET|SECRET_KEY|KEY|SALT)(?:_BASE)?$|^(?:SECRET|SECRET_KEY|SECRET_KEY_BASE|APP_KEY)$"
+)
+MAX_SHOWN = 60
+
+
+def is_secret(name: str, value: Any = None) -> bool:
+    """Whether a variable of this name, or with this value, is kept out of golive.toml."""
+    if isinstance(value, str) and _SECRET_VALUE.search(value):
+        return True
+    if _PLAIN_NAME.search(name):
+        return False
+    return bool(_SECRET_NAME.search(name))
+
+
+def is_own_secret(name: str) -> bool:
+    """A secret that only the app itself has to know, such as what signs its sessions: golive can make one."""
+    return bool(_GENERATED.match(name.upper())) and "ACCESS_KEY" not in name.upper()
+
+
+def holds_secret(text: str) -> bool:
+    """Whether a command or other text has a credential written into it."""
+    return bool(_SECRET_VALUE.search(text) or _FLAGGED.search(text))
+
+
+def summary(path: tuple[str | int, ...], value: Any) -> str:
+    """A value in a few words. What stands under a variable's table is not shown at all: it may be anything."""
+    if isinstance(value, dict):
+        keys = ", ".join(str(key) for key in list(value)[:4])
+        return f"{len(value)} keys: {keys}{' …' if len(value) > 4 else ''}"[: MAX_SHOWN * 2] if value else "{}"
+    if isinstance(value, list):
+        return f"{len(value)} entries" if value else "[]"
+    if isinstance(value, str):
+        words = [str(part) for part in path]
+        hidden = any(w.lower() in ("env", "environment", "variables", "envvars", "args") for w in words[:-1])
+        if hidden or is_secret(words[-1] if words else "", value) or holds_secret(value) or "REDACTED" in value:
+            return "(not shown)" if value else '""'
+        line = "".join(c if c.isprintable() else " " for c in value)
+        return line if len(line) <= MAX_SHOWN else line[: MAX_SHOWN - 1] + "…"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false"}.get(bool(value), "") if value is not None else "null"
+    return str(value)[:MAX_SHOWN]

@@ -1,0 +1,66 @@
+"""Procfile: `web` answers, `release` runs before a release, everything else works in the background."""
+
+from __future__ import annotations
+
+import re
+
+from golive.importers.ledger import Ledger, Node
+from golive.importers.loading import Loaded, clean
+from golive.importers.places import folder_of, put_command, service_name
+from golive.importers.report import Imported
+
+_LINE = re.compile(r"\s*([A-Za-z0-9_-]+)\s*:\s*(.*?)\s*")
+MIGRATIONS = re.compile(
+    r"alembic\b.*\bupgrade|manage\.py\s+migrate|prisma\s+migrate\s+deploy|drizzle-kit\s+(?:migrate|push)|"
+    r"\bmigrate\b.*\bup\b|flask\s+db\s+upgrade|db:migrate"
+)
+
+
+def parse_procfile(text: str) -> Loaded:
+    """Process type → command. Lines that are neither are under `line N`."""
+    found = Loaded({})
+    for number, line in enumerate(clean(text).split("\n"), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        if match and match[2]:
+            if match[1] in found.data:
+                found.repeated.append((match[1],))
+            found.data[match[1]] = match[2]
+        else:
+            found.data[f"line {number}"] = None
+    return found
+
+
+def import_procfile(text: str, file: str = "Procfile") -> Imported:
+    """Each process type as a service of the Procfile's folder."""
+    loaded = parse_procfile(text)
+    ledger = Ledger(file, "Procfile", loaded.data)
+    for path in loaded.repeated:
+        ledger.repeated(path, "is written twice", "nothing: the last one counts")
+    for name, node in ledger.root.items():
+        if node.value is None:
+            node.lose("is not `type: command`", "correct the line")
+        elif name == "release":
+            release_command(node)
+        else:
+            _process(node, name, folder_of(file))
+    return ledger.close()
+
+
+def _process(node: Node, name: str, folder: str) -> None:
+    ledger = node.ledger
+    service = service_name(name, ledger.proposal.get("services", {}))
+    web = name == "web"
+    ledger.put(("services", service, "kind"), "web" if web else "worker")
+    ledger.put(("services", service, "source"), folder)
+    if not put_command(node, service, web=web) and not web:
+        del ledger.proposal["services"][service]
+
+
+def release_command(node: Node) -> None:
+    """What runs before a release: schema migrations are a step of every deploy; the rest has no place."""
+    if MIGRATIONS.search(str(node.value)):
+        node.carry("migrations, detected and run by golive before every release")
+    else:
+        node.lose("golive runs no other command before a release", "run it with `golive run` before `golive up`")

@@ -1,0 +1,108 @@
+"""Variables of other files as `[env]`: values stay only where they are plainly no secrets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from golive.importers.hush import is_own_secret, is_secret
+from golive.importers.ledger import Node
+
+RESERVED = ("PORT", "HOST", "GOLIVE_APP", "GOLIVE_ENVIRONMENT", "GOLIVE_RELEASE", "GOLIVE_SERVICE")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLACEHOLDER = re.compile(
+    r"your[-_ ]|change[-_ ]?me|replace|<[^>]*>|xxx|\.\.\.|todo|redacted|placeholder|example[-_]?key|^-+$", re.IGNORECASE
+)
+_COMPOSED = re.compile(r"\$\{?\w|\{\{|\$\(")
+_ALONE = re.compile(r"\$\{(\w+)(?::?-([^${}]*))?\}|\$(\w+)")
+_CLIENT = ("NEXT_PUBLIC_", "VITE_", "PUBLIC_", "REACT_APP_", "NUXT_PUBLIC_", "EXPO_PUBLIC_")
+
+
+@dataclass(frozen=True)
+class Given:
+    """How one file gives a variable. `service` limits it to one; `example` says that the value is only an example."""
+
+    name: str
+    value: Any
+    service: str | None = None
+    example: bool = False
+    description: str | None = None
+    required: bool | None = None
+    generate: bool = False
+
+
+def declare(node: Node, given: Given) -> None:
+    """Declare the variable in the proposal, and account for its node."""
+    name = given.name.strip()
+    if not _NAME.fullmatch(name) or len(name) > 200:
+        node.lose("is not the name of a variable", "rename it: letters, digits and underscores")
+    elif name in RESERVED:
+        node.carry(f"{name}, given by golive to every instance")
+    else:
+        _declare(node, name, given)
+
+
+def _declare(node: Node, name: str, given: Given) -> None:
+    value = given.value
+    text = {True: "true", False: "false", None: ""}.get(value, "") if isinstance(value, bool | None) else str(value)
+    if found := _ALONE.fullmatch(text):
+        text = found[2] or ""
+    entry: dict[str, Any] = {}
+    secret = given.generate or is_secret(name, text)
+    if secret and not name.startswith(_CLIENT):
+        entry = {"type": "secret"}
+        if given.generate or is_own_secret(name):
+            entry["generate"] = True
+        elif given.required is not True:
+            entry["required"] = False
+    elif not text or _PLACEHOLDER.search(text) or _COMPOSED.search(text) or secret:
+        entry = {"required": bool(given.required)}
+    else:
+        entry = typed(text)
+    if name.startswith(_CLIENT):
+        entry |= {"client": True, "build": True}
+    _enter(node, name, entry, given)
+    kept = "default" in entry
+    if text and not kept and (_COMPOSED.search(text) or (not given.example and not _PLACEHOLDER.search(text))):
+        why = "is put together from other variables" if _COMPOSED.search(text) else "may be a secret; it is not copied"
+        instead = "golive makes one" if entry.get("generate") else f"golive env set {name}"
+        node.lose(why, f"{instead}; env.{name} is declared")
+    else:
+        node.carry(f"env.{name}")
+
+
+def _enter(node: Node, name: str, entry: dict[str, Any], given: Given) -> None:
+    """Into the proposal. A second service that gives the same variable another value gets a constant of its own."""
+    table = node.ledger.proposal.setdefault("env", {})
+    before = table.get(name)
+    if before is None:
+        if given.description:
+            entry["description"] = " ".join(given.description.split())[:200]
+        table[name] = entry | ({"for": [given.service]} if given.service else {})
+        return
+    if given.service and "for" in before and given.service not in before["for"]:
+        if before.get("default") == entry.get("default"):
+            before["for"].append(given.service)
+        elif "default" in entry and before.get("type") != "secret":
+            node.ledger.put(("services", given.service, "env", name), constant(entry["default"]))
+        else:
+            before["for"].append(given.service)
+
+
+def constant(value: Any) -> str:
+    """A default as the text that a service's own environment holds."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def typed(text: str) -> dict[str, Any]:
+    """A default with the type that the text plainly has."""
+    if re.fullmatch(r"-?(?:0|[1-9]\d{0,14})", text):
+        return {"type": "int", "default": int(text)}
+    if text in ("true", "false"):
+        return {"type": "bool", "default": text == "true"}
+    if re.fullmatch(r"https?://[a-z0-9][\w.-]*(?::\d{1,5})?(?:/[\w./~%+-]*)?", text) and len(text) < 2000:
+        return {"type": "url", "default": text}
+    return {"type": "string", "default": text}
