@@ -24,11 +24,22 @@ LONGEST = 30.0
 
 
 def next_due(service: Service, after: float) -> float:
-    """Pure: the first moment of the schedule later than `after` (seconds since the epoch), in the service's zone."""
+    """Pure: the first moment of the schedule later than `after` (seconds since the epoch), in the service's zone.
+
+    The hour that comes twice when summer time ends counts twice for schedules that run every hour or every few hours,
+    and once for those that name an hour, as in Debian's cron(8).
+    """
     from croniter import croniter
 
-    start = datetime.fromtimestamp(after, ZoneInfo(service.timezone))
-    return float(croniter(service.schedule or "@daily", start).get_next(float))
+    zone = ZoneInfo(service.timezone)
+    schedule = service.schedule or "@daily"
+    fields = schedule.split()
+    every_hour = schedule == "@hourly" or (len(fields) > 1 and fields[1].startswith("*"))
+    moments = croniter(schedule, datetime.fromtimestamp(after, zone))
+    while True:
+        moment = float(moments.get_next(float))
+        if every_hour or not datetime.fromtimestamp(moment, zone).fold:
+            return moment
 
 
 class Cron:
