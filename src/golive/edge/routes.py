@@ -21,8 +21,8 @@ ROUTES = "config.route.v3.RouteConfiguration"
 BUFFER = f"{HTTP}buffer"
 COMPRESSORS = ("zstd", "br", "gzip")
 
-RETRY_FOR = timedelta(seconds=2.5)
-"""How long at least a request waits for an instance that is being restarted; 4 s on average."""
+RETRY_FOR = timedelta(seconds=5)
+"""How long at least a request waits for an instance that is being restarted; 7 s on average."""
 RETRY_STEP = timedelta(milliseconds=250)
 """Longest pause between two tries; Envoy chooses at random below it, so half of it on average."""
 UNKNOWN_LENGTH = 10 * 10**6

@@ -107,7 +107,7 @@ def route(retry_on: str, **match: Any) -> dict[str, Any]:
             "idle_timeout": "300s",
             "retry_policy": {
                 "retry_on": retry_on,
-                "num_retries": 33,
+                "num_retries": 56,
                 "retry_back_off": {"base_interval": "0.02s", "max_interval": "0.25s"},
                 "retry_host_predicate": [PREVIOUS_HOSTS],
                 "host_selection_retry_max_attempts": 5,
