@@ -40,6 +40,7 @@ _PATTERNS: Mapping[str, tuple[str, str | None]] = {
     models.DOMAIN_PATTERN: ("must be a host name in lower case", "no scheme, port or path: `shop.example.com`"),
     models.ROUTE_PATTERN: ("must be a path that starts with `/`, without spaces, `?` or `#`", None),
     models.PREFIX_PATTERN: ("must be capital letters, digits and underscores, such as `CACHE`", None),
+    models.TABLE_PATTERN: ("must be the name of a table, such as `migrations` or `drizzle.migrations`", None),
 }
 
 _ALIASES: Mapping[str, str] = {

@@ -94,6 +94,7 @@ VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 DOMAIN_PATTERN = r"^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
 ROUTE_PATTERN = r"^/[^?#\s\x00-\x1f]*$"
 PREFIX_PATTERN = r"^[A-Z][A-Z0-9_]*$"
+TABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_$-]{0,62}(\.[A-Za-z_][A-Za-z0-9_$-]{0,62})?$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 VariableName = Annotated[str, Field(pattern=VARIABLE_PATTERN)]
 Domain = Annotated[str, Field(pattern=DOMAIN_PATTERN, max_length=253)]
@@ -257,10 +258,19 @@ class Variable(Model):
 class Migrations(Model):
     """The project's own schema migrations, run as a release step."""
 
-    tool: Literal["sql", "alembic"] = Field(description="What runs them; detected from `source`.")
-    source: str = Field(description="Folder of numbered .sql files, or the folder of alembic.ini; from golive.toml.")
+    tool: Literal["sql", "prisma", "drizzle", "golang-migrate", "alembic", "django"] = Field(
+        description="What they are written for; detected from `source`."
+    )
+    source: str = Field(
+        description="Folder of numbered .sql, prisma/migrations, Drizzle's `out`; or that of alembic.ini, manage.py."
+    )
     resource: Name = Field(description="The PostgreSQL resource they change.")
-    service: Name | None = Field(None, description="Service whose environment the tool runs in (alembic).")
+    service: Name | None = Field(None, description="Service whose environment the tool runs in (alembic, django).")
+    table: str | None = Field(
+        None,
+        pattern=TABLE_PATTERN,
+        description="Where drizzle or golang-migrate records, if not in its usual place: `table` or `schema.table`.",
+    )
     lock_timeout: Duration = Field(timedelta(milliseconds=200), description="Per statement; then back off and retry.")
     retries: int = Field(8, ge=0, description="Tries after a lock timeout before the deploy is aborted.")
     timeout: Duration = Field(timedelta(minutes=10), description="For all of them.")

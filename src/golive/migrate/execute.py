@@ -62,6 +62,8 @@ class FileRun:
         self._applied = applied
         self._unfinished = unfinished
         self._at = unfinished.done if unfinished else 0
+        self._ahead = 0
+        """How many statements of a block have run before the one that runs now."""
         # A statement that was corrected since is another one: how the old one ended says nothing about it.
         self._unsure = bool(unfinished and unfinished.attempting and unfinished.checksum == file.checksum)
         self._started = time.monotonic()
@@ -74,7 +76,7 @@ class FileRun:
         await self._retried(self._claim)
         while self._at < len(self._file.script.statements):
             await self._retried(self._next)
-            self._at += 1
+            self._at += len(self._file.script.together(self._at))
             self._unsure = False
         await self._retried(self._complete)
 
@@ -101,8 +103,9 @@ class FileRun:
             await self._run.history.complete(connection, self._file, time.monotonic() - self._started)
 
     async def _next(self) -> None:
-        """The statement at `_at`, and the record that it stands."""
-        statement = self._file.script.statements[self._at]
+        """The statement at `_at`, with its block, and the record that it stands."""
+        together = self._file.script.together(self._at)
+        statement = together[0]
         async with session.working(self._run.url) as connection:
             self._listen(connection)
             if statement.outside:
@@ -111,8 +114,10 @@ class FileRun:
                 return
             async with connection.transaction():
                 await self._limit(connection, local=True)
-                await _execute(connection, statement)
-                await self._run.history.advance(connection, self._file, self._at + 1)
+                for self._ahead, each in enumerate(together):
+                    await _execute(connection, each)
+                await self._run.history.advance(connection, self._file, self._at + len(together))
+                self._ahead = 0
 
     async def _outside(self, connection: Connection, statement: Statement) -> None:
         await self._limit(connection, local=False)
@@ -163,7 +168,7 @@ class FileRun:
     def _failure(self, error: psycopg.Error) -> MigrationFailed:
         if failure.is_lost(error):
             return failure.lost(self._file, self._at, self._applied)
-        return failure.failed(self._file, self._at, error, self._applied)
+        return failure.failed(self._file, self._at + self._ahead, error, self._applied, done=self._at)
 
     async def _blocked(self, error: psycopg.Error) -> MigrationFailed:
         """Named with it: who has had a transaction open the longest, most likely what was waited for."""
@@ -171,7 +176,8 @@ class FileRun:
             rows = await (await connection.execute(_BLOCKERS)).fetchall()
         listed = "; ".join(f"{name} (session {pid}, {state}, open for {age} s)" for pid, name, state, age in rows)
         blockers = f"Open transactions: {listed}." if listed else ""
-        return failure.failed(self._file, self._at, error, self._applied, blockers=blockers)
+        at = self._at + self._ahead
+        return failure.failed(self._file, at, error, self._applied, done=self._at, blockers=blockers)
 
     async def _limit(self, connection: Connection, *, local: bool) -> None:
         """Set lock_timeout: for this transaction, or for the session of a statement that cannot be in one."""

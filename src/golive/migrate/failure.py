@@ -8,7 +8,7 @@ import psycopg
 
 from golive.errors import MigrationFailed
 from golive.migrate.files import MigrationFile
-from golive.migrate.status import MigrationStatus
+from golive.migrate.status import Blocked, MigrationStatus
 
 _SERVING = "The old release keeps serving."
 _LOST = ("57P01", "57P02", "57P03", None)
@@ -21,9 +21,15 @@ def is_lost(error: psycopg.Error) -> bool:
 
 
 def failed(
-    file: MigrationFile, at: int, error: psycopg.Error, applied: Sequence[MigrationFile], *, blockers: str = ""
+    file: MigrationFile,
+    at: int,
+    error: psycopg.Error,
+    applied: Sequence[MigrationFile],
+    *,
+    done: int | None = None,
+    blockers: str = "",
 ) -> MigrationFailed:
-    """`at` is the index of the statement that failed; everything before it ran."""
+    """`at` is the index of the statement that failed; everything before it ran, of which `done` statements stand."""
     if at >= len(file.script.statements):
         line, place = 1, "while it was recorded"
     else:
@@ -34,7 +40,7 @@ def failed(
         f"migration {file.name} failed {place}",
         where=f"{file.path}:{line}",
         why=_message(error) + (f"\n{blockers}" if blockers else ""),
-        hint=f"{stands(file, at, applied)} {_SERVING} {_advice(file, error)}",
+        hint=f"{stands(file, at if done is None else done, applied)} {_SERVING} {_advice(file, error)}",
         log=_excerpt(file, line),
     )
 
@@ -66,6 +72,11 @@ def drifted(status: MigrationStatus) -> MigrationFailed:
         why="The database holds what the file said then, and nothing would bring the change to it.",
         hint=f"Nothing was changed. {_SERVING} Put the file back as it was and write the change as a new migration.",
     )
+
+
+def blocked(found: Blocked) -> MigrationFailed:
+    """Something that only a person can decide."""
+    return MigrationFailed(found.what, where=found.name, why=found.why, hint=f"{found.hint} {_SERVING}")
 
 
 def abandoned(name: str, done: int) -> MigrationFailed:

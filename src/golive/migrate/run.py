@@ -1,4 +1,4 @@
-"""Applying numbered SQL: one migrator at a time, one transaction a file, resumable at every point.
+"""Applying files of SQL, whatever tool they are for: one migrator at a time, one transaction a file, resumable.
 
 A file that holds a statement which no transaction takes (CREATE INDEX CONCURRENTLY…) runs statement by statement. Its
 row in `golive_migrations` says how far it got: an ordinary statement and its row are committed together; the others are
@@ -19,22 +19,22 @@ import psycopg
 
 from golive.blueprint.models import Migrations
 from golive.errors import MigrationFailed
-from golive.migrate import failure, session
+from golive.migrate import failure, session, tools
 from golive.migrate.execute import PATIENCE, Conditions, FileRun
-from golive.migrate.files import MigrationFile, discover
-from golive.migrate.history import History
+from golive.migrate.files import MigrationFile
+from golive.migrate.ledger import Dialect
 from golive.migrate.status import Applied, MigrationEvent, MigrationStatus, compare
 from golive.secret import Secret
 
 Report = Callable[[MigrationEvent], None]
 
 
-async def status(folder: Path, url: Secret) -> MigrationStatus:
+async def status(folder: Path, url: Secret, dialect: Dialect = tools.SQL) -> MigrationStatus:
     """What is applied, pending, drifted and missing. Changes nothing, makes no table."""
-    files = discover(folder)
-    async with await session.connect(url, f"{session.WORKING}-status") as connection:
-        history = await History.of(connection)
-        return compare(files, await history.records(connection))
+    files = dialect.discover(folder)
+    async with await session.connect(dialect.address(url), f"{session.WORKING}-status") as connection:
+        history = await dialect.history(connection)
+        return compare(files, await history.standing(connection, files))
 
 
 async def apply(
@@ -44,22 +44,27 @@ async def apply(
 
     `patience` is how many seconds a statement that stops no traffic waits for a lock.
     """
-    files = discover(folder)
+    dialect = tools.dialect(migrations)
+    files, url = dialect.discover(folder), dialect.address(url)
+    name = "golive_migrations"
     limit, started = migrations.timeout.total_seconds(), time.monotonic()
     applied: list[MigrationFile] = []
     try:
         async with session.locked(url, limit, report) as lock, asyncio.timeout(limit):
-            history = await History.of(lock)
-            await history.create(lock)
-            found = compare(files, await history.records(lock))
+            history = await dialect.history(lock)
+            name = history.name
+            standing = await history.standing(lock, files)
+            found = compare(files, standing)
             refuse(found)
+            await history.create(lock)
+            await history.settle(lock, standing)
             _announce(found, report)
             run = Conditions(migrations, url, history, release, patience, report, lambda: lock.execute("SELECT 1"))
             await _each(run, found, applied)
     except TimeoutError:
         raise failure.timed_out(limit, applied) from None
     except psycopg.Error as error:
-        raise _unusable(error, url) from None
+        raise _unusable(error, url, name) from None
     return _summary(found, applied, time.monotonic() - started)
 
 
@@ -74,7 +79,9 @@ async def _each(run: Conditions, found: MigrationStatus, applied: list[Migration
 
 
 def refuse(found: MigrationStatus) -> None:
-    """MigrationFailed when the database and the files contradict each other."""
+    """MigrationFailed when the database and the files contradict each other, or somebody has to look first."""
+    if found.blocked:
+        raise failure.blocked(found.blocked)
     if found.drifted:
         raise failure.drifted(found)
     if found.unfinished and found.unfinished in found.missing:
@@ -85,19 +92,22 @@ def _announce(found: MigrationStatus, report: Report) -> None:
     if found.late:
         names = ", ".join(file.name for file in found.late)
         report(MigrationEvent("late", f"numbered below what was applied before: {names}"))
+    if found.passed:
+        names = ", ".join(file.name for file in found.passed)
+        report(MigrationEvent("passed", f"older than what was applied last, never run: {names}"))
     if found.missing:
         names = ", ".join(record.name for record in found.missing)
         report(MigrationEvent("ahead", f"applied by another release, not in this one: {names}"))
 
 
 def _summary(found: MigrationStatus, applied: list[MigrationFile], seconds: float) -> Applied:
-    before = found.version
-    after = max((v for v in (before, *(file.version for file in applied)) if v is not None), default=None)
-    names = tuple(file.name for file in applied)
-    return Applied(_text(before), _text(after), names, seconds)
+    newest = max(applied, key=lambda file: file.version, default=None)
+    later = newest is not None and (found.version is None or newest.version > found.version)
+    after = newest.label if newest and later else found.label
+    return Applied(found.label, after, tuple(file.name for file in applied), seconds)
 
 
-def _unusable(error: psycopg.Error, url: Secret) -> MigrationFailed:
+def _unusable(error: psycopg.Error, url: Secret, table: str) -> MigrationFailed:
     """Anything that went wrong around the files rather than in one."""
     if failure.is_lost(error):
         return MigrationFailed(
@@ -107,11 +117,7 @@ def _unusable(error: psycopg.Error, url: Secret) -> MigrationFailed:
         )
     return MigrationFailed(
         "the record of migrations cannot be read or written",
-        where="golive_migrations",
+        where=table,
         why=session.mask(url)(error.diag.message_primary or str(error).strip()),
         hint="Nothing was changed, the old release keeps serving. The role needs CREATE on the schema, once.",
     )
-
-
-def _text(version: int | None) -> str | None:
-    return None if version is None else str(version)

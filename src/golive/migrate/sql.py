@@ -7,6 +7,7 @@ because the libraries that parse PostgreSQL are either far larger than the need,
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,8 @@ _FUNCTION = re.compile(r"CREATE (OR REPLACE )?(FUNCTION|PROCEDURE)\b")
 _NO_TRANSACTION = re.compile(r"^--\s*golive:\s*no-transaction\s*$", re.MULTILINE | re.IGNORECASE)
 _OTHER_TOOLS = re.compile(r"^--\s*(\+goose|\+migrate|migrate:(?:up|down))\b", re.MULTILINE)
 _CONTROL = re.compile(r"(BEGIN|COMMIT|END|ABORT|START TRANSACTION|PREPARE TRANSACTION|ROLLBACK(?! (?:\w+ )*TO\b))\b")
+_BEGIN = re.compile(r"(BEGIN|START)( WORK| TRANSACTION)?")
+_COMMIT = re.compile(r"(COMMIT|END)( WORK| TRANSACTION)?")
 _ADD_VALUE = re.compile(r"ALTER TYPE .+? ADD VALUE (?:IF NOT EXISTS )?(?P<value>'.*?(?<!')'(?!'))")
 _OUTSIDE = re.compile(
     r"""CREATE\ (UNIQUE\ )?INDEX\ CONCURRENTLY\b | DROP\ INDEX\ CONCURRENTLY\b | REINDEX\b.*\bCONCURRENTLY\b
@@ -66,6 +69,8 @@ class Statement:
     head: str
     outside: bool = False
     """It must run outside a transaction."""
+    block: int = 0
+    """Statements of one number were between one BEGIN and COMMIT, and stand together or not at all; 0: alone."""
 
     def line_at(self, position: int) -> int:
         """The line of a 1-based character position, as PostgreSQL reports them."""
@@ -82,22 +87,34 @@ class Script:
     def transactional(self) -> bool:
         return not any(statement.outside for statement in self.statements)
 
+    def together(self, at: int) -> tuple[Statement, ...]:
+        """The statement at this index, with the rest of its block."""
+        first = self.statements[at]
+        same = itertools.takewhile(lambda s: s.block == first.block, self.statements[at:])
+        return tuple(same) if first.block else (first,)
 
-def parse(text: str) -> Script:
-    """The statements of a migration file. SqlProblem says where it cannot be one."""
+
+def parse(text: str, *, blocks: bool = False) -> Script:
+    """The statements of a migration file. SqlProblem says where it cannot be one.
+
+    `blocks`: BEGIN … COMMIT may stand inside it, as in files that other tools write (Prisma, for a changed enum).
+    """
     if marker := _OTHER_TOOLS.search(text):
         line = text.count("\n", 0, marker.start()) + 1
         raise SqlProblem(line, f"`{marker[0]}` is another tool's: golive would run its down part too")
     statements = _unwrapped(split(text))
+    if blocks:
+        statements = _in_blocks(statements)
     for statement in statements:
         _refuse(statement)
     everything = bool(_NO_TRANSACTION.search(text))
-    return Script(
-        tuple(
-            replace(statement, outside=everything or _outside(statement, statements[n + 1 :]))
-            for n, statement in enumerate(statements)
-        )
+    marked = tuple(
+        replace(statement, outside=(everything and not statement.block) or _outside(statement, statements[n + 1 :]))
+        for n, statement in enumerate(statements)
     )
+    if wrong := next((s for s in marked if s.block and s.outside), None):
+        raise SqlProblem(wrong.line, f"{wrong.head.split(' ')[0]} between BEGIN and COMMIT: no transaction takes it")
+    return Script(marked)
 
 
 def split(text: str) -> tuple[Statement, ...]:
@@ -193,13 +210,25 @@ def _comment_end(text: str, opening: re.Match[str]) -> int:
 
 def _unwrapped(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
     """Without a BEGIN and COMMIT around everything: golive's own transaction takes their place."""
-    if len(statements) >= 2:
-        first, last = statements[0].head, statements[-1].head
-        if re.fullmatch(r"(BEGIN|START)( WORK| TRANSACTION)?", first) and re.fullmatch(
-            r"(COMMIT|END)( WORK| TRANSACTION)?", last
-        ):
-            return statements[1:-1]
+    if len(statements) >= 2 and _BEGIN.fullmatch(statements[0].head) and _COMMIT.fullmatch(statements[-1].head):
+        inner = statements[1:-1]
+        return inner if not any(_COMMIT.fullmatch(s.head) for s in inner) else statements
     return statements
+
+
+def _in_blocks(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    """Without BEGIN and COMMIT in pairs; what was between them has the pair's number. An odd one is left to refuse."""
+    found: list[Statement] = []
+    opened: Statement | None = None
+    number = 0
+    for statement in statements:
+        if opened is None and _BEGIN.fullmatch(statement.head):
+            opened, number = statement, number + 1
+        elif opened is not None and _COMMIT.fullmatch(statement.head):
+            opened = None
+        else:
+            found.append(replace(statement, block=number if opened else 0))
+    return tuple(found) if opened is None else (*found, opened)
 
 
 def _refuse(statement: Statement) -> None:

@@ -12,10 +12,11 @@ from golive.migrate.files import MigrationFile, checksum_of
 
 @dataclass(frozen=True)
 class Record:
-    """A row of `golive_migrations`. `applied_at` is None while a file that runs outside a transaction is unfinished.
+    """A row of `golive_migrations`, or what a tool's own record says. `applied_at` is None while a file that runs
+    outside a transaction is unfinished; `standing`: it is applied, the tool did not write down when.
 
     Of an unfinished file the first `done` statements stand, whose text has the checksum `done_checksum`; `attempting`
-    says that the next one was begun and nobody wrote down how it ended.
+    says that the next one was begun and nobody wrote down how it ended. `key` as of a MigrationFile.
     """
 
     version: int
@@ -26,6 +27,37 @@ class Record:
     done: int
     done_checksum: str
     attempting: bool
+    standing: bool = False
+    key: str = ""
+
+    @property
+    def whole(self) -> bool:
+        return self.standing or self.applied_at is not None
+
+    @property
+    def label(self) -> str:
+        return self.key or str(self.version)
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """Why nothing can be applied until somebody has looked: `what` stands in the way, `hint` is the way out."""
+
+    name: str
+    what: str
+    why: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is recorded in a database. `passed` are files that the tool will never run, being older than what it did;
+    `unknown` those that it did and of which golive has kept nothing yet."""
+
+    records: tuple[Record, ...] = ()
+    blocked: Blocked | None = None
+    passed: tuple[MigrationFile, ...] = ()
+    unknown: tuple[MigrationFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,6 +69,13 @@ class MigrationStatus:
     drifted: tuple[Record, ...]
     missing: tuple[Record, ...]
     unfinished: Record | None
+    blocked: Blocked | None = None
+    passed: tuple[MigrationFile, ...] = ()
+
+    @property
+    def label(self) -> str | None:
+        """What the schema is at, in the tool's words."""
+        return next((record.label for record in self.applied if record.version == self.version), None)
 
     @property
     def version(self) -> int | None:
@@ -52,7 +91,7 @@ class MigrationStatus:
 class MigrationEvent:
     """Something to show while migrations run."""
 
-    kind: Literal["waiting", "started", "applied", "retrying", "mended", "notice", "late", "ahead"]
+    kind: Literal["waiting", "started", "applied", "retrying", "mended", "notice", "late", "ahead", "passed"]
     text: str
     version: int | None = None
     seconds: float | None = None
@@ -60,7 +99,7 @@ class MigrationEvent:
 
 @dataclass(frozen=True)
 class Applied:
-    """What a run changed. Versions are numbers as text, or Alembic's revisions; None before the first."""
+    """What a run changed. Versions are numbers as text, or what the tool calls them; None before the first."""
 
     version_before: str | None
     version_after: str | None
@@ -68,24 +107,29 @@ class Applied:
     seconds: float
 
 
-def compare(files: Sequence[MigrationFile], history: Sequence[Record]) -> MigrationStatus:
+def compare(files: Sequence[MigrationFile], standing: Standing | Sequence[Record]) -> MigrationStatus:
     """Pure. A row whose file changed has drifted, one without a file is missing (a newer release made it)."""
+    if not isinstance(standing, Standing):
+        standing = Standing(tuple(standing))
+    history = standing.records
     by_version = {file.version: file for file in files}
-    whole = tuple(record for record in history if record.applied_at is not None)
-    applied = {record.version for record in whole}
-    unfinished = next((record for record in history if record.applied_at is None), None)
+    whole = tuple(record for record in history if record.whole)
+    applied = {record.version for record in whole} | {file.version for file in standing.passed}
+    unfinished = next((record for record in history if not record.whole), None)
     return MigrationStatus(
         applied=whole,
         pending=tuple(file for file in files if file.version not in applied),
         drifted=tuple(r for r in history if r.version in by_version and _drifted(r, by_version[r.version])),
         missing=tuple(record for record in history if record.version not in by_version),
         unfinished=unfinished,
+        blocked=standing.blocked,
+        passed=standing.passed,
     )
 
 
 def _drifted(record: Record, file: MigrationFile) -> bool:
     """An unfinished file may be corrected, but not in the statements that have run."""
-    if record.applied_at is not None:
-        return record.checksum != file.checksum
+    if record.whole:
+        return not file.is_of(record.checksum)
     statements = [statement.text for statement in file.script.statements[: record.done]]
     return record.done_checksum != checksum_of(statements)

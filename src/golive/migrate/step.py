@@ -6,9 +6,8 @@ from pathlib import Path
 
 from golive.blueprint.models import Migrations
 from golive.errors import UsageError
-from golive.migrate import alembic, run
+from golive.migrate import alembic, run, tools
 from golive.migrate.alembic import Runtime
-from golive.migrate.files import discover
 from golive.migrate.run import Report
 from golive.migrate.status import Applied
 from golive.secret import Secret
@@ -29,7 +28,7 @@ async def migrate(
     UsageError says what is wrong with the files before anything ran.
     """
     folder = checkout / migrations.source
-    if migrations.tool == "sql":
+    if migrations.tool not in tools.PROGRAMS:
         return await run.apply(migrations, folder, url, report, release=release)
     return await alembic.apply(migrations, folder, url, report, runtime=_needed(runtime))
 
@@ -44,10 +43,11 @@ async def pending(
     Changes nothing. MigrationFailed and UsageError as `migrate`, so that `golive plan` shows drift before a deploy.
     """
     folder = checkout / migrations.source
-    if migrations.tool == "sql":
+    if migrations.tool not in tools.PROGRAMS:
+        dialect = tools.dialect(migrations)
         if url is None:
-            return tuple(file.name for file in discover(folder))
-        found = await run.status(folder, url)
+            return tuple(file.name for file in dialect.discover(folder))
+        found = await run.status(folder, url, dialect)
         run.refuse(found)
         return tuple(file.name for file in found.pending)
     if url is None or runtime is None:

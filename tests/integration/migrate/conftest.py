@@ -23,8 +23,9 @@ import pytest
 from psycopg import sql
 
 from golive.blueprint.models import Migrations
-from golive.migrate.run import apply
-from golive.migrate.status import Applied, MigrationEvent
+from golive.migrate import tools
+from golive.migrate.run import apply, status
+from golive.migrate.status import Applied, MigrationEvent, MigrationStatus
 from golive.secret import Secret
 
 PASSWORD = "s3cr3t-canary-9182"
@@ -121,17 +122,25 @@ class Database:
     url: str
     folder: Path
     events: list[MigrationEvent] = field(default_factory=list)
+    tool: str = "sql"
 
     @property
     def secret(self) -> Secret:
         return Secret(self.url)
 
     def write(self, name: str, text: str) -> None:
-        self.folder.mkdir(exist_ok=True)
-        (self.folder / name).write_text(text)
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(text)
+
+    def settings(self, **settings: Any) -> Migrations:
+        return Migrations.model_validate({"tool": self.tool, "source": "migrations", "resource": "db", **settings})
+
+    async def status(self, **settings: Any) -> MigrationStatus:
+        return await status(self.folder, self.secret, tools.dialect(self.settings(**settings)))
 
     async def apply(self, release: int = 1, patience: float = 10, **settings: Any) -> Applied:
-        migrations = Migrations(tool="sql", source="migrations", resource="db", **settings)
+        migrations = self.settings(**settings)
         return await apply(migrations, self.folder, self.secret, self.events.append, release=release, patience=patience)
 
     def query(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -154,12 +163,12 @@ class Database:
         code = (
             "import asyncio, json, sys; from pathlib import Path; from golive.blueprint.models import Migrations;"
             "from golive.migrate.run import apply; from golive.secret import Secret; a = json.load(sys.stdin);"
-            "m = Migrations(tool='sql', source='.', resource='db', **a['settings']);"
+            "m = Migrations(tool=a['tool'], source='.', resource='db', **a['settings']);"
             "asyncio.run(apply(m, Path(a['folder']), Secret(a['url']), lambda e: None, release=1))"
         )
         process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert process.stdin
-        told = {"settings": settings, "folder": str(self.folder), "url": self.url}
+        told = {"tool": self.tool, "settings": settings, "folder": str(self.folder), "url": self.url}
         process.stdin.write(json.dumps(told).encode())
         process.stdin.close()
         return process
