@@ -190,7 +190,8 @@ def _interrupted(daemon: Client, deployment: int) -> int:
         output.say("left to the daemon; golive status shows what is live")
         return 130
     if cancelled:
-        output.say("undone: what was live before is live")
+        previous = daemon.get(f"/v1/deployments/{deployment}")["previous"]
+        output.say(f"undone: release {previous} goes on serving" if previous else "undone: nothing is live, as before")
     else:
         output.say("traffic has moved already; golive rollback goes back")
     return 130

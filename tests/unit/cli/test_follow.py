@@ -248,7 +248,7 @@ class Interrupted(Daemon):
 @pytest.mark.parametrize(
     ("cancelled", "said"),
     [
-        (True, "undone: what was live before is live"),
+        (True, "undone: nothing is live, as before"),
         (False, "traffic has moved already; golive rollback goes back"),
         (KeyboardInterrupt(), "left to the daemon; golive status shows what is live"),
     ],
