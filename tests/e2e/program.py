@@ -116,18 +116,17 @@ async def events(receive, send):
 
 
 STOPPING = threading.Event()
-if threading.current_thread() is threading.main_thread():
-    # uvicorn puts its own handler over this one and calls neither; a stream has to hear of the end some other way.
-    kept = signal.signal
+"""uvicorn, whose handler is in force when this is read, tells an application nothing until all requests have ended."""
+stop = signal.getsignal(signal.SIGTERM)
 
-    def both(number, handler):
-        def heard(*args):
-            STOPPING.set()
-            return handler(*args)
 
-        return kept(number, heard if number == signal.SIGTERM and callable(handler) else handler)
+def stopping(*heard):
+    STOPPING.set()
+    if callable(stop):
+        stop(*heard)
 
-    signal.signal = both
+
+signal.signal(signal.SIGTERM, stopping)
 
 
 async def until_gone(receive):
