@@ -44,8 +44,11 @@ def logs(target: Target, service: str | None, follow: bool, since: str | None, g
     body = {**target.query(), "service": service, "follow": follow, "grep": grep, "lines": rest["lines"]}
     body |= {"since": _since(since), "edge": rest["edge"]}
     printer = Printer(alone=service is not None or rest["edge"])
-    for line in client().stream("POST", "/v1/logs", body):
-        print(json.dumps(line) if rest["as_json"] else printer.text(line), flush=True)
+    try:
+        for line in client().stream("POST", "/v1/logs", body):
+            print(json.dumps(line) if rest["as_json"] else printer.text(line), flush=True)
+    except KeyboardInterrupt:
+        return 130  # how following ends: nothing to say
     return 0
 
 

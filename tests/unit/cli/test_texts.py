@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from golive.cli import config, doctor, env, logs, plan, scale, service, status
-from golive.errors import UsageError
+from golive.cli import config, doctor, env, logs, main, plan, scale, service, status
+from golive.errors import GoliveError, UsageError
 
 
 def instance(**given: Any) -> dict[str, Any]:
@@ -204,6 +204,36 @@ def test_the_systemd_unit() -> None:
 )
 def test_words_as_systemd_reads_them(word: str, quoted: str) -> None:
     assert service._quoted(word) == quoted
+
+
+def test_installing_twice_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unit = tmp_path / "systemd/golive.service"
+    enabled: list[Path] = []
+    monkeypatch.setattr(service, "_file", lambda *, system: unit)
+    monkeypatch.setattr(service, "_enable", lambda path, *, system: enabled.append(path) or 0)
+    monkeypatch.setattr(service.sys, "platform", "linux")
+    monkeypatch.setenv("GOLIVE_HOME", str(tmp_path))
+    assert main.run(["service", "install"]) == 0
+    assert unit.read_text().startswith("[Unit]")
+    assert main.run(["service", "install"]) == 0
+    assert enabled == [unit]
+    assert capsys.readouterr().err.splitlines() == [f"wrote {unit}", f"nothing to do: {unit} is in place"]
+
+
+def test_uninstalling_what_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(service, "_file", lambda *, system: tmp_path / "golive.service")
+    assert main.run(["service", "uninstall"]) == 0
+    assert capsys.readouterr().err == "nothing to do: it is not installed\n"
+
+
+def test_a_tool_that_fails_is_an_error_with_its_words() -> None:
+    with pytest.raises(GoliveError, match="failed") as caught:
+        service._call(["sh", "-c", "echo no bus >&2; exit 1"])
+    assert caught.value.why == "no bus"
 
 
 def test_the_launchd_job() -> None:
