@@ -20,8 +20,10 @@ from golive import __version__
 from golive.errors import Conflict, GoliveError, StateError, from_json
 from golive.home import Home
 
-START_TIMEOUT = 20.0
-"""Seconds for a daemon to answer; adopting a thousand processes takes a few."""
+START_TIMEOUT = 120.0
+"""Seconds for a daemon to answer: before it does, it ends what an interrupted deployment started, which has its own
+time to stop, and waits for what takes its place."""
+STOP_TIMEOUT = 20.0
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -133,13 +135,27 @@ def connect(home: Home, *, start: bool = True) -> Client:
 
 
 def wait_gone(pid: int) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
+    deadline = time.monotonic() + STOP_TIMEOUT
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
 def _start(home: Home) -> None:
-    """Detached, with its words in daemon.log; returns once it answers."""
+    """Returns once a daemon answers: ours, or one that another client has started a moment before."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
+            _launch(home, deadline)
+        except Conflict:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
+
+
+def _launch(home: Home, deadline: float) -> None:
+    """Detached, with its words in daemon.log. Conflict when another one has the lock and does not answer yet."""
     try:
         home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         output = os.open(home.daemon_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -161,23 +177,18 @@ def _start(home: Home) -> None:
         env={**os.environ, "GOLIVE_HOME": str(home.root)},
     )
     os.close(output)
-    _until_it_answers(home, process, began)
+    _until_it_answers(home, process, began, deadline)
     process.returncode = 0  # it is meant to outlive us; without this Popen would warn that nobody waited for it
 
 
-def _until_it_answers(home: Home, process: subprocess.Popen[bytes], began: int) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
+def _until_it_answers(home: Home, process: subprocess.Popen[bytes], began: int, deadline: float) -> None:
     client = Client(home)
     while time.monotonic() < deadline:
         with contextlib.suppress(Unreachable):
             client.get("/v1/daemon")
             return
         if process.poll() is not None:
-            error = _did_not_start(home, began)
-            if not isinstance(error, Conflict):
-                raise error
-            # Another client's daemon was quicker, and is not ready yet.
-            time.sleep(0.1)
+            raise _did_not_start(home, began)
         time.sleep(0.02)
     raise GoliveError(
         "the daemon does not answer", why=f"waited {START_TIMEOUT:.0f} s", hint=f"look at {home.daemon_log}"

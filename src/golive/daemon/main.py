@@ -54,8 +54,9 @@ async def _serve(home: Home) -> None:
     host, wires = build_host(home)
     daemon = Daemon(host, wires)
     await daemon.start()
+    door = Server(daemon, stopping.set)
     config = uvicorn.Config(
-        Server(daemon, stopping.set).app(),
+        door.app(),
         log_level="warning",
         access_log=False,
         lifespan="off",
@@ -68,6 +69,7 @@ async def _serve(home: Home) -> None:
     await _until_listening(server, task)
     logging.getLogger("golive").info("serving %s", home.socket)
     await asyncio.wait([task, asyncio.create_task(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
+    door.close()
     server.should_exit = True
     await task
     await daemon.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -34,6 +35,7 @@ class Server:
         self._daemon = daemon
         self._operations = Operations(daemon)
         self._shut_down = shut_down
+        self._closing = asyncio.Event()
 
     def app(self) -> Starlette:
         table: list[tuple[str, str, Handler]] = [
@@ -58,6 +60,29 @@ class Server:
             ("GET", "/v1/engines", self._engines),
         ]
         return Starlette(routes=[Route(path, _answering(handler), methods=[verb]) for verb, path, handler in table])
+
+    def close(self) -> None:
+        """Streams end, which would otherwise hold the daemon's own end up as long as somebody follows them."""
+        self._closing.set()
+
+    def _stream(self, lines: AsyncIterator[dict[str, Any]]) -> StreamingResponse:
+        async def encoded() -> AsyncIterator[bytes]:
+            closing = asyncio.ensure_future(self._closing.wait())
+            try:
+                while (line := await _first(lines, closing)) is not None:
+                    yield json.dumps(line).encode() + b"\n"
+                if not closing.done():
+                    yield json.dumps({"type": "over"}).encode() + b"\n"
+            except GoliveError as error:
+                yield json.dumps({"type": "error", "error": error.to_json()}).encode() + b"\n"
+            except Exception as error:
+                log.exception("a stream")
+                failure = GoliveError("golive itself failed", why=type(error).__name__, hint="look at the daemon's log")
+                yield json.dumps({"type": "error", "error": failure.to_json()}).encode() + b"\n"
+            finally:
+                closing.cancel()
+
+        return StreamingResponse(encoded(), media_type="application/x-ndjson")
 
     async def _info(self, request: Request) -> Any:
         return {
@@ -97,7 +122,7 @@ class Server:
     async def _events(self, request: Request) -> Any:
         id = _id(request)
         self._daemon.host.state.deployment(id)
-        return _stream(self._daemon.events.follow(id))
+        return self._stream(self._daemon.events.follow(id))
 
     async def _cancel(self, request: Request) -> Any:
         return {"cancelled": await self._daemon.cancel(_id(request), _actor(request))}
@@ -113,7 +138,7 @@ class Server:
         return {"releases": views.releases(self._daemon.host, _place(request))}
 
     async def _logs(self, request: Request) -> Any:
-        return _stream(self._operations.logs(await _call(api.LogsCall, request)))
+        return self._stream(self._operations.logs(await _call(api.LogsCall, request)))
 
     async def _env(self, request: Request) -> Any:
         return {"variables": views.variables(self._daemon, _place(request))}
@@ -202,17 +227,11 @@ def _actor(request: Request) -> str:
     return request.headers.get("x-golive-actor", "unknown")[:200]
 
 
-def _stream(lines: AsyncIterator[dict[str, Any]]) -> StreamingResponse:
-    async def encoded() -> AsyncIterator[bytes]:
-        try:
-            async for line in lines:
-                yield json.dumps(line).encode() + b"\n"
-            yield json.dumps({"type": "over"}).encode() + b"\n"
-        except GoliveError as error:
-            yield json.dumps({"type": "error", "error": error.to_json()}).encode() + b"\n"
-        except Exception as error:
-            log.exception("a stream")
-            failure = GoliveError("golive itself failed", why=type(error).__name__, hint="look at the daemon's log")
-            yield json.dumps({"type": "error", "error": failure.to_json()}).encode() + b"\n"
-
-    return StreamingResponse(encoded(), media_type="application/x-ndjson")
+async def _first(lines: AsyncIterator[dict[str, Any]], closing: asyncio.Future[Any]) -> dict[str, Any] | None:
+    """The next line, None at the end and when the stream has to end before there is one."""
+    line = asyncio.ensure_future(anext(lines, None))
+    try:
+        await asyncio.wait([line, closing], return_when=asyncio.FIRST_COMPLETED)
+        return line.result() if line.done() else None
+    finally:
+        line.cancel()
