@@ -70,10 +70,10 @@ class Operations:
         ]
         if wrong:
             raise UsageError(f"{', '.join(wrong)} cannot be set", why="not a variable name, or one that golive gives")
-        if impossible := [n for n, v in call.values.items() if "\0" in v or len(f"{n}={v}".encode()) >= LONGEST]:
+        if impossible := [n for n, v in call.values.items() if not _can_be_given(n, v)]:
             raise UsageError(
                 f"the value of {', '.join(impossible)} cannot be given to a program",
-                why=f"it has a NUL character, or {LONGEST} bytes and more",
+                why=f"it is not text, has a NUL character, or {LONGEST} bytes and more",
                 hint="put it in a file and set its path",
             )
         before = self._host.state.variables(call.place)
@@ -167,7 +167,7 @@ class Operations:
         if not any(a.place.app == place.app for a in self._host.state.apps()):
             await asyncio.to_thread(remove_tree, self._host.home.app(*place).parent)
             await asyncio.to_thread(users.remove, users.app_user_name(place.app))
-        return len(set(units)) + len(generations)
+        return len(set(units))
 
     async def _end(self, unit: str) -> None:
         """Also what an earlier daemon left and this one had no reason to look after."""
@@ -216,6 +216,13 @@ class Operations:
                     for name in secret & values.keys():
                         mask.add(values[name])
         return mask
+
+
+def _can_be_given(name: str, value: str) -> bool:
+    try:
+        return "\0" not in value and len(f"{name}={value}".encode()) < LONGEST
+    except UnicodeEncodeError:
+        return False
 
 
 def _line(line: logs.LogLine, mask: Mask) -> dict[str, Any]:

@@ -70,13 +70,13 @@ class Running:
 
         async def send(message: Any) -> None:
             got["status"] = message.get("status", got.get("status"))
+            got.setdefault("headers", dict(message.get("headers", ())))
             got["body"] += message.get("body", b"")
 
         await self.app(scope, receive, send)
-        try:
-            return got["status"], json.loads(got["body"])
-        except ValueError:
+        if b"ndjson" in got["headers"][b"content-type"]:
             return got["status"], [json.loads(line) for line in got["body"].splitlines()]
+        return got["status"], json.loads(got["body"])
 
 
 class Gated(FakeSupervisor):
