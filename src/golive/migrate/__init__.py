@@ -1,4 +1,4 @@
-"""Schema migrations as a release step: numbered SQL, and the project's own Alembic.
+"""Schema migrations as a release step: files of SQL for several tools, and the project's own Alembic or Django.
 
 `migrate` runs them, `pending` says what it would run. Values only; nothing is imported until it is needed, because the
 command line must not pay for psycopg.
@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from golive.migrate.alembic import Runtime
+    from golive.migrate.project import Runtime
     from golive.migrate.status import Applied, MigrationEvent
     from golive.migrate.step import migrate, pending
 
 __all__ = ["Applied", "MigrationEvent", "Runtime", "migrate", "pending"]
-_HOMES = {"Applied": "status", "MigrationEvent": "status", "Runtime": "alembic", "migrate": "step", "pending": "step"}
+_HOMES = {"Applied": "status", "MigrationEvent": "status", "Runtime": "project", "migrate": "step", "pending": "step"}
 
 
 def __getattr__(name: str) -> Any:

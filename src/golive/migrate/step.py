@@ -6,8 +6,8 @@ from pathlib import Path
 
 from golive.blueprint.models import Migrations
 from golive.errors import UsageError
-from golive.migrate import alembic, run, tools
-from golive.migrate.alembic import Runtime
+from golive.migrate import project, run, tools
+from golive.migrate.project import Runtime
 from golive.migrate.run import Report
 from golive.migrate.status import Applied
 from golive.secret import Secret
@@ -30,7 +30,8 @@ async def migrate(
     folder = checkout / migrations.source
     if migrations.tool not in tools.PROGRAMS:
         return await run.apply(migrations, folder, url, report, release=release)
-    return await alembic.apply(migrations, folder, url, report, runtime=_needed(runtime))
+    program = tools.PROGRAMS[migrations.tool]
+    return await project.apply(program, migrations, folder, url, report, runtime=_needed(program, runtime))
 
 
 async def pending(
@@ -38,7 +39,7 @@ async def pending(
 ) -> tuple[str, ...]:
     """What a deploy would apply, in order, by name. Without a `url` (no database yet) it is everything there is.
 
-    Alembic can only be asked with a `runtime`; without one (nothing built yet) the answer is its command.
+    Alembic and Django can only be asked with a `runtime`; without one (nothing built yet) the answer is its command.
 
     Changes nothing. MigrationFailed and UsageError as `migrate`, so that `golive plan` shows drift before a deploy.
     """
@@ -50,14 +51,14 @@ async def pending(
         found = await run.status(folder, url, dialect)
         run.refuse(found)
         return tuple(file.name for file in found.pending)
+    program = tools.PROGRAMS[migrations.tool]
     if url is None or runtime is None:
-        return ("alembic upgrade head",)
-    state = await alembic.state(folder, runtime, url)
-    return tuple(f"{revision} {title}".strip() for revision, title in state.pending)
+        return (program.command,)
+    return (await project.state(program, folder, runtime, url)).names
 
 
-def _needed(runtime: Runtime | None) -> Runtime:
+def _needed(program: project.Program, runtime: Runtime | None) -> Runtime:
     if runtime is None:
-        hint = "Name the service whose environment has Alembic in migrations.service."
-        raise UsageError("alembic needs the environment of a service", where="migrations.service", hint=hint)
+        hint = f"Name the service whose environment has {program.tool} in migrations.service."
+        raise UsageError(f"{program.tool} needs the environment of a service", where="migrations.service", hint=hint)
     return runtime

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from golive.blueprint.models import Migrations
 from golive.migrate import drizzle, golang_migrate, prisma
+from golive.migrate.alembic import ALEMBIC
+from golive.migrate.django import DJANGO
 from golive.migrate.files import discover
 from golive.migrate.ledger import Dialect
 
 SQL = Dialect("sql", discover)
-PROGRAMS = ("alembic", "django")
+PROGRAMS = {"alembic": ALEMBIC, "django": DJANGO}
 """Tools that only their own program can run: their migrations are code."""
 
 

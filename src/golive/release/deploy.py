@@ -16,7 +16,7 @@ from golive.blueprint.models import Blueprint, Migrations
 from golive.build.plan import BuildRequest
 from golive.data.store import Report, Store
 from golive.errors import Conflict, NotFound, StartFailed, UsageError
-from golive.migrate.alembic import Runtime
+from golive.migrate.project import Runtime
 from golive.migrate.step import migrate, pending
 from golive.release import environment, resources, verify
 from golive.release.changeover import bring_back, change_over

@@ -75,6 +75,9 @@ async def test_it_is_applied_once_and_recorded_as_the_tool_does(tool: Database) 
     assert done.files == (one, two)
     assert done.version_after in ("2", two, two.removesuffix(".sql"))
     assert recorded(tool) == expected(tool, (1, one, first), (2, two, second))
+    left = tool.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+    own = {"prisma": [("_prisma_migrations",)], "golang-migrate": [("schema_migrations",)], "drizzle": []}
+    assert sorted(left) == sorted([("a",), *own[tool.tool]])  # no tool takes a table of golive's for the project's
     again = await tool.apply()
     assert (again.files, again.version_before) == ((), done.version_after)
     assert tool.query("SELECT count(*) FROM a") == [(1,)]
