@@ -171,6 +171,49 @@ class BuildRecipe(Model):
     env: dict[VariableName, str] = Field({}, description="Build-time environment. Never secrets.")
 
 
+class Condition(Model):
+    """What a request must have (`has`) or must not have (`missing`) for a rule to apply."""
+
+    type: Literal["header", "cookie", "query", "host"] = Field(description="What is looked at.")
+    key: str | None = Field(None, description="Name of the header, cookie or query parameter.")
+    value: str | None = Field(
+        None, description="Regular expression of the whole value; its presence is enough when left out."
+    )
+
+
+class Redirect(Model):
+    """Paths that are answered with another address."""
+
+    source: str = Field(
+        description="Path pattern: `/blog/:slug`, `/docs/:path*`, `/old/(.*)`; a regular expression when it starts with `^`."
+    )
+    destination: str = Field(description="Path or URL; `:slug` and `$1` are what the source matched.")
+    status: int = Field(308, ge=300, le=399, description="308 and 301 are permanent, 307 and 302 are not.")
+    has: tuple[Condition, ...] = Field((), description="Only requests with all of these.")
+    missing: tuple[Condition, ...] = Field((), description="Only requests with none of these.")
+
+
+class Rewrite(Model):
+    """Paths that are answered by another path of the service, or by another server, without the client seeing it."""
+
+    source: str = Field(description="Path pattern, as in a redirect.")
+    destination: str = Field(
+        description="Path or URL. Parameters of the source that it does not use are handed on in its query."
+    )
+    has: tuple[Condition, ...] = Field((), description="Only requests with all of these.")
+    missing: tuple[Condition, ...] = Field((), description="Only requests with none of these.")
+    before_files: bool = Field(False, description="Even where a file or the application itself would answer.")
+
+
+class HeaderRule(Model):
+    """Response headers for some paths."""
+
+    source: str = Field(description="Path pattern, as in a redirect.")
+    headers: dict[str, str] = Field(description="Added to the response; the last rule that matches wins.")
+    has: tuple[Condition, ...] = Field((), description="Only requests with all of these.")
+    missing: tuple[Condition, ...] = Field((), description="Only requests with none of these.")
+
+
 class Service(Model):
     """Something that answers or works."""
 
@@ -197,6 +240,13 @@ class Service(Model):
     )
     spa: bool = Field(False, description="Static: unknown paths without a suffix get index.html.")
     clean_urls: bool = Field(True, description="Static: /about serves about.html.")
+    redirect_html: bool = Field(False, description="Redirect /about.html to /about and /index.html to /.")
+    redirects: tuple[Redirect, ...] = Field((), description="By path; the first that matches answers.")
+    rewrites: tuple[Rewrite, ...] = Field((), description="By path, after redirects; the first that matches counts.")
+    headers: tuple[HeaderRule, ...] = Field((), description="Response headers by path; all that match add up.")
+    trailing_slash: bool | None = Field(
+        None, description="true: /about is redirected to /about/; false: the other way; left out: neither."
+    )
     schedule: str | None = Field(None, description="Cron: five fields, or @hourly, @daily, @weekly.")
     timezone: str = Field("UTC", description="Cron: IANA zone of the schedule.")
     restart: Literal["always", "on-failure", "never"] = Field("always", description="When an instance exits.")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from golive.blueprint.data_rules import DATA_RULES
 from golive.blueprint.facts import Facts
 from golive.blueprint.faults import Fault
+from golive.blueprint.routing_rules import ROUTING_RULES
 from golive.blueprint.service_rules import SERVICE_RULES
 
 
 def check(facts: Facts) -> list[Fault]:
     """Every fault of every rule."""
-    return [fault for rule in (*SERVICE_RULES, *DATA_RULES) for fault in rule(facts)]
+    return [fault for rule in (*SERVICE_RULES, *ROUTING_RULES, *DATA_RULES) for fault in rule(facts)]

@@ -32,11 +32,12 @@ _GENERATED = re.compile(
     r"ACCESS(?:_TOKEN)?|TOKEN)_(?:SECRET|SECRET_KEY|KEY|SALT)(?:_BASE)?$|^(?:SECRET|SECRET_KEY|SECRET_KEY_BASE|APP_KEY)$"
 )
 MAX_SHOWN = 60
+MAX_SEARCHED = 4000
 
 
 def is_secret(name: str, value: Any = None) -> bool:
     """Whether a variable of this name, or with this value, is kept out of golive.toml."""
-    if isinstance(value, str) and _SECRET_VALUE.search(value):
+    if isinstance(value, str) and (len(value) > MAX_SEARCHED or _SECRET_VALUE.search(value)):
         return True
     if _PLAIN_NAME.search(name):
         return False
@@ -50,6 +51,8 @@ def is_own_secret(name: str) -> bool:
 
 def holds_secret(text: str) -> bool:
     """Whether a command or other text has a credential written into it."""
+    if len(text) > MAX_SEARCHED:
+        return True  # nobody writes such a command by hand, and searching it could take long
     return bool(_SECRET_VALUE.search(text) or _FLAGGED.search(text))
 
 

@@ -77,11 +77,7 @@ class Ledger:
 
     def close(self) -> Imported:
         """The import, with everything that is still open listed."""
-        for at, path in enumerate(self._leaves):
-            if self._open[at] and self._values[at] in (None, {}, [], ""):
-                self.carry(path, "nothing: it is empty")
-            elif self._open[at]:
-                self.lose(path, self._values[at], UNKNOWN, "nothing, or say what it should do in golive.toml")
+        self._list_rest(self.root)
         return Imported(
             self.file,
             self.kind,
@@ -91,6 +87,20 @@ class Ledger:
             tuple(self.notes),
             keys=len(self._leaves) + self._extra,
         )
+
+    def _list_rest(self, node: Node) -> None:
+        """What nobody claimed: a table of which nothing was, as one entry."""
+        start, end = self._ranges[node.path]
+        if not any(self._open[start:end]):
+            return
+        if node.path and all(self._open[start:end]):
+            if node.value in (None, {}, [], ""):
+                self.carry(node.path, "nothing: it is empty")
+            else:
+                self.lose(node.path, node.value, UNKNOWN, "nothing, or say what it should do in golive.toml")
+            return
+        for child in [*(child for _, child in node.items()), *node.entries()]:
+            self._list_rest(child)
 
 
 class Node:

@@ -10,10 +10,16 @@ from golive.importers.places import folder_of, put_command, service_name
 from golive.importers.report import Imported
 
 _LINE = re.compile(r"\s*([A-Za-z0-9_-]+)\s*:\s*(.*?)\s*")
-MIGRATIONS = re.compile(
+_MIGRATIONS = re.compile(
     r"alembic\b.*\bupgrade|manage\.py\s+migrate|prisma\s+migrate\s+deploy|drizzle-kit\s+(?:migrate|push)|"
     r"\bmigrate\b.*\bup\b|flask\s+db\s+upgrade|db:migrate"
 )
+
+
+def is_migration(command: object) -> bool:
+    """Whether a command runs schema migrations, which golive does itself before every release."""
+    text = " ".join(map(str, command)) if isinstance(command, list) else str(command)
+    return bool(_MIGRATIONS.search(text[:2000]))
 
 
 def parse_procfile(text: str) -> Loaded:
@@ -60,7 +66,7 @@ def _process(node: Node, name: str, folder: str) -> None:
 
 def release_command(node: Node) -> None:
     """What runs before a release: schema migrations are a step of every deploy; the rest has no place."""
-    if MIGRATIONS.search(str(node.value)):
+    if is_migration(node.value):
         node.carry("migrations, detected and run by golive before every release")
     else:
         node.lose("golive runs no other command before a release", "run it with `golive run` before `golive up`")

@@ -8,7 +8,7 @@ from golive.importers.loading import load_json, load_toml
 from golive.importers.nixpacks import put_build
 from golive.importers.places import folder_of, put_command
 from golive.importers.probes import put_path
-from golive.importers.procfile import MIGRATIONS
+from golive.importers.procfile import is_migration
 from golive.importers.reasons import Reasons, lose_known
 from golive.importers.report import Imported
 from golive.importers.variables import Given, declare
@@ -98,7 +98,7 @@ def _deploy(node: Node) -> None:
 
 
 def _before(node: Node) -> None:
-    if MIGRATIONS.search(str(node.value)):
+    if is_migration(node.value):
         node.carry("migrations, detected and run by golive before every release")
     elif node:
         node.lose(*why.RELEASE)
