@@ -8,6 +8,7 @@ from typing import Any
 from golive.blueprint.env import RESERVED, default_text, fault_of, injected_names, resource_variables
 from golive.blueprint.facts import Facts, folder, services_of
 from golive.blueprint.faults import Fault
+from golive.blueprint.migration_tools import NEEDS_SERVICE
 from golive.blueprint.models import ServiceKind, Variable, VariableType
 from golive.blueprint.positions import KeyPath
 from golive.errors import nearest
@@ -176,8 +177,11 @@ def _migrations(facts: Facts) -> Iterator[Fault]:
         yield Fault((*path, "resource"), message, None, (("resources", migrations.resource),))
     if migrations.service is not None and migrations.service not in facts.table("services"):
         yield _unknown((*path, "service"), migrations.service, "service", facts.table("services"))
-    elif migrations.tool == "alembic" and migrations.service is None:
-        yield Fault((*path, "service"), "is required for alembic: in whose environment does it run?")
+    elif migrations.tool in NEEDS_SERVICE and migrations.service is None:
+        yield Fault((*path, "service"), f"is required for {migrations.tool}: in whose environment does it run?")
+    if migrations.table is not None and migrations.tool not in ("drizzle", "golang-migrate"):
+        message = f"has no meaning for {migrations.tool}, which records in a table of a fixed name"
+        yield Fault((*path, "table"), message, "take it out", ((*path, "tool"),))
     yield from folder(facts.checkout, (*path, "source"), migrations.source)
 
 

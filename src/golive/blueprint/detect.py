@@ -13,6 +13,7 @@ from typing import Any
 
 from golive.blueprint.checkout import Checkout, OutsideCheckout, join
 from golive.blueprint.faults import Fault
+from golive.blueprint.migration_tools import FoundMigrations, find
 from golive.blueprint.positions import KeyPath
 from golive.blueprint.python_project import (
     FRAMEWORKS,
@@ -29,7 +30,6 @@ from golive.blueprint.start import start_command
 _READY = ("/readiness", "/ready", "/readyz", "/health/ready", "/healthz", "/health", "/api/health")
 _LIVE = ("/health/live", "/liveness", "/livez", "/live", "/healthz", "/health")
 _STATIC_FOLDERS = ("public", "dist", "build", "out", "site", "_site")
-_NUMBERED_SQL = re.compile(r"\d+[^/]*(?<!\.down)\.sql", re.IGNORECASE)
 
 
 @dataclass
@@ -41,13 +41,6 @@ class Detection:
 
     def add(self, path: KeyPath, value: Any, evidence: str) -> None:
         self.values[path] = (value, evidence)
-
-
-@dataclass(frozen=True)
-class FoundMigrations:
-    tool: str
-    source: str
-    evidence: str
 
 
 @dataclass(frozen=True)
@@ -267,26 +260,7 @@ def _probes(paths: list[str]) -> dict[str, str]:
 
 def detect_migrations(checkout: Checkout, folders: tuple[str, ...]) -> list[FoundMigrations]:
     """Schema migrations in these folders (sources of services, and the root)."""
-    found: dict[str, FoundMigrations] = {}
-    for folder in dict.fromkeys((".", *folders)):
-        if not _is_folder(checkout, folder):
-            continue
-        for place in ("migrations", "db/migrations"):
-            source = join(folder, place)
-            if tool := migrations_in(checkout, source):
-                found[source] = FoundMigrations(tool[0], source, tool[1])
-        if "alembic.ini" in checkout.below(folder):
-            found[folder] = FoundMigrations("alembic", folder, join(folder, "alembic.ini"))
-    return list(found.values())
-
-
-def migrations_in(checkout: Checkout, source: str) -> tuple[str, str] | None:
-    """The tool that the folder's files are for, and the file that shows it."""
-    files = checkout.below(source)
-    if "alembic.ini" in files:
-        return "alembic", join(source, "alembic.ini")
-    numbered = [f for f in files if _NUMBERED_SQL.fullmatch(f)]
-    return ("sql", join(source, numbered[0])) if numbered else None
+    return find(checkout, folders)
 
 
 _USUAL_NAMES = {"backend": "api", "server": "api", "frontend": "web", "client": "web", "site": "web", ".": "web"}

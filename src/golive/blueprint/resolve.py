@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from golive.blueprint.checkout import Checkout
-from golive.blueprint.detect import Detection, detect_migrations, detect_project, detect_service, migrations_in
+from golive.blueprint.detect import Detection, detect_migrations, detect_project, detect_service
 from golive.blueprint.document import Document
 from golive.blueprint.facts import Facts
 from golive.blueprint.faults import Fault, validate
+from golive.blueprint.migration_tools import NEEDS_SERVICE, drizzle_table, tool_of
 from golive.blueprint.models import NAME_PATTERN, Blueprint
 from golive.blueprint.positions import KeyPath, key_path
 from golive.blueprint.problem import Problem, blueprint_error
@@ -312,7 +313,10 @@ def _fill_migrations(draft: _Draft, table: dict[str, Any], checkout: Checkout) -
         return
     _fill_tool(draft, given, source, checkout)
     _fill_database(draft, given, postgres)
-    if given.get("tool") == "alembic" and "service" not in given:
+    if given.get("tool") == "drizzle" and "table" not in given and (named := drizzle_table(checkout, source)):
+        given["table"] = named[0]
+        draft.origins["migrations", "table"] = Origin("detected", named[1])
+    if given.get("tool") in NEEDS_SERVICE and "service" not in given:
         owner = nearest_owner(source, sources)
         if owner:
             given["service"] = owner
@@ -353,7 +357,7 @@ def _find_source(
 def _fill_tool(draft: _Draft, given: dict[str, Any], source: str, checkout: Checkout) -> None:
     if "tool" in given:
         return
-    tool = migrations_in(checkout, source)
+    tool = tool_of(checkout, source)
     given["tool"] = tool[0] if tool else "sql"
     if tool:
         draft.origins["migrations", "tool"] = Origin("detected", tool[1])
