@@ -29,6 +29,7 @@ COMMANDS = {
     "env": ("env", "Variables: list, set, unset."),
     "run": ("run", "One command in a service's environment."),
     "shell": ("run", "A shell in a service's environment."),
+    "down": ("down", "Stop an app and keep its data."),
     "destroy": ("destroy", "Stop an app and remove its data."),
     "config": ("config", "The resolved blueprint, and where each value came from."),
     "audit": ("audit", "Who changed what."),
@@ -40,7 +41,7 @@ COMMANDS = {
     "completion": ("completion", "Shell completion for bash, zsh and fish."),
 }
 GROUPS = {
-    "Make it live": ("up", "deploy", "plan", "rollback", "releases", "restart", "scale", "destroy"),
+    "Make it live": ("up", "deploy", "plan", "rollback", "releases", "restart", "scale", "down", "destroy"),
     "Look at it": ("status", "logs", "env", "config", "audit"),
     "Work in it": ("run", "shell"),
     "This machine": ("doctor", "engines", "trust", "daemon", "service", "completion"),

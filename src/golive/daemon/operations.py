@@ -145,10 +145,23 @@ class Operations:
             raise Conflict(f"a deployment of {place} is under way", hint="wait for it, or cancel it")
         async with self._host.changing(place):
             self._host.state.audit(actor, "destroy", place)
-            return {"destroyed": str(place), "processes": await self._destroy(place)}
+            stopped = await self._stop(place)
+            await self._remove(place)
+            return {"destroyed": str(place), "processes": stopped}
 
-    async def _destroy(self, place: Place) -> int:
-        """How many units were stopped."""
+    async def down(self, call: api.PlaceCall, actor: str) -> dict[str, Any]:
+        """Stop everything of an environment and keep all it knows: data, variables, releases. A deploy brings it back."""
+        place = call.place
+        if self._host.state.app(place) is None:
+            raise NotFound(f"there is no {place}", hint="golive status lists what there is")
+        if self._daemon.is_busy(place) or self._host.changing(place).locked():
+            raise Conflict(f"a deployment of {place} is under way", hint="wait for it, or cancel it")
+        async with self._host.changing(place):
+            self._host.state.audit(actor, "down", place)
+            return {"down": str(place), "processes": await self._stop(place)}
+
+    async def _stop(self, place: Place) -> int:
+        """Take its traffic away, then end every process; how many units that were."""
         generations = self._host.state.generations(place)
         units = [resources.unit_name(place, row.name) for row in self._host.state.resources(place)]
         supervised = [state.id for state in self._host.supervisor.states()]
@@ -160,14 +173,19 @@ class Operations:
         self._host.state.clear_live(place)
         if self._host.opened is not None:
             await self._host.gateway.apply(edge_config(self._host))
+        running = [u for u in units if self._host.state.process(u) is not None]
         await asyncio.gather(*(stop_generation(self._host, g) for g in generations), *map(self._end, units))
+        for unit in units:
+            self._host.state.forget_process(unit)
+        return len(set(running))
+
+    async def _remove(self, place: Place) -> None:
         self._host.state.forget_app(place)
         self._host.forget(place)
         await asyncio.to_thread(remove_tree, self._host.home.app(*place))
         if not any(a.place.app == place.app for a in self._host.state.apps()):
             await asyncio.to_thread(remove_tree, self._host.home.app(*place).parent)
             await asyncio.to_thread(users.remove, users.app_user_name(place.app))
-        return len(set(units))
 
     async def _end(self, unit: str) -> None:
         """Also what an earlier daemon left and this one had no reason to look after."""

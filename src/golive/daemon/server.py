@@ -55,6 +55,7 @@ class Server:
             ("DELETE", "/v1/env", self._unset_env),
             ("POST", "/v1/scale", self._scale),
             ("POST", "/v1/exec", self._exec),
+            ("POST", "/v1/down", self._down),
             ("POST", "/v1/destroy", self._destroy),
             ("GET", "/v1/audit", self._audit),
             ("GET", "/v1/engines", self._engines),
@@ -154,6 +155,9 @@ class Server:
 
     async def _exec(self, request: Request) -> Any:
         return self._operations.exec(await _call(api.ExecCall, request), _actor(request))
+
+    async def _down(self, request: Request) -> Any:
+        return await self._operations.down(await _call(api.PlaceCall, request), _actor(request))
 
     async def _destroy(self, request: Request) -> Any:
         return await self._operations.destroy(await _call(api.PlaceCall, request), _actor(request))
