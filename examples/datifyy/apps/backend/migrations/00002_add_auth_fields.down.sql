@@ -1,0 +1,2 @@
+ALTER TABLE users DROP COLUMN account_status;
+ALTER TABLE users DROP COLUMN password_hash;

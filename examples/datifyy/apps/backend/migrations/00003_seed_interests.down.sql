@@ -1,0 +1,2 @@
+DROP TABLE user_interests;
+DROP TABLE interests;
