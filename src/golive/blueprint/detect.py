@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from golive.blueprint.checkout import Checkout, OutsideCheckout, join
+from golive.blueprint.detect_go import detect_go
+from golive.blueprint.detect_node import detect_node
+from golive.blueprint.detection import Detection, build_of, place_of, probes
 from golive.blueprint.faults import Fault
+from golive.blueprint.go_project import Module, find_module, main_packages
 from golive.blueprint.migration_tools import FoundMigrations, find
+from golive.blueprint.node_project import Project, find_project
 from golive.blueprint.positions import KeyPath
+from golive.blueprint.procfile import procfile
 from golive.blueprint.python_project import (
     FRAMEWORKS,
     App,
@@ -27,20 +33,7 @@ from golive.blueprint.python_project import (
 )
 from golive.blueprint.start import start_command
 
-_READY = ("/readiness", "/ready", "/readyz", "/health/ready", "/healthz", "/health", "/api/health")
-_LIVE = ("/health/live", "/liveness", "/livez", "/live", "/healthz", "/health")
 _STATIC_FOLDERS = ("public", "dist", "build", "out", "site", "_site")
-
-
-@dataclass
-class Detection:
-    """Values found for one service, by key path inside it, each with its evidence; and what could not be decided."""
-
-    values: dict[KeyPath, tuple[Any, str]] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-
-    def add(self, path: KeyPath, value: Any, evidence: str) -> None:
-        self.values[path] = (value, evidence)
 
 
 @dataclass(frozen=True)
@@ -59,21 +52,62 @@ def detect_service(checkout: Checkout, given: Mapping[str, Any]) -> Detection:
     Only keys that `given` does not have are in the result. `source` must be inside the checkout; a source outside, or
     of a wrong type, detects nothing: validation speaks about it.
     """
+    original = given
     found = Detection()
     source = given.get("source", ".")
     if not isinstance(source, str) or not _is_folder(checkout, source):
         return found
-    build = given["build"] if isinstance(given.get("build"), dict) else {}
-    kind = given.get("kind") or ("cron" if "schedule" in given else None)
-    if kind is None and "command" in given:
-        kind = "web"
+    given = _with_procfile(found, checkout, source, given)
+    build = build_of(given)
     listed = dependencies(checkout, source)
-    if kind == "static" or (kind is None and not _looks_like_python(checkout, source, listed, build)):
+    kind = given.get("kind") or ("cron" if "schedule" in given else None)
+    toolchain = _toolchain(found, checkout, given, listed)
+    if kind is None and "command" in given and not isinstance(toolchain, Project):
+        kind = "web"
+    if isinstance(toolchain, Module):
+        detect_go(found, checkout, given, toolchain, kind or "web")
+    elif isinstance(toolchain, Project):
+        detect_node(found, checkout, given, toolchain, kind)
+    elif kind == "static" or (kind is None and not _looks_like_python(checkout, source, listed, build)):
         _static(found, checkout, source, given, build)
     else:
         _process(found, checkout, given, listed, kind or "web")
-    found.values = {path: value for path, value in found.values.items() if not _has(given, path)}
+    found.values = {path: value for path, value in found.values.items() if not _has(original, path)}
     return found
+
+
+def _with_procfile(found: Detection, checkout: Checkout, source: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The command of the process type that the service is, when it has none of its own."""
+    processes = procfile(checkout, source)
+    kind = given.get("kind", "cron" if "schedule" in given else "web")
+    evidence = join(source, "Procfile")
+    if "release" in processes:
+        found.notes.append(f"{evidence}: `release: {processes['release']}` is not run; migrations go to `migrations`")
+    line = processes.get(str(kind)) if "command" not in given else None
+    if line is None or re.fullmatch(r"(npm|pnpm|yarn)( run)? start", line):  # what package.json says is more exact
+        return given
+    found.add(("command",), line, evidence)
+    return {**given, "command": line}
+
+
+def _toolchain(
+    found: Detection, checkout: Checkout, given: Mapping[str, Any], listed: Dependencies | None
+) -> Module | Project | None:
+    """The Go module or Node project that the service is, None for all else."""
+    source, builder = str(given.get("source", ".")), build_of(given).get("builder")
+    module = find_module(checkout, source) if builder in (None, "go") else None
+    if module and not (builder == "go" or "package" in build_of(given) or main_packages(checkout, source)):
+        module = None
+    project = find_project(checkout, source, sure=builder == "node") if builder in (None, "node") else None
+    python = bool(listed and listed.names & set(FRAMEWORKS)) or build_of(given).get("framework") in FRAMEWORKS
+    kinds = [name for name, there in (("go", module), ("python", python), ("node", project)) if there]
+    if builder is None and len(kinds) > 1 and project is not None and not project.is_application:
+        kinds, project = [name for name in kinds if name != "node"], None  # a package.json for tools only
+    if builder is None and len(kinds) > 1 and not (kinds == ["python", "node"] and "framework" in build_of(given)):
+        message = f"{place_of(source)} holds more than one application: {', '.join(kinds)}"
+        hint = "choose with `build.builder`, or give each a folder and a service of its own"
+        found.faults.append(Fault(("build", "builder"), message, hint))
+    return module or (None if python and builder is None else project)
 
 
 def _is_folder(checkout: Checkout, source: str) -> bool:
@@ -116,7 +150,7 @@ def _static(
     if folder is None:
         if given.get("kind") == "static":
             hint = "`source` is the folder that is served; `build.output` the one a build makes"
-            found.faults.append(Fault(("source",), f"{_place(source)} has no index.html", hint))
+            found.faults.append(Fault(("source",), f"{place_of(source)} has no index.html", hint))
         else:
             found.faults.append(_nothing_found(source, files))
         return
@@ -138,19 +172,15 @@ def _nothing_found(source: str, files: tuple[str, ...]) -> Fault:
         hint = "a built front end needs `build.command` and `build.output`; a server `kind` and `command`"
     else:
         hint = "set `source`, or `kind` and `command`"
-    message = f"cannot tell what this is: neither index.html nor a Python application in {_place(source)} ({shown})"
+    message = f"cannot tell what this is: neither index.html nor a Python application in {place_of(source)} ({shown})"
     return Fault(("kind",), message, hint)
-
-
-def _place(source: str) -> str:
-    return "the checkout" if source == "." else f"{source}/"
 
 
 def _process(
     found: Detection, checkout: Checkout, given: Mapping[str, Any], listed: Dependencies | None, kind: str
 ) -> None:
     source = given.get("source", ".")
-    build = given["build"] if isinstance(given.get("build"), dict) else {}
+    build = build_of(given)
     python = _looks_like_python(checkout, source, listed, build)
     reason = "schedule" if kind == "cron" else "command" if "command" in given else "source"
     found.add(("kind",), kind, f"`{reason}`")
@@ -172,7 +202,7 @@ def _web_application(
     found: Detection, checkout: Checkout, given: Mapping[str, Any], listed: Dependencies | None
 ) -> None:
     source = given.get("source", ".")
-    build = given["build"] if isinstance(given.get("build"), dict) else {}
+    build = build_of(given)
     chosen = _choose(checkout, source, listed, build.get("framework"))
     if isinstance(chosen, Fault):
         if "command" not in given:
@@ -184,13 +214,13 @@ def _web_application(
     found.add(("build", "framework"), framework, evidence)
     if chosen.python_path:
         found.add(("env", "PYTHONPATH"), chosen.python_path, evidence)
-    for probe, path in _probes(health_paths(checkout, source, chosen)).items():
+    for probe, path in probes(health_paths(checkout, source, chosen)).items():
         if "health" not in given:
             found.add(("health", probe), {"path": path}, evidence)
     if "command" in given:
         return
     if listed is None and framework in FRAMEWORKS:
-        hint = f"list `{framework}` in requirements.txt or pyproject.toml in {_place(source)}"
+        hint = f"list `{framework}` in requirements.txt or pyproject.toml in {place_of(source)}"
         found.faults.append(Fault(("build", "dependencies"), f"{evidence} uses {framework}; nothing installs it", hint))
     command, added = start_command(chosen, _available(listed, build))
     found.add(("command",), command, evidence)
@@ -243,19 +273,11 @@ def _no_app(checkout: Checkout, source: str, names: set[str], wanted: Any) -> Fa
     if framework is None and not names:
         return _nothing_found(source, checkout.below(source))
     if framework is None:
-        message = f"no known framework among the dependencies of {_place(source)}"
+        message = f"no known framework among the dependencies of {place_of(source)}"
         return Fault(("command",), message, "say how it starts: `command`, listening on $PORT")
     example = {"django": "manage.py and a wsgi.py", "flask": "`app = Flask(…)`"}.get(framework, f"an app ({framework})")
-    message = f"{_place(source)} depends on {framework}, but {example} was not found in main.py, app.py, src/, app/"
+    message = f"{place_of(source)} depends on {framework}, but {example} was not found in main.py, app.py, src/, app/"
     return Fault(("command",), message, "say how it starts, such as `uvicorn pkg.module:app --port $PORT`")
-
-
-def _probes(paths: list[str]) -> dict[str, str]:
-    """`live` only beside a separate readiness: a check that pings a database must not restart the app."""
-    plain = {path.rstrip("/") for path in paths}
-    ready = next((path for path in _READY if path in plain), None)
-    live = next((path for path in _LIVE if path in plain and path != ready), None)
-    return ({"ready": ready} if ready else {}) | ({"live": live} if ready and live else {})
 
 
 def detect_migrations(checkout: Checkout, folders: tuple[str, ...]) -> list[FoundMigrations]:

@@ -159,15 +159,34 @@ class RateLimit(Model):
 class BuildRecipe(Model):
     """How the service's artifact is made."""
 
-    builder: Literal["python", "static", "none"] = Field("none", description="Kind of build; detected.")
-    framework: str | None = Field(None, description="fastapi, starlette, flask, django: chooses the start command.")
+    builder: Literal["python", "node", "go", "static", "docker", "none"] = Field(
+        "none", description="Kind of build; detected."
+    )
+    framework: str | None = Field(
+        None, description="fastapi, starlette, flask, django; next, vite, …: chooses the start command."
+    )
     python: str | None = Field(None, description="Python version specifier, e.g. `>=3.12`.")
+    node: str | None = Field(None, description="Node.js version range as npm writes it, e.g. `>=20` or `22.x`.")
+    go: str | None = Field(None, description="Go version specifier, e.g. `>=1.24`; from go.mod.")
+    package_manager: Literal["npm", "pnpm", "yarn"] | None = Field(
+        None, description="Node: who installs; from `packageManager` or the lock file."
+    )
+    package: str | None = Field(
+        None, description="Go: the main package to build, e.g. `./cmd/server`, relative to the source."
+    )
+    workspace: str | None = Field(
+        None, description="Root of the npm, pnpm, Go or uv workspace it belongs to, relative to golive.toml."
+    )
     dependencies: str | None = Field(
-        None, description="What is installed: uv.lock, pyproject.toml or requirements.txt, relative to the source."
+        None,
+        description="What is installed: uv.lock, pyproject.toml, requirements.txt, poetry.lock, Pipfile.lock, pdm.lock "
+        "or a Node lock file, relative to the source, or to the workspace where there is one.",
     )
     extra: tuple[str, ...] = Field((), description="Requirements added by golive, e.g. a server when none is listed.")
     command: str | None = Field(None, description="Shell line run in the source before it is packed.")
-    output: str | None = Field(None, description="Folder that `command` makes and that is served (static).")
+    output: str | None = Field(
+        None, description="What `command` makes: the folder that is served (static), the program (Go)."
+    )
     env: dict[VariableName, str] = Field({}, description="Build-time environment. Never secrets.")
 
 
@@ -358,6 +377,9 @@ class BuildPolicy(Model):
     memory: Size | None = Field(None, description="Limit for a build; half of the machine's when left out.")
     timeout: Duration = Field(timedelta(minutes=20), description="A build that takes longer is stopped.")
     disk: Size = Field(10 * 10**9, description="Budget for artifacts and layers no kept release needs.")
+    bundle_budget: Size | None = Field(
+        None, description="Most JavaScript a page may load, gzipped (Next.js, Vite); a build with more fails."
+    )
 
 
 class Blueprint(Model):

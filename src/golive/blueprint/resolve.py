@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from golive.blueprint.checkout import Checkout
-from golive.blueprint.detect import Detection, detect_migrations, detect_project, detect_service
+from golive.blueprint.detect import detect_migrations, detect_project, detect_service
+from golive.blueprint.detection import Detection
 from golive.blueprint.document import Document
 from golive.blueprint.facts import Facts
 from golive.blueprint.faults import Fault, validate

@@ -1,9 +1,11 @@
-"""The start command of a Python web application, with the server that the project already depends on."""
+"""Start commands: of a Python web application with the server it already depends on, and of a Node server."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
+from golive.blueprint.node_project import Project
 from golive.blueprint.python_project import ASGI_FRAMEWORKS, App
 
 # All listen on the loopback address only and trust the edge's forwarding headers.
@@ -42,3 +44,45 @@ def start_command(app: App, names: Collection[str]) -> tuple[str, str | None]:
     if app.factory:
         target = _FACTORIES[server].format(app=target)
     return servers[server].format(app=target), None if fitting else _ADDED[server]
+
+
+NEXT_STANDALONE = "node server.js"
+"""What Next.js writes with `output: "standalone"`; it listens on PORT and HOSTNAME."""
+_NEXT_START = "next start -H 127.0.0.1 -p $PORT"
+_FRAMEWORK_STARTS: Mapping[str, str] = {
+    "nuxt": "node .output/server/index.mjs",
+    "astro": "node ./dist/server/entry.mjs",
+    "sveltekit": "node build",
+}
+_WATCHERS = re.compile(r"\b(nodemon|ts-node-dev|tsx watch|node --watch|next dev|vite( dev)?$|concurrently)\b")
+_PREVIEWS = re.compile(r"\b(vite preview|serve|http-server|react-scripts start|vue-cli-service serve|ng serve)\b")
+_MAINS = ("server.js", "index.js", "app.js", "main.js", "server.mjs", "index.mjs", "src/server.js", "src/index.js")
+
+
+def node_start(project: Project, *, standalone: bool = False, files: Collection[str] = ()) -> str | None:
+    """The start command of a Node server, None when nothing says it.
+
+    The script's own line rather than `npm start`: npm would stand between the app and its signals. A script with a
+    `pre` beside it is left to npm, which runs both.
+    """
+    scripts = project.scripts
+    name = next((n for n in ("start:prod", "start:production", "start") if _starts(scripts.get(n))), None)
+    line = scripts[name] if name else ""
+    if project.framework == "next" and (not line or re.search(r"\bnext start\b", line)):
+        return NEXT_STANDALONE if standalone else _NEXT_START
+    if name and f"pre{name}" in scripts:
+        return f"npm run {name}"
+    if line:
+        return re.sub(r"^(npx|yarn|pnpm exec|npm exec --) (?!run\b)", "", line.strip())
+    if known := _FRAMEWORK_STARTS.get(project.framework or ""):
+        return known
+    main = project.data.get("main")
+    if isinstance(main, str) and main.strip():
+        return f"node {main.strip()}"
+    found = next((file for file in _MAINS if file in files), None)
+    return f"node {found}" if found else None
+
+
+def _starts(line: str | None) -> bool:
+    """Whether a script starts the app as it is in production."""
+    return bool(line) and not _WATCHERS.search(str(line)) and not _PREVIEWS.search(str(line))

@@ -22,20 +22,36 @@ class Content(BaseModel):
 
 
 class Layer(BaseModel):
-    """A virtual environment with the dependencies of a service. `python` is the interpreter's version."""
+    """The dependencies of a service: a virtual environment, or folders of node_modules. `python` is the version of
+    what runs them, `interpreter` where that is; `packages` is counted again when the layer is used.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     version: Literal[1] = VERSION
     key: str
+    kind: Literal["python", "node"] = "python"
     python: str
     interpreter: str
     packages: int
     disk: int
 
 
+class PageSize(BaseModel):
+    """The JavaScript that one page loads at first, in bytes: as it is and gzipped."""
+
+    model_config = ConfigDict(frozen=True)
+
+    route: str
+    raw: int
+    gzip: int
+    files: tuple[str, ...] = ()
+
+
 class Artifact(BaseModel):
-    """A built service. `path` is its folder, `app` what runs or is served.
+    """A built service. `path` is its folder, `whole` all that was built, `app` where it runs or is served from.
+
+    `folder` is the place of `app` in `whole`, for a service inside a workspace. `bundle` has the pages of a front end.
 
     `env` goes below the service's own environment; `argv` starts it (see `command.with_port`), None when nothing does.
     """
@@ -44,14 +60,20 @@ class Artifact(BaseModel):
 
     version: Literal[1] = VERSION
     key: str
-    kind: Literal["python", "static", "none"]
+    kind: Literal["python", "node", "go", "static", "none"]
     path: Path
     layer: str | None = None
     env: dict[str, str] = {}
     argv: tuple[str, ...] | None = None
+    folder: str = ""
+    bundle: tuple[PageSize, ...] = ()
     content: Content = Content()
     disk: int = 0
 
     @property
-    def app(self) -> Path:
+    def whole(self) -> Path:
         return self.path / "app"
+
+    @property
+    def app(self) -> Path:
+        return self.whole / self.folder

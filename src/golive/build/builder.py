@@ -18,14 +18,19 @@ from pathlib import Path
 
 from golive.build.artifact import ARTIFACT_FILE, Artifact, Content
 from golive.build.environment import client_files, client_settings, credentials
+from golive.build.go import build_go
+from golive.build.made import Made
+from golive.build.node import build_node
 from golive.build.plan import BuildPlan, BuildRequest, plan_build
 from golive.build.python import build_python
 from golive.build.recipe import build_none, build_static
 from golive.build.seal import seal
 from golive.build.store import TEMPORARY, Pruned, Store
 from golive.build.threads import in_thread
+from golive.build.toolchains import open_toolchain
 from golive.build.tools import Tools, disk_full, is_full
 from golive.build.workshop import Workshop, uv_cache
+from golive.engines.store import Engines
 from golive.errors import BuildFailed
 from golive.home import Home
 from golive.system.files import private_directory, remove_tree, write_atomic
@@ -59,12 +64,14 @@ class Builder:
         user_for_build: User | None = None,
         environ: Mapping[str, str] | None = None,
         minimum_free: int = MINIMUM_FREE,
+        engines: Engines | None = None,
     ) -> None:
         self.store = Store(home)
         self._home = home
         self._user = user_for_build if os.geteuid() == 0 else None
         self._environ = dict(os.environ if environ is None else environ)
         self._minimum_free = minimum_free
+        self._engines = engines or Engines(home)
         self._one_at_a_time = asyncio.Lock()
 
     def key(self, request: BuildRequest) -> str:
@@ -161,33 +168,40 @@ class Builder:
         return Workshop.open(plan, self._home, tools, settings, self._environ)
 
     async def _make(self, workshop: Workshop) -> Built:
-        plan = workshop.plan
-        kind = plan.request.service.build.builder
-        layer_cached = True
-        env: dict[str, str] = {}
+        kind = workshop.plan.request.service.build.builder
+        toolchain = workshop.plan.toolchain
+        if toolchain is not None:
+            toolchain = await open_toolchain(toolchain, self._engines, workshop.tools.log)
         if kind == "python":
-            env, layer_cached = await build_python(workshop, self.store)
+            made = await build_python(workshop, self.store)
+        elif kind == "go" and toolchain:
+            made = await build_go(workshop, toolchain)
+        elif kind == "node" and toolchain:
+            made = await build_node(workshop, self.store, toolchain)
         elif kind == "static":
-            await build_static(workshop)
+            made = await build_static(workshop)
         else:
-            env = await build_none(workshop)
-        artifact = await in_thread(self._finish, workshop, kind, env)
-        return Built(artifact, False, layer_cached, 0)
+            made = await build_none(workshop)
+        artifact = await in_thread(self._finish, workshop, made)
+        return Built(artifact, False, made.layer_cached, 0)
 
-    def _finish(self, workshop: Workshop, kind: str, env: dict[str, str]) -> Artifact:
+    def _finish(self, workshop: Workshop, made: Made) -> Artifact:
         """Count, describe and rename: from here on the artifact exists."""
         plan, place = workshop.plan, workshop.tools.place
-        remove_tree(workshop.scratch)
-        remove_tree(workshop.build_home)
+        for path in place.iterdir():
+            if path.name not in ("app", "bin"):
+                remove_tree(path)
         sealed = seal(workshop.app, owner=self._user)
         target = self._home.artifacts / plan.key
         artifact = Artifact(
             key=plan.key,
-            kind=kind,
+            kind=made.kind,
             path=target,
-            layer=plan.layer_key,
-            env=env,
+            layer=made.layer,
+            env=made.env,
             argv=plan.argv,
+            folder=made.folder,
+            bundle=made.bundle,
             content=Content(files=sealed.files, bytes=sealed.bytes),
             disk=sealed.disk,
         )

@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def choose(spec: str | None, found: Sequence[Interpreter], own: Path) -> Interpr
 
 def interpreters(*, cache: Path | None = None, environ: dict[str, str] | None = None) -> dict[Path, str]:
     """Every CPython 3 of the machine and its version. `cache` is the folder in which versions are remembered."""
-    memory = _Memory.load(cache)
+    memory = Versions.load(cache)
     found: dict[Path, str] = {}
     for path in _candidates(environ or dict(os.environ)):
         if path not in found and (version := memory.version(path)):
@@ -137,19 +137,21 @@ def _candidates(environ: dict[str, str]) -> Iterator[Path]:
 
 
 @dataclass
-class _Memory:
-    """Versions by path and stamp; "" is a file that is no usable Python."""
+class Versions:
+    """Versions of programs by path and stamp, asked once by `ask`; "" is a file that is no usable program."""
 
     place: Path | None = None
     known: dict[str, list[object]] = field(default_factory=dict)
     changed: bool = False
+    ask: Callable[[Path], str] = field(default_factory=lambda: _ask)
 
     @classmethod
-    def load(cls, cache: Path | None) -> _Memory:
-        place = cache / "interpreters.json" if cache else None
+    def load(cls, cache: Path | None, ask: Callable[[Path], str] | None = None, name: str = "interpreters") -> Versions:
+        place = cache / f"{name}.json" if cache else None
+        known: dict[str, list[object]] = {}
         with contextlib.suppress(OSError, ValueError, TypeError):
-            return cls(place, dict(json.loads(place.read_bytes())) if place else {})
-        return cls(place)
+            known = dict(json.loads(place.read_bytes())) if place else {}
+        return cls(place, known, ask=ask or _ask)
 
     def version(self, path: Path) -> str:
         try:
@@ -159,7 +161,7 @@ class _Memory:
         stamp = [info.st_mtime_ns, info.st_size, info.st_ino]
         known = self.known.get(str(path))
         if not known or known[:-1] != stamp:
-            known = self.known[str(path)] = [*stamp, _ask(path)]
+            known = self.known[str(path)] = [*stamp, self.ask(path)]
             self.changed = True
         return str(known[-1])
 
@@ -168,6 +170,15 @@ class _Memory:
             with contextlib.suppress(OSError):
                 self.place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 write_atomic(self.place, json.dumps(self.known), sync=False)
+
+
+def ask_program(argv: Sequence[str]) -> str:
+    """What a program prints, "" when it does not run. It gets a path and nothing else of the environment."""
+    env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/nonexistent", "GOTOOLCHAIN": "local", "LC_ALL": "C"}
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True, env=env, cwd="/").stdout
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return ""
 
 
 def _ask(path: Path) -> str:

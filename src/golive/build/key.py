@@ -53,12 +53,17 @@ def artifact_key(inputs: ArtifactInputs) -> str:
     return _key("artifact", asdict(inputs))
 
 
+def digest_key(kind: str, inputs: Any) -> str:
+    """The name of anything else that is decided by plain data."""
+    return _key(kind, inputs)
+
+
 @functools.cache
 def this_platform() -> str:
     """The machine a binary wheel is for: system, processor and C library."""
     return "-".join(part for part in (sysconfig.get_platform(), *platform.libc_ver()) if part)
 
 
-def _key(kind: str, inputs: dict[str, Any]) -> str:
+def _key(kind: str, inputs: Any) -> str:
     text = json.dumps([BUILDER_VERSION, kind, inputs], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from golive.blueprint.models import BuildPolicy, Service
+from golive.blueprint.models import BuildPolicy, Service, ServiceKind
 from golive.build.command import start_argv
 from golive.build.dependencies import Dependencies, read_dependencies
 from golive.build.interpreters import Interpreter, choose_python
 from golive.build.key import ArtifactInputs, LayerInputs, artifact_key, layer_key, this_platform
+from golive.build.node_dependencies import NodeDependencies, node_layer_key, read_node_dependencies
 from golive.build.source import Tree, scan
+from golive.build.toolchains import Toolchain, choose_toolchain
+from golive.build.workspace import inner_of, part_of_workspace
 from golive.errors import BuildFailed
 from golive.system.users import User
 
@@ -39,7 +42,10 @@ class BuildRequest:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """A request with its inputs read. `key` names the artifact, `layer_key` its dependency layer."""
+    """A request with its inputs read. `key` names the artifact, `layer_key` its dependency layer.
+
+    `tree` is of the workspace where there is one, and `inner` the service's folder in it, else "".
+    """
 
     request: BuildRequest
     tree: Tree = field(repr=False)
@@ -48,29 +54,67 @@ class BuildPlan:
     python: Interpreter | None = None
     dependencies: Dependencies | None = None
     layer_key: str | None = None
+    inner: str = ""
+    toolchain: Toolchain | None = None
+    node: NodeDependencies | None = None
 
 
 def plan_build(request: BuildRequest, cache: Path) -> BuildPlan:
     """Read the inputs of a build. Raises BuildFailed when they cannot be built from."""
     service = request.service
     recipe = service.build
-    tree = scan(request.checkout, service.source, cache=cache)
-    python = dependencies = layer = None
+    tree, inner = _tree(request, cache)
+    python = dependencies = layer = toolchain = node = None
     if recipe.builder == "python":
         python = choose_python(recipe.python, request.user, cache=cache)
         dependencies = read_dependencies(tree.root, recipe.dependencies)
         layer = _layer(request, tree, python, dependencies)
+    elif recipe.builder == "go":
+        toolchain = choose_toolchain("go", recipe.go, request.user, cache=cache)
+    elif recipe.builder == "node":
+        toolchain = choose_toolchain("node", recipe.node, request.user, cache=cache)
+        node = read_node_dependencies(tree, recipe, inner)
+        layer = node_layer_key(node, toolchain, production=True)
+    elif recipe.builder == "docker":
+        raise _no_images(request)
+    settled = {"framework", "dependencies", "extra", "python", "node", "go", "workspace", "package_manager", "env"}
     inputs = ArtifactInputs(
         source=tree.digest,
         builder=recipe.builder,
-        recipe=recipe.model_dump(mode="json", exclude={"framework", "dependencies", "extra", "python", "env"}),
+        recipe=recipe.model_dump(mode="json", exclude=settled)
+        | {"inner": inner, "toolchain": toolchain.label if toolchain else None},
         start=service.command,
         platform=this_platform(),
         layer=layer,
-        static=(service.spa, service.clean_urls) if recipe.builder == "static" else None,
+        static=(service.spa, service.clean_urls) if service.kind is ServiceKind.STATIC else None,
         env=request.env,
     )
-    return BuildPlan(request, tree, artifact_key(inputs), _argv(request), python, dependencies, layer)
+    key = artifact_key(inputs)
+    return BuildPlan(request, tree, key, _argv(request), python, dependencies, layer, inner, toolchain, node)
+
+
+def _tree(request: BuildRequest, cache: Path) -> tuple[Tree, str]:
+    """The service's source, or what of its workspace it is made of."""
+    source, workspace = request.service.source, request.service.build.workspace
+    if workspace is None:
+        return scan(request.checkout, source, cache=cache), ""
+    try:
+        inner = inner_of(workspace, source)
+    except ValueError as error:
+        where = f"services.{request.name}.build.workspace"
+        raise BuildFailed(f"the workspace does not hold the service: {error}", where=where) from None
+    return part_of_workspace(
+        scan(request.checkout, workspace, cache=cache), inner, request.service.build.builder
+    ), inner
+
+
+def _no_images(request: BuildRequest) -> BuildFailed:
+    return BuildFailed(
+        f"{request.name} is built from a Dockerfile, and golive runs processes, not images",
+        where=f"services.{request.name}.build.builder",
+        hint="leave `build.builder` out where golive knows the language; else give `command`, and `build.command` for "
+        "what the Dockerfile builds",
+    )
 
 
 def _layer(request: BuildRequest, tree: Tree, python: Interpreter, dependencies: Dependencies | None) -> str:

@@ -9,6 +9,7 @@ from golive.build.bytecode import compile_tree, modules
 from golive.build.environment import SYSTEM_PATH, client_settings
 from golive.build.interpreters import Interpreter
 from golive.build.layer import LayerRequest, make_layer, pip_configuration, reachable_uv
+from golive.build.made import Made
 from golive.build.plan import BuildPlan
 from golive.build.seal import give
 from golive.build.store import Store
@@ -16,8 +17,8 @@ from golive.build.threads import in_thread
 from golive.build.workshop import Workshop
 
 
-async def build_python(workshop: Workshop, store: Store) -> tuple[dict[str, str], bool]:
-    """Fill the workshop's `app`. Returns what the artifact adds to the environment, and whether its layer was there."""
+async def build_python(workshop: Workshop, store: Store) -> Made:
+    """Fill the workshop's `app` with the source and its bytecode."""
     plan = workshop.plan
     assert plan.python is not None and plan.layer_key is not None  # noqa: S101 - plan_build's own promise
     layer = workshop.home.layers / plan.layer_key
@@ -33,7 +34,8 @@ async def build_python(workshop: Workshop, store: Store) -> tuple[dict[str, str]
         workshop.app, digests, plan.python, layer / "bin/python", cache=workshop.home.cache, tools=workshop.tools
     )
     workshop.tools.log(f"bytecode: {compiled} of {len(digests)} modules compiled")
-    return run_environment(plan, workshop.home.artifacts / plan.key / "app", layer), cached
+    env = run_environment(plan, workshop.home.artifacts / plan.key / "app", layer)
+    return Made("python", env, plan.layer_key, cached)
 
 
 def run_environment(plan: BuildPlan, app: Path, layer: Path) -> dict[str, str]:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from golive.build.environment import SYSTEM_PATH
+from golive.build.made import Made
 from golive.build.static import pack
 from golive.build.threads import in_thread
 from golive.build.workshop import Workshop
 from golive.errors import BuildFailed
 
 
-async def build_static(workshop: Workshop) -> None:
+async def build_static(workshop: Workshop) -> Made:
     """Run the command in a copy, then pack its output (or the copy itself) for the static server."""
-    service = workshop.plan.request.service
     await in_thread(workshop.copy_source, workshop.scratch)
     await workshop.run_command(workshop.scratch, workshop.env())
-    folder = (workshop.scratch / (service.build.output or ".")).resolve()
+    await pack_static(workshop, workshop.scratch)
+    return Made("static")
+
+
+async def pack_static(workshop: Workshop, base: Path) -> None:
+    """Pack `build.output` below `base`, or all of it, into the workshop's `app`."""
+    service = workshop.plan.request.service
+    folder = (base / (service.build.output or ".")).resolve()
     if not folder.is_relative_to(workshop.scratch.resolve()):
         where = f"services.{workshop.plan.request.name}.build.output"
         raise BuildFailed(f"the output folder {service.build.output} is outside the source", where=where)
@@ -30,8 +39,8 @@ async def build_static(workshop: Workshop) -> None:
         workshop.tools.log(f"not served: {skipped.path}, {skipped.why}")
 
 
-async def build_none(workshop: Workshop) -> dict[str, str]:
-    """Copy the files and run the command among them. Returns what the artifact adds to the environment."""
+async def build_none(workshop: Workshop) -> Made:
+    """Copy the files and run the command among them."""
     await in_thread(workshop.copy_source, workshop.app)
     await workshop.run_command(workshop.app, workshop.env())
-    return {"PATH": SYSTEM_PATH}
+    return Made("none", {"PATH": SYSTEM_PATH})

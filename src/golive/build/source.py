@@ -14,8 +14,8 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,13 @@ class Tree:
     def bytes(self) -> int:
         return sum(entry.size for entry in self.entries)
 
+    def under(self, folder: str) -> Tree:
+        """The entries below a folder, with paths relative to it. Copied only, never hashed."""
+        if not folder:
+            return self
+        inside = (entry for entry in self.entries if entry.path.startswith(f"{folder}/"))
+        return replace(self, entries=tuple(replace(entry, path=entry.path[len(folder) + 1 :]) for entry in inside))
+
 
 def scan(checkout: Path, source: str = ".", *, cache: Path | None = None) -> Tree:
     """Scan a service's source. `cache` is the folder in which the last scan is remembered.
@@ -76,6 +83,12 @@ def scan(checkout: Path, source: str = ".", *, cache: Path | None = None) -> Tre
         )
     memory.save()
     return Tree(root, entries, _digest(entries), rules)
+
+
+def narrowed(tree: Tree, kept: Collection[str], counted: Collection[str]) -> Tree:
+    """The tree with the `kept` paths only, named by those of them that are `counted`."""
+    entries = tuple(entry for entry in tree.entries if entry.path in kept)
+    return replace(tree, entries=entries, digest=_digest(tuple(e for e in entries if e.path in counted)))
 
 
 def copy(tree: Tree, destination: Path) -> None:

@@ -1,4 +1,4 @@
-"""Python version specifiers (PEP 440's operators on release numbers, and poetry's caret), as projects write them."""
+"""Version specifiers as projects write them: Python's (PEP 440, poetry's caret), Go's minimum, and npm's ranges."""
 
 from __future__ import annotations
 
@@ -41,6 +41,51 @@ def _allows_one(part: str, version: Version) -> bool:
     full = _padded(wanted, len(given))
     compared = {"==": given == full, "===": given == full, ">=": given >= full, "<=": given <= full}
     return (compared | {">": given > full, "<": given < full})[operator]
+
+
+def in_range(text: str | None, version: Version) -> bool:
+    """Whether a version is in an npm range: `>=18 <23`, `^20.1`, `20.x || 22`, `18 - 20`, `lts/*`. None allows all.
+
+    ValueError when it cannot be read. Rules: node-semver's README; names of long-term support lines are Node's own.
+    """
+    return any(_in_all(part.strip(), version) for part in (text or "").split("||"))
+
+
+_LTS = {"hydrogen": 18, "iron": 20, "jod": 22, "krypton": 24}
+
+
+def _in_all(part: str, version: Version) -> bool:
+    name = part.lower()
+    if name in ("", "*", "x", "node", "latest", "current", "stable"):
+        return True
+    if name in ("lts/*", "lts", "lts/-1"):
+        return version[0] % 2 == 0
+    if name.startswith("lts/") and name[4:] in _LTS:
+        return version[0] == _LTS[name[4:]]
+    if span := re.fullmatch(r"v?([\d.]+)\s+-\s+v?([\d.]+)", part):
+        return version >= parse_version(span[1]) and version[: span[2].count(".") + 1] <= parse_version(span[2])
+    joined = re.sub(r"(>=|<=|>|<|=|\^|~>?)\s+", r"\1", part)
+    return all(_comparator(word, version) for word in re.split(r"[\s,]+", joined) if word)
+
+
+def _comparator(word: str, version: Version) -> bool:
+    match = re.fullmatch(r"(>=|<=|>|<|=|\^|~>?|)v?(\d+(?:\.\d+)*)((?:\.[xX*])*)(?:-[\w.-]+)?(?:\+[\w.]+)?", word)
+    if not match:
+        if re.fullmatch(r"(>=|<=|=|\^|~)?[xX*](\.[xX*])*", word):
+            return True
+        raise ValueError(f"{word!r} is not a Node.js version; write it like >=20, 22.x or ^20.11")
+    operator, wanted = match[1], parse_version(match[2])
+    prefix = version[: len(wanted)]
+    if operator in ("", "="):
+        return prefix == wanted
+    if operator == "^":
+        fixed = next((n for n, part in enumerate(wanted) if part), len(wanted) - 1) + 1
+        return version >= wanted and version[:fixed] == wanted[:fixed]
+    if operator.startswith("~"):
+        return version >= wanted and version[: min(len(wanted), 2)] == wanted[:2]
+    if operator == ">":
+        return prefix > wanted  # `>18` is 19 and later
+    return {">=": version >= wanted, "<=": prefix <= wanted, "<": version < wanted}[operator]
 
 
 def _padded(version: Version, length: int) -> Version:

@@ -70,7 +70,7 @@ class Store:
         if artifact is None or (artifact.layer and self.layer(artifact.layer) is None):
             return None
         try:
-            found = count(artifact.app)
+            found = count(artifact.whole)
         except OSError:
             return None
         if (found.files, found.bytes) != (artifact.content.files, artifact.content.bytes):
@@ -85,8 +85,9 @@ class Store:
             layer = Layer.model_validate_json((place / LAYER_FILE).read_bytes())
         except (OSError, ValidationError):
             return None
-        packages = len(list(place.glob("lib/python*/site-packages/*.dist-info")))
-        if packages != layer.packages or not os.access(place / "bin/python", os.X_OK):
+        if installed(place, layer.kind) != layer.packages:
+            return None
+        if layer.kind == "python" and not os.access(place / "bin/python", os.X_OK):
             return None
         _touch(place)
         return layer
@@ -129,9 +130,13 @@ class Store:
                 remove_tree(path)
 
     def _prune_caches(self, budget: int) -> int:
-        """Bytecode and static variants that no artifact links to go; uv's downloads when they pass the budget too."""
+        """Bytecode and static variants that no artifact links to go; downloads and what compilers keep when they pass
+        the budget too."""
         freed = sum(_forget_unlinked(self._home.cache / name) for name in ("bytecode", "static"))
-        for downloads in self._home.cache.glob("uv*"):
+        kept = [
+            path for name in ("uv", "npm", "pnpm", "yarn", "go", "node") for path in self._home.cache.glob(f"{name}*")
+        ]
+        for downloads in (path for path in kept if path.is_dir()):
             size = count(downloads).disk
             if size > budget:
                 remove_tree(downloads)
@@ -156,6 +161,15 @@ class Store:
         except (OSError, ValidationError):
             return Item(path.name, "layer", count(path).disk, 0)
         return Item(path.name, "layer", size, _used(path))
+
+
+def installed(place: Path, kind: str) -> int:
+    """The packages in a layer, counted where they show at the top."""
+    if kind == "python":
+        return len(list(place.glob("lib/python*/site-packages/*.dist-info")))
+    with contextlib.suppress(OSError):
+        return len([name for name in os.listdir(place / "node_modules") if name != ".cache"])  # noqa: PTH208
+    return 0
 
 
 def _forget_unlinked(cache: Path) -> int:

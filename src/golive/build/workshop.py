@@ -60,12 +60,16 @@ class Workshop:
         source.copy(tree, destination)
         self.tools.log(f"source: {len(tree.entries)} files, {human_size(tree.bytes)}")
 
-    async def run_command(self, cwd: Path, env: Mapping[str, str]) -> None:
-        """The recipe's own shell line, when it has one. Raises BuildFailed with the end of its output."""
+    async def run_command(self, cwd: Path, env: Mapping[str, str], *, give_first: bool = True) -> None:
+        """The recipe's own shell line, when it has one. Raises BuildFailed with the end of its output.
+
+        `give_first` hands the folder to the user that builds; not where files in it are shared with a layer.
+        """
         line = self.plan.request.service.build.command
         if line is None:
             return
-        give(cwd, self.tools.user)
+        if give_first:
+            give(cwd, self.tools.user)
         self.tools.log(f"$ {line}")
         done = await self.tools.run(["/bin/sh", "-c", line], env=env, cwd=cwd)
         if done.code != 0:

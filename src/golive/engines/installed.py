@@ -35,11 +35,11 @@ class Rejected:
     why: str
 
 
-async def probe(program: Path, env: Mapping[str, str] | None = None) -> str:
+async def probe(program: Path, env: Mapping[str, str] | None = None, asked: tuple[str, ...] = ("--version",)) -> str:
     """The version a program says it has. ValueError with the reason when it does not run."""
     whole = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **(env or {})}
     try:
-        done = await run((str(program), "--version"), env=whole, cwd=Path("/"), timeout=PROBE_TIMEOUT, name="probe")
+        done = await run((str(program), *asked), env=whole, cwd=Path("/"), timeout=PROBE_TIMEOUT, name="probe")
     except (StartFailed, TimeoutError, OSError) as error:
         raise ValueError(f"{program} does not start: {error or 'it gave no answer'}") from error
     if done.code != 0:
@@ -75,7 +75,7 @@ async def _examine(kind: Kind, place: Path) -> Engine | Rejected | None:
     if kind.programs[0] in names:
         return None
     try:
-        version = await probe(engine.program(kind.programs[0]))
+        version = await probe(engine.program(kind.programs[0]), asked=kind.asked)
     except ValueError as error:
         return Rejected("0", place, str(error))
     if names:

@@ -48,6 +48,10 @@ class Engines:
                 known = self._found[name, version] = await self._find(kind, version, progress)
             return known
 
+    async def wheel(self, entry: Entry, *, progress: Callable[[Progress], None] | None = None) -> Engine:
+        """That very wheel of the catalogue, fetched when it is not here. Errors as `find`."""
+        return await self._wheel(entry, progress)
+
     async def list(self) -> tuple[EngineStatus, ...]:
         """Every engine of the machine and of the catalogue, here or not."""
         machine = [status for kind in KINDS.values() for status in map(_status, await look(kind))]
@@ -227,7 +231,8 @@ async def _probe_all(engine: Engine, entry: Entry, mark: Path) -> None:
     """Every program the first time, then the main one: what breaks later (a library taken away) breaks that too."""
     known = mark.exists()
     programs = entry.programs[:1] if known else entry.programs
-    await asyncio.gather(*(probe(engine.bin / program, engine.env) for program in programs))
+    asked = KINDS[entry.name].asked
+    await asyncio.gather(*(probe(engine.bin / program, engine.env, asked) for program in programs))
     if not known:
         with contextlib.suppress(OSError):
             mark.touch()

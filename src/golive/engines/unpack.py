@@ -42,7 +42,7 @@ def _unzip(archive: Path, target: Path, only: str | None = None) -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             with source.open(member) as content, place.open("xb") as file:
                 shutil.copyfileobj(content, file, 1 << 20)
-            place.chmod(0o644)
+            place.chmod(0o755 if member.external_attr >> 16 & 0o100 else 0o644)
 
 
 def _untar(archive: Path, target: Path) -> None:

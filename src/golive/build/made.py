@@ -1,0 +1,26 @@
+"""What a builder hands to the builder of artifacts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from golive.build.artifact import PageSize
+
+Kind = Literal["python", "node", "go", "static", "none"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """The workshop's `app` is filled. `env` is what the artifact adds to an instance's environment.
+
+    `layer` is the layer it needs to run, `layer_cached` whether its dependencies were there already; `folder` is where
+    in `app` it starts.
+    """
+
+    kind: Kind
+    env: dict[str, str] = field(default_factory=dict)
+    layer: str | None = None
+    layer_cached: bool = True
+    folder: str = ""
+    bundle: tuple[PageSize, ...] = ()
