@@ -103,12 +103,7 @@ class Cron:
         return self._host.supervisor.adopt(unit, ProcessId(process[0], process[1]), process[2])
 
     def _scheduled(self) -> list[tuple[Generation, Service]]:
-        found = []
-        for generation in self._host.state.generations(None, (GenerationState.LIVE,)):
-            service = self._host.service(generation)
-            if service.kind is ServiceKind.CRON:
-                found.append((generation, service))
-        return found
+        return [pair for pair in self._host.live_services() if pair[1].kind is ServiceKind.CRON]
 
     def _start(self, generation: Generation, due: float) -> None:
         key = _key(generation)

@@ -16,7 +16,7 @@ from golive.daemon.upkeep import Upkeep
 from golive.daemon.wiring import Wires
 from golive.errors import Cancelled, GoliveError
 from golive.release.deploy import Deploy
-from golive.release.gateway import open_gateway
+from golive.release.gateway import EDGE, STATIC, open_gateway
 from golive.release.host import Host
 from golive.release.journal import Journal
 from golive.release.traffic import edge_config
@@ -28,6 +28,8 @@ from golive.system import memory
 
 log = logging.getLogger("golive.daemon")
 PROTOCOL = 1
+OUTPUTS = 10.0
+"""Seconds between two looks for output files, while no unit changes."""
 REOPEN = 5.0
 """Seconds between two tries to open an edge that does not."""
 
@@ -47,6 +49,7 @@ class Daemon:
         self._tasks: list[asyncio.Task[None]] = []
         self._edge_stale: asyncio.Event = asyncio.Event()
         self._gateway = asyncio.Lock()
+        self._outputs: tuple[float, list[Path]] | None = None
         wires.on_change = self._on_change
 
     async def start(self) -> None:
@@ -95,6 +98,14 @@ class Daemon:
         except (GoliveError, OSError) as error:
             log.error("the edge does not open, it is tried again: %s", error)  # noqa: TRY400 - said in words
             self._edge_stale.set()
+
+    async def close_gateway(self) -> None:
+        """With the last app the edge ends too: nothing of golive listens any more."""
+        async with self._gateway:
+            self.host.opened = None
+            await self.host.supervisor.stop_all((EDGE, STATIC))
+            for unit in (EDGE, STATIC):
+                self.host.state.forget_process(unit)
 
     # Deployments
 
@@ -214,6 +225,7 @@ class Daemon:
 
     def _on_change(self, state: UnitState) -> None:
         """Remembered, so that the next daemon finds it; a change of readiness goes to the edge."""
+        self._outputs = None
         if state.process is not None:
             self.host.state.remember_process(state.id, state.process.pid, state.process.started, state.restarts)
         log.info("%s is %s%s", state.id, state.status.value, f": {state.reason}" if state.reason else "")
@@ -238,9 +250,11 @@ class Daemon:
 
     def _output_files(self) -> list[Path]:
         """What processes write themselves, for its keeper: instances, resources, the static server, this daemon."""
-        root = self.host.home.root
-        apps = [p for app in self.host.state.apps() for p in self.host.home.logs(*app.place).glob("*.log")]
-        return [*apps, root / "static.log", self.host.home.daemon_log]
+        if self._outputs is None or time.monotonic() > self._outputs[0]:
+            root = self.host.home.root
+            apps = [p for app in self.host.state.apps() for p in self.host.home.logs(*app.place).glob("*.log")]
+            self._outputs = (time.monotonic() + OUTPUTS, [*apps, root / "static.log", self.host.home.daemon_log])
+        return self._outputs[1]
 
     def checkout_of(self, place: Place) -> Path | None:
         app = self.host.state.app(place)

@@ -17,7 +17,10 @@ from golive.state.records import Place
 
 log = logging.getLogger("golive.upkeep")
 BUSY, IDLE = 0.2, 5.0
-"""Seconds between looks, while something drains and while nothing does."""
+"""Seconds between looks, while something has begun to drain and while nothing does."""
+SLOWER, SLOWEST = 1.1, 1.0
+"""Each look at what still drains is later than the one before by this factor, up to so many seconds: a WebSocket may
+hold its generation for minutes."""
 ACCESS_LOG, KEEP = 100 * 10**6, 5
 HISTORY = timedelta(days=90)
 """How long ended deployments and runs of cron are remembered."""
@@ -55,6 +58,7 @@ class Upkeep:
         self._wake.set()
 
     async def run(self) -> None:
+        pause = BUSY
         while True:
             busy = False
             if self._host.opened is not None:
@@ -67,9 +71,10 @@ class Upkeep:
                 await self._apart("tidy", self._prune)
             self._wake.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), BUSY if busy else IDLE)
+                await asyncio.wait_for(self._wake.wait(), pause if busy else IDLE)
+                pause = BUSY
             except TimeoutError:
-                continue
+                pause = min(pause * SLOWER, SLOWEST) if busy else BUSY
 
     async def _due(self, name: str, action: Callable[[], Awaitable[object]]) -> None:
         now = time.monotonic()

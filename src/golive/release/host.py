@@ -104,6 +104,17 @@ class Host:
                     return services[generation.service]
         return self.blueprint(generation).services[generation.service]
 
+    def live_services(self) -> list[tuple[Generation, Service]]:
+        """Every live generation with its settings, as `service` gives them; two queries, however many there are."""
+        live = {app.place: app.live for app in self.state.apps()}
+        found = []
+        for generation in self.state.generations(None, (GenerationState.LIVE,)):
+            number = live.get(generation.place)
+            services = self.release_blueprint(generation.place, number).services if number is not None else {}
+            own = services.get(generation.service)
+            found.append((generation, own or self.blueprint(generation).services[generation.service]))
+        return found
+
     def keep_parsed(self, place: Place, releases: set[int]) -> None:
         """Forget the parsed blueprints of an environment's other releases."""
         self._blueprints = {k: v for k, v in self._blueprints.items() if k[0] != place or k[1] in releases}

@@ -103,8 +103,8 @@ class Autoscaler:
         """One look at all of them; services are changed one after the other."""
         watched = [
             (generation, service)
-            for generation in self.host.state.generations(None, (GenerationState.LIVE,))
-            if (service := self.host.service(generation)).scale.cpu and service.scale.max > service.scale.min
+            for generation, service in self.host.live_services()
+            if service.scale.cpu and service.scale.max > service.scale.min
         ]
         ids = {generation.id for generation, _ in watched}
         self._seen = {id: seen for id, seen in self._seen.items() if id in ids}
