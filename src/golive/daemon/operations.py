@@ -186,6 +186,8 @@ class Operations:
         if not any(a.place.app == place.app for a in self._host.state.apps()):
             await asyncio.to_thread(remove_tree, self._host.home.app(*place).parent)
             await asyncio.to_thread(users.remove, users.app_user_name(place.app))
+        if not self._host.state.apps():
+            await self._daemon.close_gateway()
 
     async def _end(self, unit: str) -> None:
         """Also what an earlier daemon left and this one had no reason to look after."""
