@@ -264,7 +264,7 @@ class App:
 
     def command(self, verb: str, *args: object, **options: Any) -> Result:
         """A command about this app."""
-        return self.golive(verb, *args, "--app", self.name, **options)
+        return self.golive(verb, "--app", self.name, *args, **options)
 
     def write(self, path: str, text: str) -> None:
         file = self.folder / path
@@ -276,6 +276,14 @@ class App:
         file = self.folder / service / "settings.json"
         before = json.loads(file.read_text()) if file.exists() else {}
         file.write_text(json.dumps({**before, **settings}))
+
+    @property
+    def gate(self) -> Path:
+        """A version with this gate goes on starting until `open_gate`."""
+        return self.golive.root / f"gate-{self.name}"
+
+    def open_gate(self) -> None:
+        self.gate.touch()
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = self.command("status", "--json").ok().json()

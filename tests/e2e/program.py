@@ -22,6 +22,9 @@ print(f"version {SETTINGS['version']} starts", flush=True)
 if FAIL == "exit":
     print("cannot find the moon", flush=True)
     sys.exit(3)
+if FAIL == "tell":
+    print("API_KEY is", os.environ["API_KEY"], "at", os.environ["DATABASE_URL"], flush=True)
+    sys.exit(4)
 if FAIL == "deaf":
     print("listening to nobody", flush=True)
     time.sleep(600)
@@ -30,8 +33,8 @@ if FAIL == "elsewhere":
     server = http.server.HTTPServer(("127.0.0.1", int(SETTINGS["port"])), handler)
     print(f"listening on {SETTINGS['port']}", flush=True)
     server.serve_forever()
-if SETTINGS.get("boot"):
-    time.sleep(float(SETTINGS["boot"]))
+while SETTINGS.get("gate") and not Path(SETTINGS["gate"]).exists():
+    time.sleep(0.02)
 
 
 async def app(scope, receive, send):

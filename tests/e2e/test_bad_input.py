@@ -1,0 +1,262 @@
+"""What users, projects and machines get wrong: said in words, with the exit code for it, and nothing is worse after."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from e2e_apps import API, MakeApp
+from e2e_harness import COMMAND, App, Golive, Result, new_home, until
+from e2e_load import Load
+
+from golive.system import ports
+
+DATABASE = """
+[resources.db]
+engine = "postgres"
+
+[migrations]
+tool = "sql"
+source = "migrations"
+resource = "db"
+lock_timeout = "100ms"
+retries = 1
+"""
+
+
+def test_no_file_and_files_that_are_none(golive: Golive, make_app: MakeApp) -> None:
+    app = make_app()
+    nowhere = app.folder.parent / "nowhere"
+    nowhere.mkdir()
+    assert "golive.toml" in golive("up", nowhere).failed(2).err
+    for verb in ("up", "plan", "config"):
+        app.write("golive.toml", f'name = "{app.name}"\n[services.api\n')
+        assert "line 2" in golive(verb, app.folder).failed(2).err.replace(":2", " line 2")
+        app.write("golive.toml", f'name = "{app.name}"\n[services.api]\nsauce = "api"\nport = "many"\ncolour = 1\n')
+        said = golive(verb, app.folder).failed(2).err
+        for word in ("sauce", "source", "port", "colour"):
+            assert word in said
+    app.write("golive.toml", "")
+    golive("up", app.folder).failed(2)
+    assert golive.query("SELECT 1 FROM release WHERE app = ?", app.name) == []
+
+
+def test_variables_that_are_missing_are_all_named(app: App) -> None:
+    text = (app.folder / "golive.toml").read_text()
+    missing = "".join(f'\n[env.{name}]\ntype = "{type}"\n' for name, type in (("ONE", "secret"), ("TWO", "url")))
+    app.write("golive.toml", text + missing + '\n[env.THREE]\ntype = "int"\n')
+    app.command("env", "set", "THREE=many").ok()
+    with Load(app) as load:
+        said = app.up().failed(2).err
+        load.more()
+    load.unharmed()
+    for name in ("ONE", "TWO", "THREE"):
+        assert name in said
+    plan = app.golive("plan", app.folder).ok()
+    assert "ONE" in plan.out
+    app.golive.no_strays()
+    for assignment in ("ONE=1", "TWO=https://example.org", "THREE=3"):
+        app.command("env", "set", assignment).ok()
+    app.up().ok()
+
+
+def test_requirements_that_do_not_resolve(app: App) -> None:
+    app.write("api/requirements.txt", "uvicorn==0.35.0\nuvicorn==0.34.0\n")
+    still_serves(app, app.up().failed(), "uvicorn")
+
+
+def test_a_build_that_fails_says_its_last_lines(app: App) -> None:
+    add(app, '\n[services.api.build]\ncommand = "echo the paint is wet; exit 9"\n')
+    still_serves(app, app.up().failed(), "exited with 9", "the paint is wet")
+
+
+def test_a_build_that_takes_too_long_is_stopped(app: App) -> None:
+    add(app, '\n[build]\ntimeout = "1s"\n\n[services.api.build]\ncommand = "echo asleep; sleep 600"\n')
+    still_serves(app, app.up().failed(), "took longer", "hint:")
+
+
+def test_a_port_that_somebody_else_has(make_app: MakeApp) -> None:
+    port = ports.choose()
+    app = make_app(toml=API + f"port = {port}\noverlap = false\n")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        said = app.up().failed().err
+        assert f"port {port} is taken by" in said
+        assert str(os.getpid()) in said
+    app.golive.no_strays()
+    app.up().ok()
+    assert app.version() == "1"
+
+
+def test_a_migration_that_fails_half_way(make_app: MakeApp) -> None:
+    app = make_app(extra=DATABASE)
+    app.write("migrations/0001_first.sql", "CREATE TABLE first (n bigint);\n")
+    app.up().ok()
+    app.change(version="2")
+    app.write("migrations/0002_second.sql", "CREATE TABLE second (n bigint);\nSELECT 1 / 0;\n")
+    still_serves(app, app.up().failed(), "0002_second.sql", "division by zero")
+    with database(app) as connection:
+        assert connection.execute("SELECT to_regclass('first'), to_regclass('second')").fetchone() == ("first", None)
+    app.write("migrations/0002_second.sql", "CREATE TABLE second (n bigint);\n")
+    app.up().ok()
+    assert app.version() == "2"
+    app.golive.no_strays()
+
+
+def test_a_migration_that_waits_for_a_lock(make_app: MakeApp) -> None:
+    app = make_app(extra=DATABASE)
+    app.write("migrations/0001_first.sql", "CREATE TABLE first (n bigint);\n")
+    app.up().ok()
+    app.change(version="2")
+    app.write("migrations/0002_second.sql", "ALTER TABLE first ADD COLUMN m bigint;\n")
+    with database(app) as connection, connection.transaction():
+        connection.execute("LOCK TABLE first IN ACCESS EXCLUSIVE MODE")
+        still_serves(app, app.up().failed(), "0002_second.sql", "lock")
+    app.up().ok()
+    assert app.version() == "2"
+
+
+@contextlib.contextmanager
+def database(app: App) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    url = app.command("run", "--", "printenv", "DATABASE_URL").ok().out.strip()
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+def test_a_home_of_a_newer_golive_a_lost_key_a_damaged_state(own_home: Golive, make_app: MakeApp) -> None:
+    """The app serves all the time; what is wrong is said; put right, everything goes on as if nothing had been."""
+    app = make_app(own_home)
+    app.up().ok()
+    before = app.pids()
+    with Load(app) as load:
+        own_home("daemon", "stop").ok()
+        set_version(own_home, 99)
+        said = own_home("status").failed().err
+        assert "newer golive" in said
+        assert "hint:" in said
+        set_version(own_home, 1)
+
+        own_home.home.key.rename(own_home.root / "elsewhere")
+        assert "key" in own_home("status").failed().err
+        (own_home.root / "elsewhere").rename(own_home.home.key)
+
+        own_home.home.state.rename(own_home.root / "kept.db")
+        own_home.home.state.write_text("this is no database, and never was one; it is a sentence")
+        assert str(own_home.home.state) in own_home("status").failed().err
+        own_home.home.state.unlink()
+        (own_home.root / "kept.db").rename(own_home.home.state)
+        load.more()
+    load.unharmed()
+    assert app.pids() == before
+    assert "nothing to do" in app.up().ok().err
+    own_home.no_strays()
+
+
+def set_version(golive: Golive, version: int) -> None:
+    with contextlib.closing(sqlite3.connect(golive.home.state)) as db:
+        db.execute(f"PRAGMA user_version = {version}")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may run a command as somebody else")
+def test_a_home_that_may_not_be_written(tmp_path_factory: pytest.TempPathFactory) -> None:
+    for home in ("/proc/golive", "/usr/share/golive-home"):
+        done = subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *COMMAND, "status"],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "GOLIVE_HOME": home, "HOME": "/nonexistent"},
+            cwd="/",
+            timeout=60,
+        )
+        said = Result(("status",), done.returncode, done.stdout, done.stderr, 0).failed().err
+        assert home in said
+        assert "GOLIVE_HOME" in said
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=711", "tmpfs", folder], check=False)
+    if done.returncode != 0:
+        pytest.skip("no file system may be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_build_that_fills_the_disk(own_home: Golive, make_app: MakeApp) -> None:
+    with small_disk(own_home.home.artifacts, "6m"):
+        app = make_app(own_home)
+        app.up().ok()
+        text = add(app, '\n[services.api.build]\ncommand = "dd if=/dev/zero of=much bs=1M count=20"\n')
+        still_serves(app, app.up().failed(), "disk", "hint:")
+        app.write("golive.toml", text)
+        app.change(version="2")
+        app.up().ok()
+        assert app.version() == "2"
+        own_home.no_strays()
+        own_home.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_full_disk(make_app: MakeApp, request: pytest.FixtureRequest) -> None:
+    """The app serves, commands that look work, the one that cannot write says why; with room again all goes on."""
+    folder = Path(f"/tmp/gl-small-{os.getpid()}")
+    with small_disk(folder, "96m"), new_home(folder) as golive:
+        app = make_app(golive)
+        app.up().ok()
+        fill(folder)
+        with Load(app) as load:
+            app.change(version="2")
+            said = app.up().failed().err
+            assert "disk" in said or "No space" in said or "full" in said
+            assert app.status()["release"] == 1
+            load.more()
+        load.unharmed()
+        assert app.version() == "1"
+        (folder / "filler").unlink()
+        until("the deployment that failed to be settled", lambda: settled(app))
+        app.up().ok()
+        assert app.version() == "2"
+        golive.no_strays()
+    folder.rmdir()
+
+
+def settled(app: App) -> bool:
+    return not app.golive.query("SELECT 1 FROM deployment WHERE state IN ('queued', 'running')")
+
+
+def fill(folder: Path) -> None:
+    with (folder / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 2**20)
+    with (folder / "filler").open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 512)
+
+
+def add(app: App, toml: str) -> str:
+    """More of golive.toml; what it was."""
+    text = (app.folder / "golive.toml").read_text()
+    app.write("golive.toml", text + toml)
+    return text
+
+
+def still_serves(app: App, result: Result, *words: str) -> None:
+    for word in words:
+        assert word in result.err, result.text
+    assert app.version() == "1"
+    assert [state for state in app.releases().values() if state == "live"] == ["live"]
+    app.golive.no_strays()
