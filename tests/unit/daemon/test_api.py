@@ -237,6 +237,8 @@ async def test_destroy_leaves_the_audit_log_and_the_others(running: Running) -> 
     running.state.add_resource(ResourceRow(SHOP, "db", "postgres", "16", 20001, b""), Secret("pw"))
     for unit in (f"{SHOP}/resource/db", f"{generation.upstream}/cron"):
         running.world.supervisor.set(unit, running.world.supervisor.units[f"{generation.upstream}/0"].status)
+    for number, unit in enumerate(running.world.supervisor.units, 1000):
+        running.state.remember_process(unit, number, "t", 0)
     folder = running.host.home.app(*SHOP)
     (folder / "resources" / "db").mkdir(parents=True)
     async with running.host.changing(SHOP):

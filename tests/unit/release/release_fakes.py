@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -146,11 +148,21 @@ class FakeHost(Host):
         return None
 
 
+@functools.cache
+def _new_state() -> dict[str, bytes]:
+    """The files of one that was just made: making it waits for the disk many times."""
+    with tempfile.TemporaryDirectory() as folder:
+        State(Path(folder) / "state.db", Path(folder) / "key").close()
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
 class World:
     """A host of fakes on a real state, with what happened in `did`."""
 
     def __init__(self, folder: Path) -> None:
         self.did: list[str] = []
+        for name, content in _new_state().items():
+            (folder / name).write_bytes(content)
         self.state = State(folder / "state.db", folder / "key")
         self.state._db.execute("PRAGMA synchronous = OFF")
         self.supervisor = FakeSupervisor(self.did)
