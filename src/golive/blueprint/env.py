@@ -14,7 +14,7 @@ from golive.blueprint.problem import Problem
 from golive.errors import nearest
 from golive.secret import Secret
 
-RESERVED = ("PORT", "HOST", "GOLIVE_APP", "GOLIVE_ENVIRONMENT", "GOLIVE_RELEASE", "GOLIVE_SERVICE")
+RESERVED = ("PORT", "GRPC_PORT", "HOST", "GOLIVE_APP", "GOLIVE_ENVIRONMENT", "GOLIVE_RELEASE", "GOLIVE_SERVICE")
 """Given by golive to every instance; nobody else may set them."""
 
 PARTS: Mapping[str, tuple[str, ...]] = {

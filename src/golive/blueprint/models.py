@@ -233,6 +233,16 @@ class HeaderRule(Model):
     missing: tuple[Condition, ...] = Field((), description="Only requests with none of these.")
 
 
+class Grpc(Model):
+    """A second port of a web service that speaks gRPC (HTTP/2 without TLS), given to it as `GRPC_PORT`.
+
+    At the edge it is reached over TLS on the same domains, by gRPC and by gRPC-web.
+    """
+
+    route: tuple[RoutePath, ...] = Field(min_length=1, description="Prefixes it answers, such as `/package.Service`.")
+    port: int | None = Field(None, ge=1, le=65535, description="A fixed one; golive chooses when left out.")
+
+
 class Service(Model):
     """Something that answers or works."""
 
@@ -246,6 +256,7 @@ class Service(Model):
         None, ge=1, le=65535, description="A fixed port of its own. golive chooses one per instance when left out."
     )
     route: tuple[RoutePath, ...] = Field((), description="Path prefixes it answers; the longest match wins.")
+    grpc: Grpc | None = Field(None, description="A second port that speaks gRPC.")
     strip_prefix: bool = Field(False, description="Remove the matched prefix before the service sees the path.")
     domains: tuple[Domain, ...] = Field((), description="Only on these domains; all of the app's when left out.")
     health: Health = Field(Health(), description="Probes; a bare string is the `ready` path.")

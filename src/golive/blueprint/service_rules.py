@@ -18,6 +18,7 @@ _MEANING: Mapping[str, tuple[ServiceKind, ...]] = {
     "command": (_WEB, _WORKER, _CRON),
     "port": (_WEB,),
     "route": (_WEB, _STATIC),
+    "grpc": (_WEB,),
     "strip_prefix": (_WEB, _STATIC),
     "domains": (_WEB, _STATIC),
     "rate_limit": (_WEB, _STATIC),

@@ -163,8 +163,10 @@ def _http_filters(layout: Layout) -> list[Json]:
         },
     }
     body = extension(BUFFER, "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=UNKNOWN_LENGTH)
+    # Translates only what says that it is gRPC-web.
+    web = extension(f"{HTTP}grpc_web", "extensions.filters.http.grpc_web.v3.GrpcWeb")
     router = extension(f"{HTTP}router", "extensions.filters.http.router.v3.Router")
-    return [limit, *(_compressor(name) for name in COMPRESSORS), {**body, "disabled": True}, router]
+    return [limit, web, *(_compressor(name) for name in COMPRESSORS), {**body, "disabled": True}, router]
 
 
 def _compressor(name: str) -> Json:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from golive.release.desired import Action, ServicePlan
 from golive.release.host import Host
 from golive.release.instances import ensure_running, wait_ready
-from golive.release.traffic import edge_config
+from golive.release.traffic import edge_config, in_flight
 from golive.state.records import Generation, GenerationState
 
 if TYPE_CHECKING:
@@ -91,5 +91,5 @@ async def _drained(host: Host, generation: Generation, limit: float) -> None:
     deadline = time.monotonic() + limit
     zeros = 0
     while zeros < 3 and time.monotonic() < deadline:
-        zeros = 0 if await host.gateway.in_flight(generation.upstream) else zeros + 1
+        zeros = 0 if await in_flight(host, generation) else zeros + 1
         await asyncio.sleep(0.1)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from golive.blueprint.models import ServiceKind
 from golive.release.host import Host
 from golive.release.instances import stop_generation
-from golive.release.traffic import edge_config
+from golive.release.traffic import edge_config, in_flight
 from golive.state.records import Generation, GenerationState, Place
 
 log = logging.getLogger("golive.drain")
@@ -79,9 +79,9 @@ class Drain:
         service = self.host.blueprint(generation).services[generation.service]
         if service.kind is not ServiceKind.WEB or not service.route:
             return False
-        in_flight = await self.host.gateway.in_flight(generation.upstream)
+        busy = await in_flight(self.host, generation)
         now = time.monotonic()
-        if in_flight:
+        if busy:
             self._idle_since.pop(generation.id, None)
             return True
         return now - self._idle_since.setdefault(generation.id, now) < SETTLE

@@ -31,17 +31,21 @@ async def start_instances(host: Host, generation: Generation, count: int) -> Non
     units = []
     for _ in range(count - len(existing)):
         slot = next(free)
-        port = _port(host, service)
-        instance = host.state.add_instance(f"{generation.upstream}/{slot}", generation.id, slot, port)
+        numbers = _ports(host, service)
+        instance = host.state.add_instance(f"{generation.upstream}/{slot}", generation.id, slot, *numbers)
         host.aside.add(instance.unit)
         units.append(instance_unit(host, generation, service, instance))
     await asyncio.gather(*(host.supervisor.start(unit) for unit in units))
 
 
-def _port(host: Host, service: Service) -> int | None:
+def _ports(host: Host, service: Service) -> tuple[int | None, int | None]:
+    """For HTTP and for gRPC, where the service has them."""
     if service.kind is not ServiceKind.WEB:
-        return None
-    return service.port or ports.choose(avoid=host.state.ports())
+        return None, None
+    port = service.port or ports.choose(avoid=host.state.ports())
+    if service.grpc is None:
+        return port, None
+    return port, service.grpc.port or ports.choose(avoid={*host.state.ports(), port})
 
 
 def instance_unit(host: Host, generation: Generation, service: Service, instance: Instance) -> Unit:
@@ -51,7 +55,7 @@ def instance_unit(host: Host, generation: Generation, service: Service, instance
         id=instance.unit,
         spec=spec,
         restart=service.restart,
-        startup=_probe(service.health.startup, spec, instance.port),
+        startup=_probe(service.health.startup, spec, instance.port) or _listens(instance.grpc_port),
         ready=_probe(service.health.ready, spec, instance.port),
         live=_probe(service.health.live, spec, instance.port),
         port=instance.port,
@@ -74,6 +78,8 @@ def service_spec(host: Host, generation: Generation, service: Service, instance:
     env = process_environment(host, place, artifact, {name: value.reveal() for name, value in environment.items()})
     if instance.port is not None:
         env["PORT"] = str(instance.port)
+    if instance.grpc_port is not None:
+        env["GRPC_PORT"] = str(instance.grpc_port)
     return Spec(
         argv=with_port(artifact.argv or (), env),
         env=env,
@@ -109,6 +115,11 @@ def _probe(setting: ProbeSetting | None, spec: Spec, port: int | None) -> Probe 
     else:
         target = Http("127.0.0.1", port, setting.path) if setting.path else Tcp("127.0.0.1", port)
     return Probe(target, setting.interval, setting.timeout, setting.failures)
+
+
+def _listens(port: int | None) -> Probe | None:
+    """A service with a gRPC port has started once that port accepts connections."""
+    return Probe(Tcp("127.0.0.1", port)) if port is not None else None
 
 
 async def wait_ready(host: Host, generation: Generation, but: Collection[Instance] = ()) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from golive.blueprint.models import Blueprint, Service, ServiceKind
 from golive.edge.model import EdgeConfig, Endpoint, RouteRule, Site, Upstream
 from golive.release.host import Host
@@ -10,6 +13,8 @@ from golive.supervise.unit import Status
 
 STATIC = "static"
 """The upstream of every static service: one server, told the artifact by a header."""
+GRPC_IDLE = timedelta(minutes=5)
+"""HTTP/2 says when a connection is going away, so an idle one need not be given up early."""
 SERVED = (GenerationState.LIVE, GenerationState.DRAINING)
 
 
@@ -22,7 +27,8 @@ def edge_config(host: Host) -> EdgeConfig:
         for generation in (*generations, *elsewhere.values()):
             service = host.service(generation)
             if service.kind is ServiceKind.WEB:
-                upstreams[generation.upstream] = _upstream(host, generation, service)
+                for upstream in _upstreams(host, generation, service):
+                    upstreams[upstream.name] = upstream
         if app.live is not None:
             live = {g.service: g for g in generations if g.state is GenerationState.LIVE}
             sites.append(_site(host, app, host.release_blueprint(app.place, app.live), {**live, **elsewhere}))
@@ -34,7 +40,23 @@ def _is_routed(host: Host, generation: Generation) -> bool:
     return bool(host.service(generation).route)
 
 
-def _upstream(host: Host, generation: Generation, service: Service) -> Upstream:
+def upstream_names(generation: Generation, service: Service) -> tuple[str, ...]:
+    """Of a web service: one for HTTP and, where it has that port, one for gRPC."""
+    return (generation.upstream, grpc_upstream(generation)) if service.grpc else (generation.upstream,)
+
+
+def grpc_upstream(generation: Generation) -> str:
+    return f"{generation.upstream}/grpc"
+
+
+async def in_flight(host: Host, generation: Generation) -> int | None:
+    """Requests and streams open on a generation, by HTTP and by gRPC; None when the edge knows neither."""
+    counts = [await host.gateway.in_flight(name) for name in upstream_names(generation, host.service(generation))]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _upstreams(host: Host, generation: Generation, service: Service) -> tuple[Upstream, ...]:
     """Instances that are ready; all of them when none is, so that retries may find the first that comes back."""
     source = host.held.get(generation.upstream, generation)
     instances = (
@@ -45,9 +67,14 @@ def _upstream(host: Host, generation: Generation, service: Service) -> Upstream:
     states = {i.unit: host.supervisor.state(i.unit) for i in instances}
     # A crashed one stays in: it is back on its port in a moment, and retries hide the gap.
     well = [i for i in instances if (s := states[i.unit]) is not None and s.status is not Status.UNREADY]
-    endpoints = tuple(Endpoint(port=i.port or 0) for i in (well or instances))
+    chosen = well or instances
     ready = service.health.ready
-    return Upstream(generation.upstream, endpoints, health_path=ready.path if ready else None)
+    http = tuple(Endpoint(port=i.port or 0) for i in chosen)
+    found = (Upstream(generation.upstream, http, health_path=ready.path if ready else None),)
+    if service.grpc is None:
+        return found
+    grpc = tuple(Endpoint(port=i.grpc_port or 0) for i in chosen)
+    return (*found, Upstream(grpc_upstream(generation), grpc, http2=True, keepalive_idle=GRPC_IDLE))
 
 
 def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation]) -> Site:
@@ -62,6 +89,9 @@ def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation
             artifact = host.state.release(app.place, generation.release).artifacts[name]
             target, headers = STATIC, (("x-golive-root", artifact),)
         rules += [_rule(name, service, prefix, target, headers, blueprint) for prefix in service.route]
+        for prefix in service.grpc.route if service.grpc else ():
+            rule = _rule(name, service, prefix, grpc_upstream(generation), (), blueprint)
+            rules.append(replace(rule, strip_prefix=False, timeout=timedelta(0), compression=False))
     return Site(*app.place, blueprint.domains, tuple(rules), blueprint.edge)
 
 

@@ -111,6 +111,7 @@ class Instance:
     generation: int
     slot: int
     port: int | None
+    grpc_port: int | None = None
 
 
 @dataclass(frozen=True)

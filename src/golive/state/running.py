@@ -57,11 +57,12 @@ class Running(Database):
             id,
         )
 
-    def add_instance(self, unit: str, generation: int, slot: int, port: int | None) -> Instance:
-        self._run(
-            "INSERT INTO instance (unit, generation, slot, port) VALUES (?, ?, ?, ?)", unit, generation, slot, port
-        )
-        return Instance(unit, generation, slot, port)
+    def add_instance(
+        self, unit: str, generation: int, slot: int, port: int | None, grpc_port: int | None = None
+    ) -> Instance:
+        values = (unit, generation, slot, port, grpc_port)
+        self._run("INSERT INTO instance (unit, generation, slot, port, grpc_port) VALUES (?, ?, ?, ?, ?)", *values)
+        return Instance(*values)
 
     def instances(self, generation: int) -> list[Instance]:
         return [
@@ -75,10 +76,10 @@ class Running(Database):
     def ports(self) -> set[int]:
         """Every port promised to an instance or a resource."""
         rows = self._all(
-            "SELECT port FROM instance JOIN generation ON generation.id = instance.generation"
-            " WHERE generation.state != 'stopped' AND port IS NOT NULL UNION SELECT port FROM resource"
+            "SELECT port, grpc_port FROM instance JOIN generation ON generation.id = instance.generation"
+            " WHERE generation.state != 'stopped' UNION SELECT port, NULL FROM resource"
         )
-        return {row[0] for row in rows}
+        return {port for row in rows for port in row if port is not None}
 
     def remember_process(self, unit: str, pid: int, started: str, restarts: int) -> None:
         self._run(

@@ -77,7 +77,8 @@ CREATE TABLE instance (
     unit TEXT PRIMARY KEY,                  -- app/environment/service/d<generation>/<slot>
     generation INTEGER NOT NULL REFERENCES generation (id) ON DELETE CASCADE,
     slot INTEGER NOT NULL,
-    port INTEGER
+    port INTEGER,
+    grpc_port INTEGER
 ) STRICT;
 
 -- Every process golive keeps running, by unit: instances, resources, Envoy, the static server.
