@@ -25,6 +25,7 @@ COMMANDS = {
     "releases": ("status", "Releases, newest first."),
     "rollback": ("deploy", "Go back to a kept release."),
     "restart": ("deploy", "New instances of what is live, without a gap."),
+    "migrate": ("migrate", "Schema migrations: status, what would run, run now."),
     "scale": ("scale", "More or fewer instances of a service."),
     "env": ("env", "Variables: list, set, unset."),
     "run": ("run", "One command in a service's environment."),
@@ -41,7 +42,7 @@ COMMANDS = {
     "completion": ("completion", "Shell completion for bash, zsh and fish."),
 }
 GROUPS = {
-    "Make it live": ("up", "deploy", "plan", "rollback", "releases", "restart", "scale", "down", "destroy"),
+    "Make it live": ("up", "deploy", "plan", "rollback", "releases", "restart", "migrate", "scale", "down", "destroy"),
     "Look at it": ("status", "logs", "env", "config", "audit"),
     "Work in it": ("run", "shell"),
     "This machine": ("doctor", "engines", "trust", "daemon", "service", "completion"),

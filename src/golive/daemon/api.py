@@ -66,6 +66,10 @@ class PlanCall(PlaceCall):
     checkout: str
 
 
+class MigrateCall(PlaceCall):
+    """Run what is pending, for the live release."""
+
+
 class LogsCall(PlaceCall):
     service: ServiceName | None = None
     since: float | None = Field(None, ge=0, lt=2**33, allow_inf_nan=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from golive.blueprint.models import VARIABLE_PATTERN, ServiceKind
 from golive.daemon import api
 from golive.daemon.daemon import Daemon
 from golive.errors import Conflict, NotFound, UsageError
-from golive.release import environment, resources
+from golive.migrate.status import Applied, MigrationEvent
+from golive.release import environment, migrations, resources
 from golive.release.instances import process_environment, stop_generation
 from golive.release.plan import plan
 from golive.release.scaling import scale
@@ -35,6 +37,7 @@ class Operations:
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
         self._host = daemon.host
+        self._migrating: set[asyncio.Task[Applied]] = set()
 
     def submit(self, call: api.PlaceCall, actor: str) -> int:
         if isinstance(call, api.DeployCall):
@@ -100,6 +103,28 @@ class Operations:
             )
         self._host.state.audit(actor, "scale", call.place, service=call.service, instances=call.instances)
         return await scale(self._host, call.place, call.service, call.instances)
+
+    async def migrations(self, place: Place, *, sql: bool) -> dict[str, Any]:
+        return await migrations.status(self._host, place, sql=sql)
+
+    async def migrate(self, call: api.MigrateCall, actor: str) -> AsyncIterator[dict[str, Any]]:
+        """What is reported, line by line, then the result. It goes on when nobody listens any more."""
+        if self._daemon.is_busy(call.place):
+            hint = "it migrates; try again when it has ended: golive status"
+            raise Conflict(f"a deployment of {call.place} is under way", hint=hint)
+        lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        mask = self._mask(call.place)
+
+        def report(event: MigrationEvent) -> None:
+            lines.put_nowait({"type": "migration", "kind": event.kind, "text": mask(event.text)})
+
+        task = asyncio.create_task(migrations.up(self._host, call.place, actor, report))
+        self._migrating.add(task)
+        task.add_done_callback(self._migrating.discard)
+        task.add_done_callback(lambda _: lines.put_nowait(None))
+        while (line := await lines.get()) is not None:
+            yield line
+        yield {"type": "done", **asdict(await task)}
 
     def exec(self, call: api.ExecCall, actor: str) -> dict[str, Any]:
         """Everything a client needs to run a command as an instance would; the one answer that holds secrets."""

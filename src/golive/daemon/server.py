@@ -53,6 +53,8 @@ class Server:
             ("GET", "/v1/env", self._env),
             ("PUT", "/v1/env", self._set_env),
             ("DELETE", "/v1/env", self._unset_env),
+            ("GET", "/v1/migrations", self._migrations),
+            ("POST", "/v1/migrations", self._migrate),
             ("POST", "/v1/scale", self._scale),
             ("POST", "/v1/exec", self._exec),
             ("POST", "/v1/down", self._down),
@@ -149,6 +151,12 @@ class Server:
 
     async def _unset_env(self, request: Request) -> Any:
         return self._operations.unset_variables(await _call(api.UnsetVariables, request), _actor(request))
+
+    async def _migrations(self, request: Request) -> Any:
+        return await self._operations.migrations(_place(request), sql=request.query_params.get("sql") == "true")
+
+    async def _migrate(self, request: Request) -> Any:
+        return self._stream(self._operations.migrate(await _call(api.MigrateCall, request), _actor(request)))
 
     async def _scale(self, request: Request) -> Any:
         return await self._operations.scale(await _call(api.ScaleCall, request), _actor(request))

@@ -74,6 +74,17 @@ def drifted(status: MigrationStatus) -> MigrationFailed:
     )
 
 
+def stop(found: MigrationStatus) -> MigrationFailed | None:
+    """Why nothing may run: the database and the files contradict each other, or somebody has to look first."""
+    if found.blocked:
+        return blocked(found.blocked)
+    if found.drifted:
+        return drifted(found)
+    if found.unfinished and found.unfinished in found.missing:
+        return abandoned(found.unfinished.name, found.unfinished.done)
+    return None
+
+
 def blocked(found: Blocked) -> MigrationFailed:
     """Something that only a person can decide."""
     return MigrationFailed(found.what, where=found.name, why=found.why, hint=f"{found.hint} {_SERVING}")

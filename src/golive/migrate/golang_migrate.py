@@ -137,4 +137,5 @@ def _dirty(version: int, files: Sequence[MigrationFile], table: str) -> Blocked:
         why=f"A run of golang-migrate stopped inside {name}; which of its statements stand was not written down.",
         hint="Nothing was changed. Look at the database, complete or take back by hand what the file does, then say "
         f"so: `migrate force {version}` when all of it stands, {undone} when nothing does. Then deploy again.",
+        failed=True,
     )

@@ -212,6 +212,7 @@ def _failed(row: Row) -> Blocked:
         hint="Nothing was changed. Look at what stands of it, then say so: "
         f"`prisma migrate resolve --rolled-back {name}` when nothing does, and it runs again; "
         f"`prisma migrate resolve --applied {name}` when you completed it by hand. Then deploy again.",
+        failed=True,
     )
 
 

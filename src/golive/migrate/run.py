@@ -79,13 +79,9 @@ async def _each(run: Conditions, found: MigrationStatus, applied: list[Migration
 
 
 def refuse(found: MigrationStatus) -> None:
-    """MigrationFailed when the database and the files contradict each other, or somebody has to look first."""
-    if found.blocked:
-        raise failure.blocked(found.blocked)
-    if found.drifted:
-        raise failure.drifted(found)
-    if found.unfinished and found.unfinished in found.missing:
-        raise failure.abandoned(found.unfinished.name, found.unfinished.done)
+    """MigrationFailed when nothing may run."""
+    if error := failure.stop(found):
+        raise error
 
 
 def _announce(found: MigrationStatus, report: Report) -> None:

@@ -41,12 +41,16 @@ class Record:
 
 @dataclass(frozen=True)
 class Blocked:
-    """Why nothing can be applied until somebody has looked: `what` stands in the way, `hint` is the way out."""
+    """Why nothing can be applied until somebody has looked: `what` stands in the way, `hint` is the way out.
+
+    `failed`: `name` is a migration that another program left half applied.
+    """
 
     name: str
     what: str
     why: str
     hint: str
+    failed: bool = False
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ async def migrate(
     if migrations.tool not in tools.PROGRAMS:
         return await run.apply(migrations, folder, url, report, release=release)
     program = tools.PROGRAMS[migrations.tool]
-    return await project.apply(program, migrations, folder, url, report, runtime=_needed(program, runtime))
+    return await project.apply(program, migrations, folder, url, report, runtime=needed(program, runtime))
 
 
 async def pending(
@@ -57,8 +57,9 @@ async def pending(
     return (await project.state(program, folder, runtime, url)).names
 
 
-def _needed(program: project.Program, runtime: Runtime | None) -> Runtime:
-    if runtime is None:
+def needed(program: project.Program, runtime: Runtime | None) -> Runtime:
+    """The environment that a tool of the project's own runs in. UsageError when there is none."""
+    if runtime is None or not runtime.python:
         hint = f"Name the service whose environment has {program.tool} in migrations.service."
         raise UsageError(f"{program.tool} needs the environment of a service", where="migrations.service", hint=hint)
     return runtime

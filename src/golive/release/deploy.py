@@ -18,11 +18,11 @@ from golive.data.store import Report, Store
 from golive.errors import Conflict, NotFound, StartFailed, UsageError
 from golive.migrate.project import Runtime
 from golive.migrate.step import migrate, pending
-from golive.release import environment, resources, verify
+from golive.release import environment, migrations, resources, verify
 from golive.release.changeover import bring_back, change_over
 from golive.release.desired import Action, ServicePlan, instances_wanted, plan_services, replaced
 from golive.release.host import Host
-from golive.release.instances import ensure_running, process_environment, start_instances, wait_ready
+from golive.release.instances import ensure_running, start_instances, wait_ready
 from golive.release.journal import Journal, StepNote
 from golive.release.prober import Prober, ProbeReport
 from golive.release.scaling import reach
@@ -207,11 +207,8 @@ class Deploy:
         if settings.service is None:
             return None
         artifact = self.host.builder.store.get(self.artifacts[settings.service])
-        if artifact is None:
-            return None
-        own = {k: v.reveal() for k, v in self._environments(self.release)[settings.service].items()}
-        env = process_environment(self.host, self.place, artifact, own)
-        return Runtime((str(Path(env["VIRTUAL_ENV"]) / "bin" / "python"),), env, self.host.app_user(self.place.app))
+        values = self._environments(self.release)[settings.service]
+        return migrations.runtime(self.host, self.place, artifact, values) if artifact else None
 
     async def _resources(self, note: StepNote) -> None:
         if not self.blueprint.resources:
