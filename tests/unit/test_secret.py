@@ -106,7 +106,7 @@ def test_an_empty_mask_changes_nothing() -> None:
     assert Mask()(VALUE) == VALUE
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(20))
 def test_no_masked_text_holds_a_secret(seed: int) -> None:
     choose = random.Random(seed)
     alphabet = "ab1+/="

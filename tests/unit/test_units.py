@@ -9,7 +9,7 @@ import pytest
 
 from golive.units import Rate, duration, human_duration, human_size, size
 
-SEEDS = range(200)
+SEEDS = range(30)
 
 
 @pytest.mark.parametrize(
