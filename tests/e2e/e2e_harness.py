@@ -264,7 +264,8 @@ class App:
 
     def command(self, verb: str, *args: object, **options: Any) -> Result:
         """A command about this app."""
-        return self.golive(verb, "--app", self.name, *args, **options)
+        at = args.index("--") if "--" in args else len(args)
+        return self.golive(verb, *args[:at], "--app", self.name, *args[at:], **options)
 
     def write(self, path: str, text: str) -> None:
         file = self.folder / path

@@ -214,7 +214,7 @@ def test_a_build_that_fills_the_disk(own_home: Golive, make_app: MakeApp) -> Non
 def test_a_full_disk(make_app: MakeApp, request: pytest.FixtureRequest) -> None:
     """The app serves, commands that look work, the one that cannot write says why; with room again all goes on."""
     folder = Path(f"/tmp/gl-small-{os.getpid()}")
-    with small_disk(folder, "96m"), new_home(folder) as golive:
+    with small_disk(folder, "360m"), new_home(folder) as golive:
         app = make_app(golive)
         app.up().ok()
         fill(folder)
@@ -222,6 +222,8 @@ def test_a_full_disk(make_app: MakeApp, request: pytest.FixtureRequest) -> None:
             app.change(version="2")
             said = app.up().failed().err
             assert "disk" in said or "No space" in said or "full" in said
+            for words in (("restart",), ("env", "set", "X=1" * 5000)):
+                app.command(*words).failed()
             assert app.status()["release"] == 1
             load.more()
         load.unharmed()

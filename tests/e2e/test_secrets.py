@@ -51,7 +51,8 @@ def test_no_secret_is_anywhere_but_where_it_belongs(own_home: Golive, make_app: 
     secrets = planted(app)
     own_home.said.clear()
 
-    app.request("GET", "/", headers={"authorization": f"Bearer {CANARY}", "cookie": f"session={CANARY}"})
+    sent = {"authorization": f"Bearer {CANARY}".encode(), "cookie": f"session={quote(CANARY)}".encode()}
+    app.request("GET", "/", headers=sent)
     assert app.get("/write?n=1").status_code == 200
     failures(app)
     app.command("rollback", "1").ok()
@@ -63,6 +64,8 @@ def test_no_secret_is_anywhere_but_where_it_belongs(own_home: Golive, make_app: 
     for words in (("plan", app.folder, "--json"), ("config", app.folder, "--json")):
         own_home(*words).ok()
 
+    own = b"".join(file.read_bytes() for file in own_home.home.logs(app.name, "production").glob("api.*.log"))
+    assert {"API_KEY", "DATABASE_URL"} <= set(contains(own, secrets)), "the search finds what the app itself has said"
     found = in_what_was_said(own_home, secrets) + in_files(own_home, secrets) + in_processes(own_home, secrets)
     assert not found, "\n".join(found)
 
