@@ -15,7 +15,7 @@ from benchmarks.processes import NotReadyError
 from benchmarks.report import show
 from benchmarks.result import Result
 
-KINDS = ("edge", "deploy", "idle", "start")
+KINDS = ("edge", "deploy", "idle", "start", "import")
 
 
 def main() -> int:
@@ -57,6 +57,10 @@ def _runner(kind: str, options: argparse.Namespace) -> Callable[[], Result]:
         if options.kill:
             return lambda: deploy.run_kill(options.seconds or 30)
         return lambda: deploy.run(options.count)
+    if kind == "import":
+        from benchmarks import imports
+
+        return imports.run
     from benchmarks import idle
 
     if kind == "idle":
@@ -73,7 +77,7 @@ def _arguments() -> argparse.Namespace:
         "kind",
         choices=(*KINDS, "all"),
         help="edge: against Traefik, Caddy and nginx; deploy: deploys and rollbacks under load; idle: memory and "
-        "processor time at rest; start: how long commands take",
+        "processor time at rest; start: how long commands take; import: other platforms' files of the corpus",
     )
     parser.add_argument(
         "--seconds", type=float, help="of each load (edge: 5), at rest (idle: 60), of kills (deploy: 30)"

@@ -31,7 +31,7 @@ class ConverterMissing(Exception):
 
 @dataclass
 class Agreement:
-    """Counts over requests; `differences` say file, path and both answers; `refused` are files Vercel itself refuses."""
+    """Counts of requests. `differences` say file, path and both answers; `refused` are files Vercel itself refuses."""
 
     files: int = 0
     requests: int = 0
@@ -117,8 +117,8 @@ def service_of(config: dict[str, Any]) -> Service:
 
 
 def requests_for(config: dict[str, Any], seed: str) -> Iterator[Request]:
-    """At least `PATHS` requests: paths that fit each source, near misses, and plain ones; with and without conditions."""
-    chance = random.Random(seed)  # noqa: S311
+    """At least `PATHS` requests: paths that fit each source, near misses, plain ones; with and without conditions."""
+    chance = random.Random(seed)
     entries = [e for key in ("redirects", "rewrites", "headers", "routes") for e in _list(config.get(key))]
     conditions = [c for e in entries for side in ("has", "missing") for c in _list(e.get(side))]
     plain = ["/", "/about", "/about/", "/about.html", "/docs/index.html", "/image.png", "/.well-known/x", "/a/b/c.d/e"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS = {
+    "init": ("init", "Write golive.toml for a checkout; import other platforms' files."),
     "up": ("deploy", "Make the app of a checkout live, verified."),
     "deploy": ("deploy", "The same for an app that is up already."),
     "plan": ("plan", "What a deploy would change, without changing it."),
@@ -42,7 +43,7 @@ COMMANDS = {
     "completion": ("completion", "Shell completion for bash, zsh and fish."),
 }
 GROUPS = {
-    "Make it live": ("up", "deploy", "plan", "rollback", "releases", "restart", "migrate", "scale", "down", "destroy"),
+    "Make it live": ("init", "up", "deploy", "plan", "rollback", "releases", "restart", "migrate", "scale", "down", "destroy"),
     "Look at it": ("status", "logs", "env", "config", "audit"),
     "Work in it": ("run", "shell"),
     "This machine": ("doctor", "engines", "trust", "daemon", "service", "completion"),

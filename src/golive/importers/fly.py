@@ -7,9 +7,8 @@ import re
 from golive.importers import reasons as why
 from golive.importers.ledger import Ledger, Node
 from golive.importers.loading import load_toml
-from golive.importers.places import folder_of, memory, put_command, seconds, service_name
+from golive.importers.places import folder_of, is_migration, memory, put_command, seconds, service_name
 from golive.importers.probes import put_duration, put_path
-from golive.importers.procfile import is_migration
 from golive.importers.reasons import Reasons, lose_known
 from golive.importers.report import Imported
 from golive.importers.variables import Given, declare

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from golive.importers import reasons as why
 from golive.importers.ledger import Ledger, Node
 from golive.importers.loading import load_json
-from golive.importers.places import folder_of, service_name
+from golive.importers.places import folder_of, is_migration, service_name
 from golive.importers.probes import put_path
-from golive.importers.procfile import is_migration
 from golive.importers.reasons import Reasons, lose_known
 from golive.importers.report import Imported
 from golive.importers.stores import put_resource

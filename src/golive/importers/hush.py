@@ -27,9 +27,14 @@ _FLAGGED = re.compile(
     r"(?:[= ]+|:\s*)(?!\$)[\"']?[^\s\"'$-]",
     re.IGNORECASE,
 )
-_GENERATED = re.compile(
-    r"^(?:[A-Z]+_)*(?:JWT|SESSION|COOKIE|NEXTAUTH|AUTH|APP|DJANGO|FLASK|CSRF|ENCRYPTION|SIGNING|BETTER_AUTH|REFRESH|"
-    r"ACCESS(?:_TOKEN)?|TOKEN)_(?:SECRET|SECRET_KEY|KEY|SALT)(?:_BASE)?$|^(?:SECRET|SECRET_KEY|SECRET_KEY_BASE|APP_KEY)$"
+_OWN = re.compile(
+    r"(?:[A-Z0-9]+_){0,3}(?:SECRET|SECRET_KEY|SECRET_KEY_BASE|SALT|PEPPER)|APP_KEY|ENCRYPTION_KEY|SIGNING_KEY"
+)
+_THEIRS = re.compile(
+    r"(?:^|_)(?:ACCESS_KEY|ADYEN|AIRTABLE|API|APPLE|AUTH0|AWS|AZURE|CLERK|CLIENT|CLOUDINARY|CONSUMER|DISCORD|DROPBOX|"
+    r"FACEBOOK|FIREBASE|GCP|GITHUB|GITLAB|GOOGLE|HUBSPOT|INTERCOM|KEYCLOAK|LINKEDIN|MAILGUN|MINIO|MUX|NOTION|OAUTH|OIDC|"
+    r"OKTA|PADDLE|PAYPAL|PLAID|POLAR|POSTHOG|PUSHER|R2|RAZORPAY|RECAPTCHA|S3|SENTRY|SHOPIFY|SLACK|SPOTIFY|STRIPE|"
+    r"SUPABASE|SVIX|TURNSTILE|TWILIO|TWITTER|UPLOADTHING|WEBHOOK|ZOOM|HCAPTCHA)(?:_|$)"
 )
 MAX_SHOWN = 60
 MAX_SEARCHED = 4000
@@ -46,7 +51,8 @@ def is_secret(name: str, value: Any = None) -> bool:
 
 def is_own_secret(name: str) -> bool:
     """A secret that only the app itself has to know, such as what signs its sessions: golive can make one."""
-    return bool(_GENERATED.match(name.upper())) and "ACCESS_KEY" not in name.upper()
+    upper = name.upper()
+    return bool(_OWN.fullmatch(upper)) and not _THEIRS.search(upper)
 
 
 def holds_secret(text: str) -> bool:

@@ -65,13 +65,34 @@ def line(value: Any) -> str | None:
     """A command, given as text or as a list of arguments, as one shell line."""
     if isinstance(value, str):
         text = re.sub(r"\s*\\?\n\s*", " ", value).strip()
-        return text or None
+        inner = re.fullmatch(r"""(?:/bin/)?(?:ba)?sh -l?c (["'])((?:(?!\1)[^\\])*)\1""", text)
+        return (inner[2].strip() if inner else text) or None
     if isinstance(value, list) and value and all(isinstance(part, str | int) for part in value):
         words = [str(part) for part in value]
         if len(words) == 3 and words[0].rpartition("/")[2] in ("sh", "bash") and words[1] in ("-c", "-lc"):
             return words[2].strip() or None
         return " ".join(word if re.fullmatch(r"\$\{?\w+\}?", word) else shlex.quote(word) for word in words)
     return None
+
+
+_MIGRATIONS = re.compile(
+    r"alembic\b.*\bupgrade|manage\.py\s+migrate|prisma\s+migrate\s+deploy|drizzle-kit\s+(?:migrate|push)|"
+    r"\bmigrate\b.*\bup\b|flask\s+db\s+upgrade|db:migrate"
+)
+_PACKAGE_START = re.compile(r"(?:npm|pnpm|yarn)(?: run)? start")
+
+
+def is_migration(command: object) -> bool:
+    """Whether a command runs schema migrations, which golive does itself before every release."""
+    text = " ".join(map(str, command)) if isinstance(command, list) else str(command)
+    return bool(_MIGRATIONS.search(text[:2000]))
+
+
+def _without_migrations(text: str) -> str:
+    """`migrate && serve` as `serve`; a line that only migrates stays."""
+    steps = [step.strip() for step in text.split("&&")]
+    kept = [step for step in steps if not is_migration(step)]
+    return " && ".join(kept) if kept and not re.search(r"[|;\"']", text) else text
 
 
 def put_command(node: Node, service: str, *, web: bool, port: int | None = None, key: str = "command") -> bool:
@@ -83,6 +104,10 @@ def put_command(node: Node, service: str, *, web: bool, port: int | None = None,
     if holds_secret(text):
         node.lose("has a credential written into it", f"set services.{service}.{key}, with the secret from a variable")
         return False
+    text = _without_migrations(text)
+    if web and _PACKAGE_START.fullmatch(text):
+        node.carry(f"services.{service}.command, detected from package.json")
+        return True
     node.put("services", service, key, value=listening(text, port) if web else text)
     return True
 

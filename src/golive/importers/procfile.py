@@ -6,20 +6,10 @@ import re
 
 from golive.importers.ledger import Ledger, Node
 from golive.importers.loading import Loaded, clean
-from golive.importers.places import folder_of, put_command, service_name
+from golive.importers.places import folder_of, is_migration, put_command, service_name
 from golive.importers.report import Imported
 
 _LINE = re.compile(r"\s*([A-Za-z0-9_-]+)\s*:\s*(.*?)\s*")
-_MIGRATIONS = re.compile(
-    r"alembic\b.*\bupgrade|manage\.py\s+migrate|prisma\s+migrate\s+deploy|drizzle-kit\s+(?:migrate|push)|"
-    r"\bmigrate\b.*\bup\b|flask\s+db\s+upgrade|db:migrate"
-)
-
-
-def is_migration(command: object) -> bool:
-    """Whether a command runs schema migrations, which golive does itself before every release."""
-    text = " ".join(map(str, command)) if isinstance(command, list) else str(command)
-    return bool(_MIGRATIONS.search(text[:2000]))
 
 
 def parse_procfile(text: str) -> Loaded:

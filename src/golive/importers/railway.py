@@ -6,9 +6,8 @@ from golive.importers import reasons as why
 from golive.importers.ledger import Ledger, Node
 from golive.importers.loading import load_json, load_toml
 from golive.importers.nixpacks import put_build
-from golive.importers.places import folder_of, put_command
+from golive.importers.places import folder_of, is_migration, put_command
 from golive.importers.probes import put_path
-from golive.importers.procfile import is_migration
 from golive.importers.reasons import Reasons, lose_known
 from golive.importers.report import Imported
 from golive.importers.variables import Given, declare

@@ -7,9 +7,8 @@ import re
 from golive.importers import reasons as why
 from golive.importers.ledger import Ledger, Node
 from golive.importers.nixpacks import put_build
-from golive.importers.places import folder_of, inside, put_command, put_source, service_name
+from golive.importers.places import folder_of, inside, is_migration, put_command, put_source, service_name
 from golive.importers.probes import put_path
-from golive.importers.procfile import is_migration
 from golive.importers.reasons import Reasons, lose_known
 from golive.importers.report import Imported, Table
 from golive.importers.stores import put_resource
@@ -52,10 +51,9 @@ _TOP: Reasons = {"previews": why.PREVIEWS, "previewsEnabled": why.PREVIEWS, "pre
 
 
 _INSTALL = re.compile(
-    r"pip3? install (?:--[\w-]+ )*(?:-r )?[\w./-]+|(?:npm|pnpm|yarn)(?: (?:ci|install|i))?|go build [^|;]*|"
-    r"poetry install"
+    r"pip3? install (?:--[\w-]+ )*(?:-r )?[\w./-]+|(?:npm|pnpm|yarn)(?: (?:ci|install|i))?|poetry install"
 )
-"""Commands that only install what a lock file lists, or compile a Go program."""
+"""Commands that only install what a lock file lists."""
 
 
 def import_render(text: str, file: str = "render.yaml") -> Imported:
@@ -136,13 +134,16 @@ def _has_command(node: Node) -> bool:
 
 
 def _run(node: Node, service: str, kind: str) -> None:
+    compiled = kind == "web" and _go_build(node, service)
     for key in ("startCommand", "dockerCommand"):
-        if (command := node.get(key)).text() and kind != "static":
+        if compiled and re.fullmatch(r"\./[\w./-]+", node.get(key).text() or ""):
+            node.get(key).carry(f"services.{service}.command: the program golive builds")
+        elif (command := node.get(key)).text() and kind != "static":
             put_command(command, service, web=kind == "web")
     output = node.get("staticPublishPath")
     if kind == "static" and (place := inside(".", output.text() or "/")):
         output.put("services", service, "build", "output", value=place)
-    if (build := node.get("buildCommand")).text():
+    if (build := node.get("buildCommand")).text() and not compiled:
         _build_command(build, service, kind)
     if (path := node.get("healthCheckPath")).text() and kind == "web":
         put_path(path, service)
@@ -160,6 +161,20 @@ def _run(node: Node, service: str, kind: str) -> None:
             before.carry("migrations, detected and run by golive before every release")
         else:
             before.lose(*why.RELEASE)
+
+
+def _go_build(node: Node, service: str) -> bool:
+    """Whether the build is one of Go, which golive does; the package it names is kept."""
+    build = node.get("buildCommand")
+    found = re.fullmatch(r"(?:go mod download && )?(?:\w+=\S+ )*go build ([^|;&]*)", build.text() or "")
+    if found is None:
+        return False
+    package = found[1].split()[-1] if found[1].split() else "."
+    if re.fullmatch(r"\./[\w./-]+", package):
+        build.put("services", service, "build", "package", value=package)
+    else:
+        build.carry(f"services.{service}.build, which golive does for Go")
+    return True
 
 
 def _build_command(node: Node, service: str, kind: str) -> None:

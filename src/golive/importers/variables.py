@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from golive.blueprint.env import RESERVED
 from golive.importers.hush import is_own_secret, is_secret
 from golive.importers.ledger import Node
 
-RESERVED = ("PORT", "HOST", "GOLIVE_APP", "GOLIVE_ENVIRONMENT", "GOLIVE_RELEASE", "GOLIVE_SERVICE")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLACEHOLDER = re.compile(
     r"your[-_ ]|change[-_ ]?me|replace|<[^>]*>|xxx|\.\.\.|todo|redacted|placeholder|example[-_]?key|^-+$", re.IGNORECASE
@@ -37,7 +37,7 @@ def declare(node: Node, given: Given) -> None:
     name = given.name.strip()
     if not _NAME.fullmatch(name) or len(name) > 200:
         node.lose("is not the name of a variable", "rename it: letters, digits and underscores")
-    elif name in RESERVED:
+    elif name in RESERVED or (name == "HOSTNAME" and given.value in ("0.0.0.0", "::", "localhost")):  # noqa: S104
         node.carry(f"{name}, given by golive to every instance")
     else:
         _declare(node, name, given)

@@ -48,12 +48,13 @@ def convert(root: Node) -> list[Converted]:
     found: list[Converted] = []
     for kind in ("redirects", "rewrites", "headers"):
         for node in root.get(kind).entries():
-            if made := _modern(kind, node):
+            if made := modern(kind, node):
                 found.append(made)
     return found + _Legacy().convert(root.get("routes"))
 
 
-def _modern(kind: Kind, node: Node) -> Converted | None:
+def modern(kind: Kind, node: Node) -> Converted | None:
+    """A rule of `redirects`, `rewrites` or `headers`; nothing, and an entry in the ledger, when it cannot be one."""
     rule: Table = {}
     if isinstance(source := node.get("source").value, str):
         rule["source"] = source
