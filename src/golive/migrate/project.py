@@ -12,7 +12,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,18 @@ Report = Callable[[MigrationEvent], None]
 MARK = "golive-migrations:"
 """Before the answer, which is JSON, on a line of its own."""
 _PATIENCE = 60
-_LOCK_FAILURES = re.compile(r"canceling statement due to lock timeout|LockNotAvailable|deadlock detected")
+LOCK_FAILURES = re.compile(r"canceling statement due to lock timeout|LockNotAvailable|deadlock detected")
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """The environment of a release: `python` is the argv that starts its interpreter."""
+    """The environment of a release: `python` is the argv that starts its interpreter, none where it has none; `app`
+    the folder that it runs in."""
 
     python: tuple[str, ...]
     variables: Mapping[str, str]
     user: User | None = None
+    app: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,10 @@ async def state(program: Program, folder: Path, runtime: Runtime, url: Secret) -
         done = await _run(program.ask, folder, runtime)
     except TimeoutError:
         what = f"{program.tool} did not say within {_PATIENCE} s which revisions there are"
-        raise _failed(what, folder, "", url) from None
+        raise failed(what, folder, "", url) from None
     answer = next((x for x in reversed(done.output.splitlines()) if x.startswith(MARK)), None)
     if done.code or not answer:
-        raise _failed(f"{program.tool} cannot tell which revisions there are", folder, done.output, url)
+        raise failed(f"{program.tool} cannot tell which revisions there are", folder, done.output, url)
     found = _state(json.loads(answer.removeprefix(MARK)))
     program.refuse(found, folder)
     return found
@@ -129,7 +131,7 @@ async def apply(
                 await _Upgrade(program, migrations, folder, _environment(runtime, migrations), report, url).run()
             after = await state(program, folder, runtime, url) if before.pending else before
     except psycopg.Error as error:
-        raise _failed("the migration lock was lost", folder, str(error), url) from None
+        raise failed("the migration lock was lost", folder, str(error), url) from None
     return Applied(before.version, after.version, before.names, time.monotonic() - started)
 
 
@@ -151,7 +153,7 @@ class _Upgrade:
                 raise await self._stopped(f"the migrations did not finish within {limit:.0f} s", "")
             if done.code == 0:
                 return
-            if not _LOCK_FAILURES.search(done.output) or tried == self.migrations.retries:
+            if not LOCK_FAILURES.search(done.output) or tried == self.migrations.retries:
                 raise await self._stopped(f"{tool} {self.program.verb} failed", done.output)
             delay = session.back_off(tried)
             text = f"{tool} could not get a lock in time; again in {delay:.1f} s"
@@ -180,7 +182,7 @@ class _Upgrade:
             stands = f"The database is at {now}; nothing of a later revision stands unless it left its own transaction."
         except (MigrationFailed, UsageError):
             stands = "Which revision the database is at cannot be asked at the moment."
-        return _failed(what, self.folder, output, self.url, stands)
+        return failed(what, self.folder, output, self.url, stands)
 
 
 async def _run(command: tuple[str, ...], folder: Path, runtime: Runtime) -> processes.Completed:
@@ -193,10 +195,10 @@ def _environment(runtime: Runtime, migrations: Migrations) -> Runtime:
     timeout = f"-c lock_timeout={migrations.lock_timeout.total_seconds() * 1000:.0f}ms"
     options = f"{timeout} {runtime.variables.get('PGOPTIONS', '')}".strip()
     variables = {**runtime.variables, "PGOPTIONS": options, "PGAPPNAME": session.WORKING}
-    return Runtime(runtime.python, variables, runtime.user)
+    return replace(runtime, variables=variables)
 
 
-def _failed(what: str, folder: Path, output: str, url: Secret, stands: str = "") -> MigrationFailed:
+def failed(what: str, folder: Path, output: str, url: Secret, stands: str = "") -> MigrationFailed:
     """The program's last line is the reason; all of its output is in `log`."""
     text = session.mask(url)(output)
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith((" ", "(Background"))]

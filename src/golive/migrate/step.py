@@ -6,7 +6,7 @@ from pathlib import Path
 
 from golive.blueprint.models import Migrations
 from golive.errors import UsageError
-from golive.migrate import project, run, tools
+from golive.migrate import prisma_cli, project, run, tools
 from golive.migrate.project import Runtime
 from golive.migrate.run import Report
 from golive.migrate.status import Applied
@@ -28,6 +28,8 @@ async def migrate(
     UsageError says what is wrong with the files before anything ran.
     """
     folder = checkout / migrations.source
+    if migrations.tool == "prisma" and runtime and (own := await prisma_cli.find(runtime)):
+        return await prisma_cli.apply(own, migrations, folder, url, report, runtime=runtime)
     if migrations.tool not in tools.PROGRAMS:
         return await run.apply(migrations, folder, url, report, release=release)
     program = tools.PROGRAMS[migrations.tool]

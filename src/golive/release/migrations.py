@@ -67,7 +67,7 @@ def runtime(host: Host, place: Place, artifact: Artifact, values: dict[str, Secr
     env = process_environment(host, place, artifact, {name: value.reveal() for name, value in values.items()})
     home = env.get("VIRTUAL_ENV")
     python = (str(Path(home) / "bin" / "python"),) if home else ()
-    return Runtime(python, env, host.app_user(place.app))
+    return Runtime(python, env, host.app_user(place.app), artifact.app)
 
 
 async def status(host: Host, place: Place, *, sql: bool) -> dict[str, Any]:

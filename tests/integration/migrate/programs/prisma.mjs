@@ -38,5 +38,6 @@ try {
   console.log(JSON.stringify((await commands[command]()) ?? {}));
 } catch (error) {
   console.log(JSON.stringify({ error: String(error.message ?? error) }));
+  process.exit(1);
 }
 process.exit(0);
