@@ -208,12 +208,11 @@ def _usage(merged: Merged, checkout: Checkout) -> dict[str, Usage]:
     services, variables = merged.tables("services"), merged.tables("env")
     found: dict[str, Usage] = {}
     owners: dict[str, list[str]] = {}
-    for name, table in services.items():
-        if table.get("kind") in ("worker", "cron"):
-            continue
-        for variable, usage in used_variables(checkout, table.get("source", ".")).items():
+    for source in dict.fromkeys(table.get("source", ".") for table in services.values()):
+        names = [name for name, table in services.items() if table.get("source", ".") == source]
+        for variable, usage in used_variables(checkout, source).items():
             found.setdefault(variable, usage)
-            owners.setdefault(variable, []).append(name)
+            owners.setdefault(variable, []).extend(names)
             if variable in variables and usage.required and "default" not in variables[variable]:
                 variables[variable].pop("required", None)
     for variable, usage in found.items():
