@@ -104,6 +104,10 @@ class HashTable:
     async def exists(self, connection: Connection) -> bool:
         return await exists(connection, self._table)
 
+    async def locks(self, connection: Connection) -> tuple[int, ...]:
+        """Drizzle has none."""
+        return ()
+
     async def create(self, connection: Connection) -> None:
         if not await self.exists(connection):
             schema = sql.Identifier(self.name.rpartition(".")[0])

@@ -7,6 +7,7 @@ row is the version and whether the file of that version is half applied (dirty);
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from golive.migrate.status import Blocked, Record, Standing
 
 TABLE = "schema_migrations"
 _NAME = re.compile(r"(?P<version>[0-9]+)_(?P<title>.*)\.up\.(?P<kind>.*)")
+_SALT = 1486364155
 _CREATE = "CREATE TABLE IF NOT EXISTS {table} (version bigint not null primary key, dirty boolean not null)"
 
 
@@ -48,19 +50,26 @@ def ledger(table: str | None) -> Callable[[Connection], Awaitable[Ledger]]:
     """Of the database behind a connection, in its current schema unless `table` names another."""
 
     async def opened(connection: Connection) -> Ledger:
-        schema = await current_schema(connection)
-        return VersionTable(identifier(table or TABLE, schema), table or TABLE)
+        return VersionTable(await current_schema(connection), table or TABLE)
 
     return opened
 
 
 class VersionTable:
-    def __init__(self, table: sql.Identifier, name: str) -> None:
-        self._table = table
+    def __init__(self, schema: str, name: str) -> None:
+        self._table = identifier(name, schema)
+        before, dot, last = name.rpartition(".")
+        self._place = (before if dot else schema, last)
         self.name = name
 
     async def exists(self, connection: Connection) -> bool:
         return await exists(connection, self._table)
+
+    async def locks(self, connection: Connection) -> tuple[int, ...]:
+        """Of its command line, which names the database by the path of its URL, and of its library."""
+        row = await (await connection.execute("SELECT current_database()")).fetchone()
+        database = str(row[0]) if row else ""
+        return tuple(lock_of(name, *self._place) for name in (f"/{database}", database))
 
     async def create(self, connection: Connection) -> None:
         if not await self.exists(connection):
@@ -86,6 +95,11 @@ class VersionTable:
         await connection.execute(sql.SQL("DELETE FROM {table}").format(table=self._table))
         insert = sql.SQL("INSERT INTO {table} (version, dirty) VALUES (%s, %s)").format(table=self._table)
         await connection.execute(insert, [version, dirty])
+
+
+def lock_of(database: str, schema: str, table: str) -> int:
+    """As its `database.GenerateAdvisoryLockId` makes it."""
+    return zlib.crc32("\0".join((schema, table, database)).encode()) * _SALT % 2**32
 
 
 def reached(

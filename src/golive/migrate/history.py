@@ -74,6 +74,10 @@ class History:
         """What is recorded, compared with nothing yet."""
         return Standing(await self.records(connection))
 
+    async def locks(self, connection: Connection) -> tuple[int, ...]:
+        """Advisory locks, besides golive's, that keep other migrators of this database out."""
+        return ()
+
     async def settle(self, connection: Connection, standing: Standing) -> None:
         """Under the lock, before anything runs: nothing to bring in line where this table is all there is."""
 

@@ -33,6 +33,10 @@ class Ledger(Protocol):
 
     async def exists(self, connection: Connection) -> bool: ...
 
+    async def locks(self, connection: Connection) -> tuple[int, ...]:
+        """The advisory locks that the tool holds while it works."""
+        ...
+
     async def create(self, connection: Connection) -> None:
         """Make the table as the tool does, when it is not there."""
         ...
@@ -92,6 +96,9 @@ class LedgerHistory(History):
         if not await self._ledger.exists(connection) and await exists(connection, self._before):
             return Standing(blocked=_was_plain(self.name))
         return await self._ledger.standing(connection, files, await self.records(connection))
+
+    async def locks(self, connection: Connection) -> tuple[int, ...]:
+        return await self._ledger.locks(connection)
 
     async def settle(self, connection: Connection, standing: Standing) -> None:
         """Forget what the tool says is undone or was finished without golive; keep what it says stands."""

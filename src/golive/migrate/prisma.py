@@ -32,6 +32,8 @@ from golive.secret import Secret
 TABLE = "_prisma_migrations"
 RUNNING = "golive runs this statement by statement"
 """In `logs` of a row that golive has begun and means to go on with; Prisma leaves it empty until a failure."""
+_LOCK = 72707369
+"""The one that Prisma takes while it applies."""
 _DIGITS = 14
 _CREATE = """
 CREATE TABLE {table} (
@@ -151,6 +153,9 @@ class PrismaTable:
 
     async def exists(self, connection: Connection) -> bool:
         return await exists(connection, self._table)
+
+    async def locks(self, connection: Connection) -> tuple[int, ...]:
+        return (_LOCK,)
 
     async def create(self, connection: Connection) -> None:
         if not await self.exists(connection):

@@ -53,6 +53,7 @@ async def apply(
         async with session.locked(url, limit, report) as lock, asyncio.timeout(limit):
             history = await dialect.history(lock)
             name = history.name
+            await session.lock_too(lock, await history.locks(lock), limit, report)
             standing = await history.standing(lock, files)
             found = compare(files, standing)
             refuse(found)

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -73,10 +73,33 @@ async def locked(url: Secret, timeout: float, report: Callable[[MigrationEvent],
         yield connection
 
 
+async def lock_too(
+    connection: Connection, keys: Sequence[int], timeout: float, report: Callable[[MigrationEvent], None]
+) -> None:
+    """Hold the locks that a tool takes itself, in its name: somebody may run it by hand at this moment, and what it has
+    begun must not be taken for what it left behind. MigrationFailed when it keeps one for `timeout` seconds."""
+    deadline, told = time.monotonic() + timeout, False
+    for key in keys:
+        while not await _try(connection, key):
+            if time.monotonic() > deadline:
+                raise MigrationFailed(
+                    f"the migration tool itself is at work in this database and did not end within {timeout:.0f} s",
+                    hint="Nothing was changed and the old release keeps serving. When it has ended, deploy again.",
+                )
+            if not told:
+                report(MigrationEvent("waiting", "the migration tool itself is at work in this database"))
+                told = True
+            await asyncio.sleep(_POLL)
+
+
+async def _try(connection: Connection, key: int) -> bool:
+    row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", [key])).fetchone()
+    return bool(row and row[0])
+
+
 async def _free(connection: Connection) -> bool:
     """Take the lock if it can be had, and see that nobody's statement is left over."""
-    row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])).fetchone()
-    if not row or not row[0]:
+    if not await _try(connection, _LOCK):
         return False
     if (await _busy(connection))[0] is None:
         return True

@@ -6,6 +6,7 @@ without them these tests are skipped.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from test_migrate_tools import recorded, write
 
-from conftest import PROGRAMS, Database, got, once
+from conftest import PROGRAMS, Database, got, once, until
 from golive.errors import MigrationFailed
 
 
@@ -246,3 +247,20 @@ async def test_what_golive_left_half_done_is_dirty_and_may_be_forced(golang: Too
 def raise_for(said: str) -> None:
     if not said.endswith(("<nil>", "no change")):
         raise subprocess.CalledProcessError(1, said)
+
+
+@pytest.mark.parametrize("kind", ["prisma", "golang"])
+async def test_a_tool_that_is_at_work_is_waited_for(request: pytest.FixtureRequest, kind: str) -> None:
+    """What it has begun is not taken for what it left half done."""
+    tool: Tool = request.getfixturevalue(kind)
+    database = tool.database
+    write(database, 1, "CREATE TABLE a (id int);")
+    await database.apply()
+    write(database, 2, "INSERT INTO a SELECT 1 FROM pg_sleep(1.5);")
+    by_hand = asyncio.create_task(asyncio.to_thread(tool.golang if kind == "golang" else lambda: tool.prisma("deploy")))
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO a%%' AND datname = %s"
+    await until(lambda: database.query(sleeping, database.name) == [(1,)], "the tool's own run")
+    assert (await database.apply()).files == ()
+    assert database.said("waiting") == ["the migration tool itself is at work in this database"]
+    await by_hand
+    assert database.query("SELECT id FROM a") == [(1,)]
