@@ -127,7 +127,8 @@ def test_a_hostile_checkout_is_only_data(checkout: MakeCheckout) -> None:
 def test_usage_in_every_language(checkout: MakeCheckout) -> None:
     made = checkout(
         {
-            "a.py": "import os\nos.environ['ONE']\nos.getenv(\"TWO\")\nos.environ.get('THREE')\nos.environ['SET'] = '1'\n",
+            "a.py": "import os\nos.environ['ONE']\nos.getenv(\"TWO\")\nos.environ.get('THREE')\n"
+            "os.environ['SET'] = '1'\n",
             "settings.py": "from pydantic_settings import BaseSettings\n\n\nclass S(BaseSettings):\n    four: str\n"
             "    five: int = 5\n    six: str | None = None\n    model_config = {'env_prefix': ''}\n",
             "b.ts": "process.env.SEVEN!; process.env['EIGHT']; import.meta.env.VITE_NINE; process.env.NODE_ENV",
