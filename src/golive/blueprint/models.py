@@ -204,7 +204,7 @@ class Redirect(Model):
     """Paths that are answered with another address."""
 
     source: str = Field(
-        description="Path pattern: `/blog/:slug`, `/docs/:path*`, `/old/(.*)`; a regular expression when it starts with `^`."
+        description="Path pattern: `/blog/:slug`, `/docs/:path*`, `/old/(.*)`; an expression when it starts with `^`."
     )
     destination: str = Field(description="Path or URL; `:slug` and `$1` are what the source matched.")
     status: int = Field(308, ge=300, le=399, description="308 and 301 are permanent, 307 and 302 are not.")

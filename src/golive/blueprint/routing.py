@@ -1,7 +1,8 @@
 """A service's redirects, rewrites and headers by path as one ordered list of compiled rules, for the edge to render.
 
 Order, as on Vercel: `redirect_html`, trailing slash, redirects, headers, rewrites `before_files`, then files and the
-application's own routes, then the other rewrites. The first redirect or rewrite that matches decides; headers add up, the later wins.
+application's own routes, then the other rewrites. The first redirect or rewrite that matches decides; headers add up,
+the later wins.
 """
 
 from __future__ import annotations
