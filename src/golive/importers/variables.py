@@ -16,6 +16,10 @@ _PLACEHOLDER = re.compile(
 )
 _COMPOSED = re.compile(r"\$\{?\w|\{\{|\$\(")
 _ALONE = re.compile(r"\$\{(\w+)(?::?-([^${}]*))?\}|\$(\w+)")
+_LOCAL = re.compile(r"://(?:[^/@]*@)?(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(?:[:/]|$)")
+"""An example for the developer's machine, which would be wrong anywhere else."""
+_MODE = re.compile(r"(?:[A-Z]+_)?(?:ENV|ENVIRONMENT|STAGE)")
+_NOT_PRODUCTION = ("development", "dev", "local")
 _CLIENT = ("NEXT_PUBLIC_", "VITE_", "PUBLIC_", "REACT_APP_", "NUXT_PUBLIC_", "EXPO_PUBLIC_")
 
 
@@ -58,8 +62,10 @@ def _declare(node: Node, name: str, given: Given) -> None:
             entry["required"] = False
     elif not text or _PLACEHOLDER.search(text) or _COMPOSED.search(text) or secret:
         entry = {"required": bool(given.required)}
+    elif given.example and _LOCAL.search(text):
+        entry = {"required": False, "example": text}
     else:
-        entry = typed(text)
+        entry = typed("production" if _MODE.fullmatch(name) and text in _NOT_PRODUCTION else text)
     if name.startswith(_CLIENT):
         entry |= {"client": True, "build": True}
     _enter(node, name, entry, given)

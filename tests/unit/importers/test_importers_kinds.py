@@ -244,7 +244,7 @@ def test_env() -> None:
     found = import_env(
         "# The one key\nexport OPENAI_API_KEY=sk-...\n\nLEVEL='a # b' # why\nEMPTY=\nN=42\nON=true\nURL=https://x.example/a\n"
         'MULTI="one\ntwo"\nDATABASE_URL=postgres://u:p@localhost/x\nREDIS_URL=redis://localhost\nPORT=3000\n'
-        "NEXT_PUBLIC_KEY=abc\nJWT_SECRET=change-me\n"
+        "NEXT_PUBLIC_KEY=abc\nJWT_SECRET=change-me\nAPI_URL=http://localhost:8080\nAPP_ENV=development\n"
     )
     env = found.proposal["env"]
     assert env["OPENAI_API_KEY"] == {"type": "secret", "required": False, "description": "The one key"}
@@ -256,6 +256,8 @@ def test_env() -> None:
     assert env["NEXT_PUBLIC_KEY"]["client"] is True
     assert env["JWT_SECRET"] == {"type": "secret", "generate": True}
     assert set(found.proposal["resources"]) == {"db", "cache"}
+    assert env["API_URL"] == {"required": False, "example": "http://localhost:8080"}
+    assert env["APP_ENV"]["default"] == "production"
     assert "PORT" not in env
     assert not found.lost
 
