@@ -48,11 +48,19 @@ def _refuse(found: ProjectState, folder: Path) -> None:
         )
 
 
-def _sql(found: ProjectState) -> list[tuple[str, ...]]:
-    """Its offline mode, which env.py has to know."""
-    if not found.pending:
-        return []
-    return [("-m", "alembic", "upgrade", f"{found.current[0] if found.current else 'base'}:head", "--sql")]
+# Its offline mode.
+_SQL = f"""
+import io, json, sys
+from alembic import command
+from alembic.config import Config
+written = io.StringIO()
+command.upgrade(Config("alembic.ini", output_buffer=written), sys.argv[1] + ":head", sql=True)
+print("\\n{MARK}" + json.dumps(written.getvalue()))
+"""
+
+
+def _sql(found: ProjectState) -> tuple[str, ...]:
+    return ("-c", _SQL, found.current[0] if found.current else "base")
 
 
 ALEMBIC = Program(

@@ -37,6 +37,20 @@ print("\\n{MARK}" + json.dumps({{"current": list(newest.values()), "heads": head
       "applied": [".".join(k) for k in done]}}))
 """
 
+_SQL = f"""
+import io, json
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+executor = MigrationExecutor(connection)
+parts = []
+for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes()):
+    written = io.StringIO()
+    call_command("sqlmigrate", migration.app_label, migration.name, stdout=written, no_color=True)
+    parts.append("-- " + migration.app_label + "." + migration.name + "\\n" + written.getvalue().strip())
+print("\\n{MARK}" + json.dumps("\\n\\n".join(parts)))
+"""
+
 
 def _refuse(found: ProjectState, folder: Path) -> None:
     if found.heads:
@@ -48,10 +62,6 @@ def _refuse(found: ProjectState, folder: Path) -> None:
         )
 
 
-def _sql(found: ProjectState) -> list[tuple[str, ...]]:
-    return [("manage.py", "sqlmigrate", *revision.split(".", 1)) for revision, _ in found.pending]
-
-
 DJANGO = Program(
     tool="django",
     file="manage.py",
@@ -59,6 +69,6 @@ DJANGO = Program(
     upgrade=("manage.py", "migrate", "--noinput"),
     verb="migrate",
     command="manage.py migrate",
-    sql=_sql,
+    sql=lambda _: ("manage.py", "shell", "-c", _SQL),
     refuse=_refuse,
 )

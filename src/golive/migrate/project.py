@@ -67,8 +67,8 @@ class ProjectState:
 class Program:
     """A tool of the project's own. Its commands are words after the interpreter's.
 
-    `ask` prints MARK and a ProjectState as JSON; `sql` are the commands that print what the pending ones would do,
-    None where the tool cannot say; `refuse` raises UsageError for a state in which nothing may run.
+    `ask` prints MARK and a ProjectState as JSON; `sql` MARK and, as a JSON string, what the pending ones would do;
+    `refuse` raises UsageError for a state in which nothing may run.
     """
 
     tool: str
@@ -79,7 +79,7 @@ class Program:
     verb: str
     command: str
     """The upgrade in words."""
-    sql: Callable[[ProjectState], list[tuple[str, ...]]]
+    sql: Callable[[ProjectState], tuple[str, ...]]
     refuse: Callable[[ProjectState, Path], None]
 
 
@@ -93,26 +93,22 @@ async def state(program: Program, folder: Path, runtime: Runtime, url: Secret) -
     except TimeoutError:
         what = f"{program.tool} did not say within {_PATIENCE} s which revisions there are"
         raise failed(what, folder, "", url) from None
-    answer = next((x for x in reversed(done.output.splitlines()) if x.startswith(MARK)), None)
+    answer = _answer(done)
     if done.code or not answer:
         raise failed(f"{program.tool} cannot tell which revisions there are", folder, done.output, url)
-    found = _state(json.loads(answer.removeprefix(MARK)))
+    found = _state(json.loads(answer))
     program.refuse(found, folder)
     return found
 
 
 async def sql(program: Program, folder: Path, runtime: Runtime, found: ProjectState) -> str:
-    """What the pending ones would run, as the tool prints it; empty where it cannot say."""
-    parts = []
-    for command in program.sql(found):
-        try:
-            done = await _run(command, folder, runtime)
-        except TimeoutError:
-            return ""
-        if done.code:
-            return ""
-        parts.append(done.output.strip())
-    return "\n".join(parts)
+    """What the pending ones would run, as the tool writes it; empty where it cannot say."""
+    try:
+        done = await _run(program.sql(found), folder, runtime)
+    except TimeoutError:
+        return ""
+    answer = _answer(done)
+    return str(json.loads(answer)).strip() if answer and not done.code else ""
 
 
 async def apply(
@@ -183,6 +179,12 @@ class _Upgrade:
         except (MigrationFailed, UsageError):
             stands = "Which revision the database is at cannot be asked at the moment."
         return failed(what, self.folder, output, self.url, stands)
+
+
+def _answer(done: processes.Completed) -> str | None:
+    """The JSON after the last MARK, among whatever the project prints."""
+    line = next((x for x in reversed(done.output.splitlines()) if x.startswith(MARK)), None)
+    return line.removeprefix(MARK) if line else None
 
 
 async def _run(command: tuple[str, ...], folder: Path, runtime: Runtime) -> processes.Completed:

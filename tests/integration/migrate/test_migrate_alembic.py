@@ -18,6 +18,7 @@ from conftest import PASSWORD, Database, until
 from golive.blueprint.models import Migrations
 from golive.errors import MigrationFailed, UsageError
 from golive.migrate import Applied, Runtime, migrate, pending
+from golive.migrate.overview import Overview, overview
 
 ENV = """
 import os
@@ -82,6 +83,10 @@ class Project:
     async def pending(self) -> tuple[str, ...]:
         return await pending(self.settings(), self.folder.parent, self.database.secret, runtime=self.runtime)
 
+    async def overview(self, *, sql: bool = False) -> Overview:
+        url = self.database.secret
+        return await overview(self.settings(), self.folder.parent, url, runtime=self.runtime, sql=sql)
+
 
 @pytest.fixture
 def project(database: Database, packages: Path, tmp_path: Path) -> Project:
@@ -99,6 +104,17 @@ async def test_upgrades_once_and_says_from_where_to_where(project: Project) -> N
     assert (again.version_before, again.version_after, again.files) == ("bbb2", "bbb2", ())
     assert project.database.query("SELECT id FROM a") == [(1,)]
     assert await project.pending() == ()
+
+
+async def test_what_is_applied_and_what_would_run_is_shown(project: Project) -> None:
+    project.revision("aaa1", None, "CREATE TABLE a (id int)", "first")
+    await project.migrate()
+    project.revision("bbb2", "aaa1", "SELECT 'what would run'", "second")
+    seen = await project.overview(sql=True)
+    assert [(line.name, line.state) for line in seen.lines] == [("aaa1", "applied"), ("bbb2 second", "pending")]
+    assert [line.name for line in seen.pending] == ["bbb2 second"]
+    assert "SELECT 'what would run'" in seen.sql and "talks too" not in seen.sql
+    assert (await project.overview()).sql == ""
 
 
 async def test_a_failure_says_at_which_revision_the_database_is(project: Project) -> None:

@@ -18,6 +18,7 @@ from conftest import PASSWORD, Database, until
 from golive.blueprint.models import Migrations
 from golive.errors import MigrationFailed, UsageError
 from golive.migrate import Applied, Runtime, migrate, pending
+from golive.migrate.overview import Overview, overview
 
 MANAGE = """
 import os, sys
@@ -80,6 +81,10 @@ class Project:
     async def pending(self) -> tuple[str, ...]:
         return await pending(self.settings(), self.folder.parent, self.database.secret, runtime=self.runtime)
 
+    async def overview(self, *, sql: bool = False) -> Overview:
+        url = self.database.secret
+        return await overview(self.settings(), self.folder.parent, url, runtime=self.runtime, sql=sql)
+
 
 @pytest.fixture
 def project(database: Database, packages: Path, tmp_path: Path) -> Project:
@@ -95,6 +100,13 @@ async def test_migrates_once_and_a_failure_says_where_the_database_is(project: P
     assert done.files == ("polls.0001_initial", "polls.0002_more")
     assert (await project.migrate()).files == ()
     assert project.database.query("SELECT id FROM a") == [(1,)]
+    project.migration("0003_bad", "0002_more", "SELECT 'what would run'")
+    seen = await project.overview(sql=True)
+    assert [(line.name, line.state) for line in seen.lines] == [
+        ("polls.0001_initial", "applied"), ("polls.0002_more", "applied"), ("polls.0003_bad", "pending"),
+    ]  # fmt: skip
+    assert (seen.tool, seen.version) == ("django", "polls.0002_more")
+    assert seen.sql.startswith("-- polls.0003_bad\nBEGIN;") and "SELECT 'what would run';" in seen.sql
     project.migration("0003_bad", "0002_more", "ALTER TABLE nothing ADD COLUMN b int")
     with pytest.raises(MigrationFailed) as caught:
         await project.migrate()
