@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from golive.blueprint.checkout import join
 from golive.blueprint.env import RESERVED, default_text, fault_of, injected_names, resource_variables
 from golive.blueprint.facts import Facts, folder, services_of
 from golive.blueprint.faults import Fault
 from golive.blueprint.migration_tools import NEEDS_SERVICE
 from golive.blueprint.models import ServiceKind, Variable, VariableType
+from golive.blueprint.node_project import PREFIXES
 from golive.blueprint.positions import KeyPath
 from golive.errors import nearest
 
@@ -21,11 +23,41 @@ def _variables(facts: Facts) -> Iterator[Fault]:
         for service in variable.services:
             if service not in facts.table("services"):
                 yield _unknown((*path, "for"), service, "service", facts.table("services"))
-            elif _is_static(facts, service) and not variable.build:
+            elif _is_static(facts, service) and not (variable.build or variable.client):
                 hint = "a static service has no environment; `build = true` gives it to the build"
                 yield Fault((*path, "for"), f"`{service}` is static", hint, also=(("services", service, "kind"),))
         if name in RESERVED:
             yield Fault(path, "is given by golive to every service and cannot be declared", "choose another name")
+
+
+def _public_prefixes(facts: Facts) -> Iterator[Fault]:
+    """A front end's framework hands to the browser what carries its prefix, and nothing else (ENV-3)."""
+    for name, variable in facts.blueprint.env.items():
+        given = {s: known for s in variable.services or facts.blueprint.services if (known := _prefix(facts, s))}
+        public = {service: found for service, found in given.items() if name.startswith(found[1])}
+        services = tuple(("services", service) for service in given)
+        if variable.client and given and not public:
+            framework, prefix = next(iter(given.values()))
+            message = f"{framework} keeps it from the browser: only variables that start with `{prefix}` get there"
+            yield Fault(("env", name, "client"), message, f"call it {prefix}{name}", also=(("env", name), *services))
+        elif variable.type is VariableType.SECRET and public and not variable.client:
+            service, (framework, prefix) = next(iter(public.items()))
+            message = (
+                f"a secret whose name starts with `{prefix}` would end up in the browser ({framework}, `{service}`)"
+            )
+            yield Fault(("env", name, "type"), message, f"call it {name.removeprefix(prefix)}", also=services)
+
+
+def _prefix(facts: Facts, name: str) -> tuple[str, str] | None:
+    """The framework of a service and the prefix of what it shows to browsers, unless the project sets its own."""
+    service = facts.blueprint.services.get(name)
+    framework = service.build.framework if service else None
+    if service is None or framework is None or framework not in PREFIXES:
+        return None
+    for suffix in ("ts", "js", "mts", "mjs"):
+        if "envPrefix" in (facts.checkout.read(join(service.source, f"vite.config.{suffix}")) or ""):
+            return None
+    return framework, PREFIXES[framework]
 
 
 def _is_static(facts: Facts, name: str) -> bool:
@@ -185,4 +217,4 @@ def _migrations(facts: Facts) -> Iterator[Fault]:
     yield from folder(facts.checkout, (*path, "source"), migrations.source)
 
 
-DATA_RULES = (_variables, _service_constants, _resources, _prefixes, _migrations)
+DATA_RULES = (_variables, _public_prefixes, _service_constants, _resources, _prefixes, _migrations)

@@ -190,6 +190,8 @@ def _process(
         found.add(("build", "builder"), "python" if python else "none", evidence)
         if listed.file:
             found.add(("build", "dependencies"), listed.file, evidence)
+        if listed.workspace:
+            found.add(("build", "workspace"), listed.workspace, evidence)
         if listed.extra:
             found.add(("build", "extra"), list(listed.extra), evidence)
     if python and (version := python_version(checkout, source)):

@@ -50,9 +50,10 @@ def _package(found: Detection, checkout: Checkout, given: Mapping[str, Any], mod
 
 def _program(found: Detection, given: Mapping[str, Any], module: Module, package: str) -> None:
     source = str(given.get("source", "."))
+    named = build_of(given).get("output")
     words = str(given.get("command", "")).split()
     first = words[0] if words else ""
     output = first.removeprefix("./") if first.startswith(("./", "bin/")) else ""
-    output = output or f"bin/{program_name(package, module, source)}"
+    output = named if isinstance(named, str) else output or f"bin/{program_name(package, module, source)}"
     found.add(("build", "output"), output, join(source, package))
     found.add(("command",), f"./{output}", join(source, package))

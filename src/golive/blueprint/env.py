@@ -262,13 +262,13 @@ def environment_for(
 
 
 def build_environment(blueprint: Blueprint, service: str, values: Mapping[str, Secret | str]) -> dict[str, str]:
-    """What the build of a service sees: variables declared with `build = true`, and its own `build.env`.
+    """What the build of a service sees: variables declared with `build` or `client`, and its own `build.env`.
 
     Never a secret, whatever the blueprint says. The values are part of the artifact, so they are plain text.
     """
     environment: dict[str, str] = {}
     for name, variable in blueprint.env.items():
-        wanted = variable.build and (not variable.services or service in variable.services)
+        wanted = (variable.build or variable.client) and (not variable.services or service in variable.services)
         if not wanted or variable.type is VariableType.SECRET:
             continue
         value = values.get(name, default_text(variable))

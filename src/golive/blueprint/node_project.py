@@ -163,7 +163,7 @@ def members(checkout: Checkout, root: str) -> list[str]:
 def is_member(folder: str, patterns: list[str]) -> bool:
     """Whether a folder, relative to the workspace's root, is one of its packages. Later patterns win. Pure."""
     inside = False
-    for pattern in patterns:
+    for pattern in patterns if folder else ():
         sign, glob = (False, pattern[1:]) if pattern.startswith("!") else (True, pattern)
         if _matches(folder.split("/"), posixpath.normpath(glob).split("/")):
             inside = sign

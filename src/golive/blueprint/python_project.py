@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import tomllib
 import warnings
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from golive.blueprint.checkout import Checkout, join
+from golive.blueprint.go_project import above
+from golive.blueprint.node_project import is_member
 
 FRAMEWORKS = ("fastapi", "starlette", "flask", "django")
 ASGI_FRAMEWORKS = ("fastapi", "starlette", "asgi")
@@ -33,6 +36,8 @@ class Dependencies:
     evidence: str
     names: frozenset[str]
     extra: tuple[str, ...] = ()
+    workspace: str | None = None
+    """The root of the uv workspace whose lock file it is."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +61,33 @@ def dependencies(checkout: Checkout, folder: str) -> Dependencies | None:
         lock = _toml(checkout.read(join(folder, "uv.lock")))
         locked = {str(p.get("name", "")) for p in lock.get("package", []) if isinstance(p, dict)}
         return Dependencies("uv.lock", "uv.lock", frozenset(listed or locked))
+    for name in ("poetry.lock", "pdm.lock", "Pipfile.lock"):
+        if name in present:
+            return Dependencies(name, name, _locked_names(checkout, folder, name) if name == "Pipfile.lock" else listed)
     if "requirements.txt" in present and not listed:
         return Dependencies("requirements.txt", "requirements.txt", _requirement_names(checkout, folder))
+    if "project" in project and (root := uv_workspace(checkout, folder)):
+        return Dependencies("uv.lock", "pyproject.toml", listed, workspace=root)
     if "project" in project or listed:
         return Dependencies("pyproject.toml", "pyproject.toml", listed)
     if "Pipfile" in present:
         packages = _table(_toml(checkout.read(join(folder, "Pipfile"))), "packages")
         wanted = tuple(name + (v if isinstance(v, str) and v != "*" else "") for name, v in packages.items())
         return Dependencies(None, "Pipfile", frozenset(map(_normal, packages)), wanted)
+    return None
+
+
+def uv_workspace(checkout: Checkout, folder: str) -> str | None:
+    """The folder above with a uv.lock whose workspace this folder belongs to."""
+    for root in above(folder):
+        if root == folder or checkout.read(join(root, "uv.lock")) is None:
+            continue
+        data = _toml(checkout.read(join(root, "pyproject.toml")))
+        table = _table(_table(_table(data, "tool"), "uv"), "workspace")
+        globs = [glob for glob in table.get("members", []) if isinstance(glob, str)]
+        globs += [f"!{glob}" for glob in table.get("exclude", []) if isinstance(glob, str)]
+        inner = folder if root == "." else folder[len(root) + 1 :]
+        return root if is_member(inner, globs) else None
     return None
 
 
@@ -291,6 +315,15 @@ def _requirement_names(
             beside = join(file.rpartition("/")[0] or ".", included[1])
             found |= _requirement_names(checkout, folder, beside, depth + 1)
     return frozenset(found)
+
+
+def _locked_names(checkout: Checkout, folder: str, name: str) -> frozenset[str]:
+    """The names in a Pipfile.lock, which stands beside a Pipfile or alone."""
+    try:
+        default = json.loads(checkout.read(join(folder, name)) or "{}").get("default", {})
+    except (ValueError, AttributeError, RecursionError):
+        return frozenset()
+    return frozenset(map(_normal, default)) if isinstance(default, dict) else frozenset()
 
 
 def _poetry(project: dict[str, Any]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def node_start(project: Project, *, standalone: bool = False, files: Collection[
     scripts = project.scripts
     name = next((n for n in ("start:prod", "start:production", "start") if _starts(scripts.get(n))), None)
     line = scripts[name] if name else ""
-    if project.framework == "next" and (not line or re.search(r"\bnext start\b", line)):
+    if project.framework == "next" and (not line or re.search(r"\bnext start\b|\.next/standalone/", line)):
         return NEXT_STANDALONE if standalone else _NEXT_START
     if name and f"pre{name}" in scripts:
         return f"npm run {name}"

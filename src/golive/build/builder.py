@@ -199,7 +199,7 @@ class Builder:
             path=target,
             layer=made.layer,
             env=made.env,
-            argv=plan.argv,
+            argv=made.argv or plan.argv,
             folder=made.folder,
             bundle=made.bundle,
             content=Content(files=sealed.files, bytes=sealed.bytes),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from golive.build.python_locks import LOCKS, translate
 from golive.errors import BuildFailed
 
-_LATER = {"poetry.lock": "poetry", "Pipfile.lock": "pipenv", "Pipfile": "pipenv", "pdm.lock": "pdm"}
+_LATER = {"Pipfile": "pipenv"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LOCAL = re.compile(r"^\s*(-e\b|--editable\b|\.{1,2}(/|\\|$|\[)|[^#]*@\s*file:|[^#\s]*/[^#\s]*\.(whl|tar\.gz|zip)\b)")
 
@@ -20,13 +21,17 @@ _LOCAL = re.compile(r"^\s*(-e\b|--editable\b|\.{1,2}(/|\\|$|\[)|[^#]*@\s*file:|[
 class Dependencies:
     """`file` is relative to the source. `digest` covers all it includes; `local`: it names folders of the source.
 
-    `hashed`: every requirement carries hashes, so that anything without one is refused.
+    `hashed`: every requirement carries hashes, so that anything without one is refused. `pinned` are the requirements
+    that another tool's lock file was translated to.
     """
 
     file: str
     digest: str
     local: bool = False
     hashed: bool = False
+    pinned: tuple[str, ...] = ()
+    package: str | None = None
+    """The member of a uv workspace whose dependencies these are."""
 
     @property
     def locked(self) -> bool:
@@ -34,8 +39,11 @@ class Dependencies:
         return self.file.rpartition("/")[2] == "uv.lock"
 
 
-def read_dependencies(root: Path, file: str | None) -> Dependencies | None:
-    """Read the file a service lists its dependencies in. Raises BuildFailed when it cannot be installed from."""
+def read_dependencies(root: Path, file: str | None, member: str = "") -> Dependencies | None:
+    """Read the file a service lists its dependencies in. Raises BuildFailed when it cannot be installed from.
+
+    `member` is the service's folder in a uv workspace whose root is `root`.
+    """
     if file is None:
         return None
     path = root / file
@@ -45,7 +53,9 @@ def read_dependencies(root: Path, file: str | None) -> Dependencies | None:
     if not path.is_file():
         raise BuildFailed(f"{file} does not exist", where=str(root), hint="see `build.dependencies` of the service")
     if path.name == "uv.lock":
-        return _lock(root, file)
+        return _member(root, file, member) if member else _lock(root, file)
+    if path.name in LOCKS:
+        return _translated(root, file)
     if path.name == "pyproject.toml":
         return _project(root, file)
     return _requirements(root, file)
@@ -73,6 +83,33 @@ def _lock(root: Path, file: str) -> Dependencies:
     folders = [source.get(kind) for source in sources for kind in ("directory", "editable", "virtual", "path")]
     local = any(folder not in (None, ".") for folder in folders)
     return Dependencies(file, _digest(path.read_bytes(), project_file.read_bytes()), local)
+
+
+def _member(root: Path, file: str, member: str) -> Dependencies:
+    """One package of a workspace. Other members are not installed: their source is beside it, on PYTHONPATH."""
+    whole = _lock(root, file)
+    project = _toml(root / member / "pyproject.toml")
+    if missing := stale(project, _toml(root / file)):
+        raise BuildFailed(
+            f"{file} is older than {member}/pyproject.toml: {', '.join(missing)} is not in it",
+            hint="run `uv lock` and commit uv.lock",
+        )
+    name = str(project.get("project", {}).get("name", ""))
+    return replace(whole, digest=_digest(whole.digest.encode(), name.encode()), local=False, package=name)
+
+
+def _translated(root: Path, file: str) -> Dependencies:
+    """poetry's, pipenv's or pdm's lock file. What it says decides, not how it says it."""
+    path = root / file
+    project = path.with_name("pyproject.toml")
+    if path.name == "poetry.lock" and not project.is_file():
+        raise BuildFailed(f"{file} has no pyproject.toml beside it", where=str(root), hint="commit both files")
+    try:
+        pinned = translate(path.name, path.read_text(), project.read_text() if project.is_file() else "")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BuildFailed(f"{file} cannot be read: {error}", where=str(root)) from None
+    hashed = bool(pinned) and all("--hash=" in line for line in pinned)
+    return Dependencies(file, _digest("\n".join(pinned).encode()), hashed=hashed, pinned=pinned)
 
 
 def _project(root: Path, file: str) -> Dependencies:
@@ -140,9 +177,7 @@ def _digest(*parts: bytes) -> str:
 
 
 def _other_tool(file: str, tool: str) -> BuildFailed:
-    command = {"poetry": "poetry export -o requirements.txt", "pipenv": "pipenv requirements > requirements.txt"}
-    shown = command.get(tool, f"{tool} export -o requirements.txt")
     return BuildFailed(
-        f"golive cannot install from {tool}'s {file} yet",
-        hint=f"write a requirements.txt beside it (`{shown}`) and set `build.dependencies` to it, or move to uv",
+        f"{file} of {tool} says what is wanted, not what is installed",
+        hint=f"run `{tool} lock` and commit the lock file beside it",
     )

@@ -33,7 +33,10 @@ _PIP_SETTINGS = ("index-url", "extra-index-url", "find-links", "no-index", "trus
 
 @dataclass(frozen=True)
 class LayerRequest:
-    """What to install where. `source` holds the files that `dependencies` names; `env` reaches the package index."""
+    """What to install where. `source` holds the files that `dependencies` names; `env` reaches the package index.
+
+    `listed` is a file with the requirements that another tool's lock file was translated to.
+    """
 
     key: str
     place: Path
@@ -42,6 +45,7 @@ class LayerRequest:
     extra: tuple[str, ...]
     source: Path
     uv: Path
+    listed: Path | None
     env: Mapping[str, str] = field(repr=False)
 
 
@@ -79,11 +83,15 @@ def _steps(request: LayerRequest) -> list[list[str]]:
     elif request.dependencies.locked:
         folder = str((request.source / request.dependencies.file).parent)
         sync = ["sync", "--frozen", "--no-dev", "--no-editable", "--no-install-project", "--compile-bytecode"]
+        if request.dependencies.package:
+            sync += ["--no-install-workspace", "--package", request.dependencies.package]
         steps.append([*sync, "--project", folder])
     else:
         options = ["--require-hashes"] if request.dependencies.hashed else []
+        if request.dependencies.pinned:
+            options += ["--no-deps"]  # the lock is complete; some of it may only be for other platforms
         options += ["--no-editable"] if request.dependencies.local else []  # what it would point to is thrown away
-        steps.append([*install, *options, "-r", str(request.source / request.dependencies.file)])
+        steps.append([*install, *options, "-r", str(request.listed or request.source / request.dependencies.file)])
     if request.extra:
         steps.append([*install, "--", *request.extra])
     return steps

@@ -15,7 +15,7 @@ class Made:
     """The workshop's `app` is filled. `env` is what the artifact adds to an instance's environment.
 
     `layer` is the layer it needs to run, `layer_cached` whether its dependencies were there already; `folder` is where
-    in `app` it starts.
+    in `app` it starts, and `argv` what starts it when that is not the plan's.
     """
 
     kind: Kind
@@ -23,4 +23,5 @@ class Made:
     layer: str | None = None
     layer_cached: bool = True
     folder: str = ""
+    argv: tuple[str, ...] | None = None
     bundle: tuple[PageSize, ...] = ()

@@ -17,7 +17,7 @@ from golive.build.made import Made
 from golive.build.modules import generated, is_untouched, link_modules, members_of, stamp_modules
 from golive.build.node_dependencies import NodeDependencies, node_layer_key
 from golive.build.node_layer import NodeLayerRequest, make_node_layer
-from golive.build.node_tools import NodeTools, node_tools, npm_settings
+from golive.build.node_tools import NodeTools, node_tools, npm_settings, package_cache
 from golive.build.recipe import pack_static
 from golive.build.seal import give
 from golive.build.store import Store
@@ -25,6 +25,7 @@ from golive.build.threads import in_thread
 from golive.build.toolchains import Toolchain
 from golive.build.tools import tail
 from golive.build.workshop import Workshop
+from golive.build.workspace import packages_to_build
 from golive.errors import BuildFailed
 from golive.system.files import remove_tree
 
@@ -72,7 +73,7 @@ async def build_node(workshop: Workshop, store: Store, toolchain: Toolchain) -> 
     tools = await node_tools(workshop, toolchain, node)
     job = _Job(workshop, store, toolchain, node, tools, _environment(workshop, tools))
     service = workshop.plan.request.service
-    builds = service.build.command is not None or bool(_own_scripts(job))
+    builds = service.build.command is not None or bool(_own_scripts(job)) or bool(_shared(job))
     cached = True
     layer = None
     if builds and not node.empty:
@@ -83,14 +84,16 @@ async def build_node(workshop: Workshop, store: Store, toolchain: Toolchain) -> 
         await pack_static(workshop, job.here)
         return Made("static", layer_cached=cached, bundle=await _bundle(job))
     bundle = await _bundle(job)
-    if (job.here / STANDALONE).is_dir() and service.command and "next start" not in service.command:
+    if _starts_standalone(job):
         folder = await in_thread(_take_standalone, job)
-        return Made("node", _run_environment(job, folder), None, cached, folder, bundle)
+        return Made("node", _run_environment(job, folder), None, cached, folder, ("node", "server.js"), bundle)
+    if service.build.framework == "next":
+        workshop.tools.log('without `output: "standalone"` in its configuration Next.js runs with all its packages')
     needed, there = await _layer(job, production=True) if not node.empty else (None, True)
     await in_thread(_take_source, job, layer, needed)
     env = _run_environment(job, workshop.plan.inner)
     key = workshop.plan.layer_key if needed else None
-    return Made("node", env, key, cached and there, workshop.plan.inner, bundle)
+    return Made("node", env, key, cached and there, workshop.plan.inner, bundle=bundle)
 
 
 def _environment(workshop: Workshop, tools: NodeTools) -> dict[str, str]:
@@ -130,6 +133,7 @@ async def _layer(job: _Job, *, production: bool) -> tuple[Path, bool]:
         production=production,
         cli=job.tools.cli,
         npm=job.tools.npm,
+        store=package_cache(job.workshop, "pnpm"),
         env={name: value for name, value in job.env.items() if name != "NODE_ENV"},
     )
     await make_node_layer(request, job.workshop.tools)
@@ -141,27 +145,41 @@ def _own_scripts(job: _Job) -> list[str]:
     return [name for name in OWN_SCRIPTS if isinstance(scripts, dict) and name in scripts]
 
 
+def _shared(job: _Job) -> tuple[str, ...]:
+    plan = job.workshop.plan
+    return packages_to_build(plan.tree, plan.inner) if plan.inner else ()
+
+
 async def _build(job: _Job, layer: Path | None) -> None:
-    """The project's own scripts, then its build line, with what the last build left for it."""
+    """The project's own scripts, the packages it needs, then its build line, with what the last build left for it."""
     before = await in_thread(stamp_modules, layer) if layer else ""
     caches = _Caches(job)
     await in_thread(caches.bring)
     try:
         for name in _own_scripts(job):
-            job.log(f"$ npm run {name}")
-            done = await job.workshop.tools.run([*job.tools.npm, "run", name], env=job.env, cwd=job.here)
-            if done.code != 0:
-                raise BuildFailed(
-                    f"the script {name} of {job.workshop.plan.request.name} exited with {done.code}",
-                    where=f"package.json, scripts.{name}",
-                    log=tail(done.output),
-                )
+            await _script(job, job.here, name)
+        for folder in _shared(job):
+            await _script(job, job.root / folder, "build")
         await job.workshop.run_command(job.here, job.env, give_first=False)
     finally:
         await in_thread(caches.take)
         if layer and not await in_thread(is_untouched, layer, before):
             job.log("the build changed files of its dependencies: they are installed again next time")
             (layer / "layer.json").unlink(missing_ok=True)
+
+
+async def _script(job: _Job, folder: Path, name: str) -> None:
+    """A script of the project itself, or of a package of its workspace."""
+    place = folder.relative_to(job.root).as_posix()
+    job.log(f"$ npm run {name}" + (f"  # in {place}" if folder != job.here else ""))
+    done = await job.workshop.tools.run([*job.tools.npm, "run", name], env=job.env, cwd=folder)
+    if done.code != 0:
+        owner = job.workshop.plan.request.name if folder == job.here else place
+        raise BuildFailed(
+            f"the script {name} of {owner} exited with {done.code}",
+            where=f"{(folder / 'package.json').relative_to(job.root)}, scripts.{name}",
+            log=tail(done.output),
+        )
 
 
 class _Caches:
@@ -197,6 +215,15 @@ async def _bundle(job: _Job) -> tuple[PageSize, ...]:
     pages = await in_thread(measure, job.here, output, service.build.framework)
     check_budget(pages, policy.bundle_budget, job.workshop.plan.request.name)
     return pages
+
+
+def _starts_standalone(job: _Job) -> bool:
+    """Whether the start line is that of Next's traced server; a server.js of the project's own is another one."""
+    command = (job.workshop.plan.request.service.command or "").split()
+    if not (job.here / STANDALONE).is_dir() or command[:1] != ["node"] or len(command) != 2:
+        return False
+    traced = command[1].removeprefix("./").startswith(f"{STANDALONE}/")
+    return traced or (command[1] in ("server.js", "./server.js") and not (job.here / "server.js").exists())
 
 
 def _take_standalone(job: _Job) -> str:

@@ -37,7 +37,10 @@ _NO_NETWORK = re.compile(
 
 @dataclass(frozen=True)
 class NodeLayerRequest:
-    """What to install where. `cli` starts the package manager, `npm` npm; `env` reaches the package registry."""
+    """What to install where. `cli` starts the package manager, `npm` npm; `env` reaches the package registry.
+
+    `store` is the folder in which pnpm keeps what it fetched.
+    """
 
     key: str
     place: Path
@@ -46,6 +49,7 @@ class NodeLayerRequest:
     production: bool
     cli: Sequence[str]
     npm: Sequence[str]
+    store: Path
     env: Mapping[str, str] = field(repr=False)
     complete: bool = True
     """npm's lock file names the optional packages of all platforms."""
@@ -138,7 +142,8 @@ async def _scripts(request: NodeLayerRequest, tools: Tools) -> None:
     approved = sorted(wanting & set(request.node.approved))
     if approved:
         tools.log(f"install scripts approved by the project: {', '.join(approved)}")
-        done = await tools.run([*request.npm, "rebuild", *approved], env=request.env, cwd=request.place)
+        program = request.cli if request.node.manager == "pnpm" else request.npm
+        done = await tools.run([*program, "rebuild", *approved], env=request.env, cwd=request.place)
         if done.code != 0:
             raise BuildFailed(f"the install script of {' or '.join(approved)} failed", log=tail(done.output))
     if refused := sorted(wanting - set(approved) - HARMLESS):

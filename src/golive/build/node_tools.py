@@ -48,17 +48,11 @@ async def node_tools(workshop: Workshop, toolchain: Toolchain, node: NodeDepende
 
 def npm_settings(workshop: Workshop) -> dict[str, str]:
     """Where npm and the others keep what they fetch, and the user's own .npmrc, which a build's HOME does not hold."""
-    user, home = workshop.tools.user, workshop.home
-    manager = workshop.plan.node.manager if workshop.plan.node else "npm"
-    suffix = f"-{user.name}" if user else ""
-    caches = {name: home.cache / f"{name}{suffix}" for name in ("npm", "pnpm", "yarn")}
-    for folder in caches.values():
-        if not folder.exists():
-            give(private_directory(folder), user)
+    user = workshop.tools.user
+    caches = {name: package_cache(workshop, name) for name in ("npm", "yarn")}
     own = {
         "npm_config_cache": str(caches["npm"]),
         "npm_config_update_notifier": "false",
-        **({"npm_config_store_dir": str(caches["pnpm"])} if manager == "pnpm" else {}),
         "YARN_CACHE_FOLDER": str(caches["yarn"]),
         "YARN_GLOBAL_FOLDER": str(caches["yarn"]),
         "YARN_ENABLE_TELEMETRY": "0",
@@ -81,6 +75,15 @@ def npm_settings(workshop: Workshop) -> dict[str, str]:
         copy.chmod(0o600)
         give(copy, user)
     return own
+
+
+def package_cache(workshop: Workshop, name: str) -> Path:
+    """The folder for what npm, pnpm or yarn keep, apart for each user that builds."""
+    user = workshop.tools.user
+    folder = workshop.home.cache / (f"{name}-{user.name}" if user else name)
+    if not folder.exists():
+        give(private_directory(folder), user)
+    return folder
 
 
 def _own_yarn(workshop: Workshop, node: NodeDependencies) -> Path | None:

@@ -67,7 +67,7 @@ def plan_build(request: BuildRequest, cache: Path) -> BuildPlan:
     python = dependencies = layer = toolchain = node = None
     if recipe.builder == "python":
         python = choose_python(recipe.python, request.user, cache=cache)
-        dependencies = read_dependencies(tree.root, recipe.dependencies)
+        dependencies = read_dependencies(tree.root, recipe.dependencies, inner)
         layer = _layer(request, tree, python, dependencies)
     elif recipe.builder == "go":
         toolchain = choose_toolchain("go", recipe.go, request.user, cache=cache)

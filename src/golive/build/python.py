@@ -11,10 +11,12 @@ from golive.build.interpreters import Interpreter
 from golive.build.layer import LayerRequest, make_layer, pip_configuration, reachable_uv
 from golive.build.made import Made
 from golive.build.plan import BuildPlan
+from golive.build.python_locks import LOCKS
 from golive.build.seal import give
 from golive.build.store import Store
 from golive.build.threads import in_thread
 from golive.build.workshop import Workshop
+from golive.build.workspace import needed_of
 
 
 async def build_python(workshop: Workshop, store: Store) -> Made:
@@ -28,26 +30,36 @@ async def build_python(workshop: Workshop, store: Store) -> Made:
         workshop.tools.log(f"dependencies: unchanged, layer {plan.layer_key[:12]}")
     else:
         await _install(workshop, plan.python, layer)
-    await workshop.run_command(workshop.app, workshop.env(layer / "bin") | {"VIRTUAL_ENV": str(layer)})
+    await workshop.run_command(workshop.app / plan.inner, workshop.env(layer / "bin") | {"VIRTUAL_ENV": str(layer)})
     digests = await in_thread(_digests, workshop)
     compiled = await compile_tree(
         workshop.app, digests, plan.python, layer / "bin/python", cache=workshop.home.cache, tools=workshop.tools
     )
     workshop.tools.log(f"bytecode: {compiled} of {len(digests)} modules compiled")
     env = run_environment(plan, workshop.home.artifacts / plan.key / "app", layer)
-    return Made("python", env, plan.layer_key, cached)
+    return Made("python", env, plan.layer_key, cached, plan.inner)
 
 
 def run_environment(plan: BuildPlan, app: Path, layer: Path) -> dict[str, str]:
     """What an instance gets besides its own variables. Pure."""
-    in_src = any(entry.path.startswith("src/") and entry.path.endswith(".py") for entry in plan.tree.entries)
     return {
         "PATH": f"{layer / 'bin'}:{SYSTEM_PATH}",
         "VIRTUAL_ENV": str(layer),
-        "PYTHONPATH": f"{app}:{app / 'src'}" if in_src else str(app),
+        "PYTHONPATH": ":".join(str(app / place) for place in import_places(plan)),
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+
+
+def import_places(plan: BuildPlan) -> tuple[str, ...]:
+    """Folders that modules are imported from: the service's own, then those of the workspace's packages it needs."""
+    paths = [entry.path for entry in plan.tree.entries if entry.path.endswith(".py")]
+    owners = {""} if not plan.inner else {plan.inner, *needed_of(plan.tree, plan.inner, "python")}
+    places = []
+    for owner in sorted(owners, key=lambda owner: (owner != plan.inner, owner)):
+        src = f"{owner}/src" if owner else "src"
+        places += [owner] + ([src] if any(path.startswith(f"{src}/") for path in paths) else [])
+    return tuple(places)
 
 
 async def _install(workshop: Workshop, python: Interpreter, layer: Path) -> None:
@@ -70,10 +82,21 @@ async def _install(workshop: Workshop, python: Interpreter, layer: Path) -> None
         dependencies=plan.dependencies,
         extra=plan.request.service.build.extra,
         source=source,
+        listed=await in_thread(_write_pinned, workshop),
         uv=await in_thread(reachable_uv, tools.user, workshop.home.cache),
         env=env,
     )
     await make_layer(request, tools)
+
+
+def _write_pinned(workshop: Workshop) -> Path | None:
+    dependencies = workshop.plan.dependencies
+    if dependencies is None or dependencies.file.rpartition("/")[2] not in LOCKS:
+        return None
+    file = workshop.tools.place / "pinned.txt"
+    file.write_text("\n".join(dependencies.pinned) + "\n")
+    file.chmod(0o644)
+    return file
 
 
 def _digests(workshop: Workshop) -> dict[str, str]:

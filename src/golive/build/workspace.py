@@ -32,9 +32,8 @@ def inner_of(workspace: str | None, source: str) -> str:
 
 def part_of_workspace(tree: Tree, inner: str, builder: str) -> Tree:
     """The tree without siblings. Their manifests stay, since installers and Go want to see every member."""
-    files = {entry.path: entry.origin for entry in tree.entries if entry.link is None}
-    folders = {path.rpartition("/")[0] for path in files if path.rpartition("/")[2] in MANIFESTS} - {""}
-    needed = needed_folders(inner, builder, folders, files)
+    folders = {e.path.rpartition("/")[0] for e in tree.entries if e.path.rpartition("/")[2] in MANIFESTS} - {""}
+    needed = needed_of(tree, inner, builder)
     kept, counted = set(), set()
     for entry in tree.entries:
         owners = [f for f in _folders_above(entry.path) if f in folders]
@@ -46,6 +45,13 @@ def part_of_workspace(tree: Tree, inner: str, builder: str) -> Tree:
             if builder == "go":  # every member's requirements take part in choosing versions
                 counted.add(entry.path)
     return narrowed(tree, kept, counted)
+
+
+def needed_of(tree: Tree, inner: str, builder: str) -> set[str]:
+    """`needed_folders` of a tree."""
+    files = {entry.path: entry.origin for entry in tree.entries if entry.link is None}
+    folders = {path.rpartition("/")[0] for path in files if path.rpartition("/")[2] in MANIFESTS} - {""}
+    return needed_folders(inner, builder, folders, files)
 
 
 def needed_folders(inner: str, builder: str, folders: Iterable[str], files: Mapping[str, str]) -> set[str]:
@@ -60,6 +66,25 @@ def needed_folders(inner: str, builder: str, folders: Iterable[str], files: Mapp
             needed.add(folder)
             todo += graph.get(folder, ())
     return needed
+
+
+def packages_to_build(tree: Tree, inner: str) -> tuple[str, ...]:
+    """The packages with a build script that the service depends on, each after those that it depends on itself."""
+    files = {entry.path: entry.origin for entry in tree.entries if entry.link is None}
+    folders = {path.rpartition("/")[0] for path in files if path.endswith("/package.json")}
+    graph = _node_graph(folders, files)
+    order: list[str] = []
+
+    def visit(folder: str, above: frozenset[str]) -> None:
+        for other in sorted(graph.get(folder, ())):
+            if other not in above:
+                visit(other, above | {other})
+        if folder not in order:
+            order.append(folder)
+
+    visit(inner, frozenset({inner}))
+    scripts = {f: _json(files.get(_at(f, "package.json"))).get("scripts") or {} for f in order if f != inner}
+    return tuple(folder for folder, known in scripts.items() if "build" in known)
 
 
 def _folders_above(path: str) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 from golive.blueprint.env import build_environment, resource_variables
 from golive.blueprint.load import Loaded, load
 from golive.blueprint.models import Blueprint, Migrations
+from golive.build.leaks import check_artifact
 from golive.build.plan import BuildRequest
 from golive.data.store import Report, Store
 from golive.errors import Conflict, NotFound, StartFailed, UsageError
@@ -181,6 +182,7 @@ class Deploy:
                 user=self.host.app_user(self.place.app),
             )
             built = await self.host.builder.build(request, functools.partial(self.journal.log, name))
+            await asyncio.to_thread(check_artifact, built.artifact, self._secrets())
             self.artifacts[name] = built.artifact.key
             self.host.building.add(built.artifact.key)
             cached += built.cached
@@ -369,13 +371,20 @@ class Deploy:
         return resources.variables(self.blueprint, self.stores, self.values).get(names["url"])
 
     def _mask(self, environments: dict[str, dict[str, Secret]]) -> None:
+        for values in environments.values():
+            for value in self._secret(values).values():
+                self.journal.mask.add(value)
+
+    def _secrets(self) -> dict[str, Secret]:
+        """All that an instance of any service gets and nobody may see."""
+        found = self._environments(self.release).values()
+        return {name: value for values in found for name, value in self._secret(values).items()}
+
+    def _secret(self, values: dict[str, Secret]) -> dict[str, Secret]:
         """What is secret by declaration or origin, and what was set without being declared."""
         secret = environment.secret_names(self.blueprint)
-        for values in environments.values():
-            for name, value in values.items():
-                undeclared = name not in self.blueprint.env and name in self.values
-                if name in secret or undeclared:
-                    self.journal.mask.add(value)
+        undeclared = self.values.keys() - self.blueprint.env.keys()
+        return {name: value for name, value in values.items() if name in secret or name in undeclared}
 
     def _live(self) -> int | None:
         app = self.host.state.app(self.place)

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
+from golive.blueprint.load import load
+from golive.build.artifact import Artifact
+from golive.build.builder import Builder, Built
+from golive.build.command import with_port
+from golive.build.plan import BuildRequest
 from golive.home import Home
+from golive.system import processes, users
 
 ASGI = """
 import json, os
@@ -21,6 +39,73 @@ def write(folder: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
+
+
+async def build(builder: Builder, request: BuildRequest) -> tuple[Built, str]:
+    """What was built, and the log of it."""
+    lines: list[str] = []
+    built = await builder.build(request, lines.append)
+    return built, "\n".join(lines)
+
+
+def app_user() -> users.User | None:
+    return users.find("nobody") if os.geteuid() == 0 else None
+
+
+def services(checkout: Path) -> dict[str, BuildRequest]:
+    """A request for each service of the checkout's golive.toml, as a deploy makes them."""
+    loaded = load(checkout)
+    blueprint = loaded.resolved.blueprint
+    return {
+        name: BuildRequest(blueprint.name, name, service, loaded.checkout, blueprint.build, user=app_user())
+        for name, service in blueprint.services.items()
+    }
+
+
+def lock(folder: Path) -> None:
+    """A package-lock.json, without the hosts that packages came from."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not on this machine")
+    options = ["--package-lock-only", "--ignore-scripts", "--no-audit", "--omit-lockfile-registry-resolved"]
+    subprocess.run([npm, "install", *options, "--loglevel=error"], cwd=folder, check=True, capture_output=True)
+
+
+@contextlib.asynccontextmanager
+async def running(artifact: Artifact, output: Path, **more: str) -> AsyncIterator[Callable[[str], tuple[int, str]]]:
+    """The artifact started as golive starts it; gives what asks it for a path. It must end by SIGTERM at once."""
+    port = free_port()
+    base = {"HOME": "/nonexistent", "HOST": "127.0.0.1", "TMPDIR": "/tmp"}
+    env = {**base, **artifact.env, **more, "PORT": str(port)}
+    assert artifact.argv is not None
+    spec = processes.Spec(with_port(artifact.argv, env), env, artifact.app, output=output, user=app_user(), name="test")
+    process = await processes.start(spec)
+
+    def ask(path: str) -> tuple[int, str]:
+        for _ in range(400):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
+                    return response.status, response.read().decode()
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code, error.read().decode()
+            except OSError:
+                assert process.alive(), output.read_text()
+                time.sleep(0.05)
+        raise AssertionError(output.read_text())
+
+    try:
+        yield ask
+    finally:
+        started = time.monotonic()
+        await process.stop(timedelta(seconds=8))
+    assert time.monotonic() - started < 7
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def left_over(home: Home) -> list[str]:

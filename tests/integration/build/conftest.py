@@ -34,6 +34,10 @@ def builder(golive_home: Home, uv_cache: Path) -> Builder:
     uv_cache.mkdir(parents=True, exist_ok=True)
     golive_home.cache.mkdir()
     (golive_home.cache / "uv").symlink_to(uv_cache)
+    for name in ("go", "npm"):  # Go's standard library is compiled and packages are fetched once a machine
+        shared = Path.home() / ".cache/golive-tests" / name
+        shared.mkdir(parents=True, exist_ok=True)
+        (golive_home.cache / name).symlink_to(shared)
     return Builder(golive_home)
 
 

@@ -51,8 +51,8 @@ async def test_a_requirement_that_does_not_exist(
     ("files", "dependencies", "words"),
     [
         ({}, "requirements.txt", "requirements.txt does not exist"),
-        ({"poetry.lock": ""}, "poetry.lock", "golive cannot install from poetry's poetry.lock yet"),
-        ({"pyproject.toml": "[tool.poetry]"}, "pyproject.toml", "cannot install from poetry's pyproject.toml yet"),
+        ({"poetry.lock": ""}, "poetry.lock", "poetry.lock has no pyproject.toml beside it"),
+        ({"pyproject.toml": "[tool.poetry]"}, "pyproject.toml", "says what is wanted, not what is installed"),
         ({"pyproject.toml": "[project"}, "pyproject.toml", "pyproject.toml cannot be read"),
         ({"uv.lock": "version = 1", "pyproject.toml": ""}, "uv.lock", "uv could not install uv.lock"),
         ({"uv.lock": "version = 1"}, "uv.lock", "uv.lock has no pyproject.toml beside it"),
