@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from golive.daemon.client import Client
+from golive.daemon.client import Client, connect
 from golive.home import Home
 from golive.system import ports, sessions, users
 
@@ -119,7 +119,8 @@ class Golive:
 
     @property
     def api(self) -> Client:
-        return Client(self.home)
+        """The daemon, asked as a command asks it but without a process for each question; started when it is away."""
+        return connect(self.home)
 
     @property
     def https_port(self) -> int:
@@ -287,7 +288,7 @@ class App:
         self.gate.touch()
 
     def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.command("status", "--json").ok().json()
+        found: dict[str, Any] = self.golive.api.get("/v1/status", app=self.name)
         return next(a for a in found["apps"] if a["app"] == self.name)
 
     def pids(self, service: str = "api") -> list[int]:
@@ -320,7 +321,8 @@ class App:
         return found
 
     def releases(self) -> dict[int, str]:
-        return {r["release"]: r["state"] for r in self.command("releases", "--json").ok().json()["releases"]}
+        found = self.golive.api.get("/v1/releases", app=self.name)["releases"]
+        return {r["release"]: r["state"] for r in found}
 
     def destroy(self) -> None:
         self.command("destroy", "--yes", self.name).ok()

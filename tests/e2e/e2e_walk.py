@@ -10,6 +10,9 @@ from pathlib import Path
 from e2e_harness import App, Golive, Result, until
 from e2e_load import Load
 
+from golive.daemon.client import Client
+from golive.errors import GoliveError
+
 DOOMED = Path(__file__).with_name("doomed.py")
 UNCOMMITTED = ("validate", "build", "resources", "migrate", "start", "ready", "changeover", "shift")
 COMMITTED = ("verify", "drain")
@@ -70,16 +73,14 @@ def doom(golive: Golive, step: str, moment: str) -> subprocess.Popen[bytes]:
             stdout=subprocess.DEVNULL,
             stderr=log,
         )
-    until("the doomed daemon to answer", lambda: _answers(golive) or daemon.poll() is not None)
+    until("the doomed daemon to answer", lambda: _answers(golive) or daemon.poll() is not None, timeout=60)
     assert daemon.poll() is None, golive.home.daemon_log.read_text()[-3000:]
     return daemon
 
 
 def _answers(golive: Golive) -> bool:
-    from golive.errors import GoliveError
-
     try:
-        return bool(golive.api.get("/v1/daemon"))
+        return bool(Client(golive.home).get("/v1/daemon"))
     except GoliveError:
         return False
 

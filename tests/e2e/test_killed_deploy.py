@@ -3,6 +3,7 @@ never stops answering."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -44,6 +45,22 @@ def test_between_the_commit_and_the_end_of_the_shift(walked: App) -> None:
     version = next(NUMBERS)
     write(walked, version)
     was_finished(walked, interrupted(walked, "shift", "end", "up", walked.folder), str(version))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(20))
+def test_at_any_moment(walked: App, seed: int) -> None:
+    """Somewhere inside a step, or after its work and before the journal says so; then it is done or undone, no third."""
+    chance = random.Random(seed)
+    step = chance.choice((*UNCOMMITTED, *COMMITTED))
+    moment = chance.choice(("end", f"{chance.uniform(0, 0.4):.3f}", f"{chance.uniform(0, 0.05):.3f}"))
+    before, version = walked.version(), next(NUMBERS)
+    write(walked, version)
+    result = interrupted(walked, step, moment, "up", walked.folder)
+    if walked.deployments()[0]["state"] == "done":
+        was_finished(walked, result, str(version))
+    else:
+        was_undone(walked, result, before)
 
 
 def test_the_next_deploy_works(walked: App) -> None:
