@@ -105,7 +105,7 @@ def _is(path: Path, question: Callable[[Path], bool]) -> bool:
 
 def _instead(start: Path) -> str:
     """What to do where no golive.toml is: the likeliest reason first."""
-    if near := nearest(FILE, [name for name in _names(start) if name != FILE]):
+    if near := nearest(FILE, [name for name in _names(start) if name != FILE and Path(name).suffix]):
         return f"is it {near}? Its name must be {FILE}"
     below = sorted(path.parent.name for path in start.glob(f"*/{FILE}"))
     if below:

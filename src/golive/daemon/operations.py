@@ -175,7 +175,7 @@ class Operations:
             return {"destroyed": str(place), "processes": stopped}
 
     async def down(self, call: api.PlaceCall, actor: str) -> dict[str, Any]:
-        """Stop everything of an environment and keep all it knows: data, variables, releases. A deploy brings it back."""
+        """Stop everything of an environment and keep all it knows: data, variables, releases. A deploy brings it up."""
         place = call.place
         if self._host.state.app(place) is None:
             raise NotFound(f"there is no {place}", hint="golive status lists what there is")
