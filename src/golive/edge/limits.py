@@ -86,6 +86,8 @@ def render_limits(known: frozenset[LimitClass]) -> Json:
         max_dynamic_descriptors=ADDRESSES,
         enable_x_ratelimit_headers="DRAFT_VERSION_03",
         enable_retry_after_header=True,
+        # To a gRPC client: a status that it does not take for an outage and repeat at once.
+        rate_limited_as_resource_exhausted=True,
         rate_limits=[_descriptor(f"{who}{n}") for who in ("client", "service") for n in range(SLOTS)],
         descriptors=[_bucket(kind) for kind in sorted(known)],
     )
