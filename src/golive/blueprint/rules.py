@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from golive.blueprint.data_rules import DATA_RULES
+from golive.blueprint.destination_rules import DESTINATION_RULES
 from golive.blueprint.facts import Facts
 from golive.blueprint.faults import Fault
 from golive.blueprint.routing_rules import ROUTING_RULES
@@ -11,4 +12,5 @@ from golive.blueprint.service_rules import SERVICE_RULES
 
 def check(facts: Facts) -> list[Fault]:
     """Every fault of every rule."""
-    return [fault for rule in (*SERVICE_RULES, *ROUTING_RULES, *DATA_RULES) for fault in rule(facts)]
+    rules = (*SERVICE_RULES, *ROUTING_RULES, *DESTINATION_RULES, *DATA_RULES)
+    return [fault for rule in rules for fault in rule(facts)]

@@ -18,6 +18,9 @@ SECURITY = {
 HIDDEN = ("server", "x-powered-by", "x-envoy-upstream-service-time", "x-envoy-overloaded", "x-envoy-ratelimited")
 """Taken from every answer: they say what runs, to whom it may concern."""
 
+OURS = ("x-golive-root", "x-golive-previous", "x-golive-fallback", "x-golive-slash")
+"""What the static server takes from the edge, and must not take from a client."""
+
 
 def response_headers(policy: EdgePolicy, *, tls: bool) -> Json:
     """The fields of a virtual host that set an answer's headers. `policy.headers` wins over app and defaults."""
@@ -54,7 +57,7 @@ def forwarded() -> Json:
                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
             },
         ],
-        "request_headers_to_remove": ["forwarded", "x-real-ip", "x-envoy-external-address", "proxy"],
+        "request_headers_to_remove": ["forwarded", "x-real-ip", "x-envoy-external-address", "proxy", *OURS],
     }
 
 

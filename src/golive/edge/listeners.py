@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from golive.edge import headers
+from golive.edge import headers, rules
 from golive.edge.limits import FILTER as LIMIT_FILTER
 from golive.edge.limits import FILTER_KIND as LIMIT_KIND
 from golive.edge.model import Certificate
@@ -165,8 +165,11 @@ def _http_filters(layout: Layout) -> list[Json]:
     body = extension(BUFFER, "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=UNKNOWN_LENGTH)
     # Translates only what says that it is gRPC-web.
     web = extension(f"{HTTP}grpc_web", "extensions.filters.http.grpc_web.v3.GrpcWeb")
+    look = extension(rules.LOOK, rules.LOOK_KIND)
+    query = extension(rules.QUERY, rules.QUERY_KIND, source_codes={"query": {"inline_string": rules.ADD_QUERY}})
+    by_route = [{**made, "disabled": True} for made in (body, look, query)]
     router = extension(f"{HTTP}router", "extensions.filters.http.router.v3.Router")
-    return [limit, web, *(_compressor(name) for name in COMPRESSORS), {**body, "disabled": True}, router]
+    return [limit, web, *(_compressor(name) for name in COMPRESSORS), *by_route, router]
 
 
 def _compressor(name: str) -> Json:

@@ -2,20 +2,23 @@
 
 A rule becomes several Envoy routes, because Envoy ties retries, limits and buffering to routes: one for each path that
 a rate limit names, and in each of them one for methods that may be repeated, one for bodies of unknown length and one
-for the rest.
+for the rest. The service's redirects and rewrites come before those of the same path.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from golive.blueprint.models import EdgePolicy, RateLimit
+from golive.blueprint.routing import Rule
 from golive.edge import headers, limits
 from golive.edge.model import EdgeConfig, RouteRule, Site, cluster_name
 from golive.edge.resource import HTTP, Json, discovery, seconds, typed
+from golive.edge.rules import Looks, added, fallback, literal_start, location, matched, rewritten
+from golive.edge.static_plan import FALLBACK
 
 ROUTES = "config.route.v3.RouteConfiguration"
 BUFFER = f"{HTTP}buffer"
@@ -67,6 +70,8 @@ def render_routes(config: EdgeConfig, *, tls: bool, https_port: int = 443) -> Js
                 "name": name,
                 "validate_clusters": True,
                 "ignore_port_in_host_matching": True,
+                # A header for some paths is stronger than the same one for the whole app.
+                "most_specific_header_mutations_wins": True,
                 "virtual_hosts": hosts,
             }
         ],
@@ -84,7 +89,7 @@ def _hosts(site: Site, domains: tuple[str, ...], *, tls: bool) -> list[Json]:
 def _host(site: Site, rules: tuple[RouteRule, ...], domains: list[str], *, tls: bool) -> Json:
     routes = [_too_large(site)]
     for part in parts(rules):
-        routes += _part_routes(site, part)
+        routes += _part_routes(site, part, rules)
     routes.append(_answer(site, 404, "Not found"))
     host: Json = {
         "name": f"{site.app}/{site.environment} {domains[0]}",
@@ -126,7 +131,70 @@ def under(path: str, prefix: str) -> bool:
     return path == base or path.startswith(base + "/")
 
 
-def _part_routes(site: Site, part: Part) -> list[Json]:
+@dataclass(frozen=True)
+class Passage:
+    """Requests that `match` takes and that go to `to`, with a new path when a rewrite gives one."""
+
+    part: Part
+    to: RouteRule
+    match: Json
+    plain: bool = True
+    path: str | None = None
+    request_headers: tuple[tuple[str, str], ...] = ()
+    response_headers: tuple[Json, ...] = ()
+    filters: Json = field(default_factory=dict)
+
+
+def _part_routes(site: Site, part: Part, rules: tuple[RouteRule, ...]) -> list[Json]:
+    """The service's own rules in their order, then everything else under the prefix."""
+    made: list[Json] = []
+    adding: list[Rule] = []
+    for rule in part.rule.rules:
+        if rule.kind == "headers":
+            adding.append(rule)
+        elif rule.kind == "redirect":
+            made.append(_redirect(site, part, rule, adding))
+        else:
+            made += _thrice(site, _passage(part, rule, adding, rules))
+    looks = Looks()
+    response = tuple(added(adding, looks))
+    plain = Passage(part, part.rule, _prefix(part.prefix), response_headers=response, filters=looks.filters())
+    return made + _thrice(site, plain)
+
+
+def _redirect(site: Site, part: Part, rule: Rule, adding: list[Rule]) -> Json:
+    looks = Looks()
+    to = {"header": {"key": "location", "value": location(rule, looks)}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    made: Json = {
+        "match": matched(rule, part.prefix),
+        "direct_response": {"status": rule.status},
+        "response_headers_to_add": [*added(adding, looks), to],
+        "metadata": _metadata(site, part.rule.service, {}),
+    }
+    return {**made, "typed_per_filter_config": looks.filters()}
+
+
+def _passage(part: Part, rule: Rule, adding: list[Rule], rules: tuple[RouteRule, ...]) -> Passage:
+    """A rewrite, or a rule that ends the search. A static service's file comes first where the rule says so."""
+    looks, match = Looks(), matched(rule, part.prefix)
+    response = tuple(added(adding, looks))
+    if rule.destination is None:
+        return Passage(part, part.rule, match, response_headers=response, filters=looks.filters())
+    start = literal_start(rule.destination)
+    to = next((r for r in rules if under(start, r.prefix)), part.rule)
+    strip = to.prefix if to.strip_prefix else ""
+    if rule.after_files and part.rule.serves_files and to.service == part.rule.service:
+        instead = ((FALLBACK, fallback(rule, looks, strip)),)
+        return Passage(
+            part, part.rule, match, request_headers=instead, response_headers=response, filters=looks.filters()
+        )
+    path, query = rewritten(rule, looks, strip)
+    extra = (("x-forwarded-prefix", strip.rstrip("/")),) if strip.rstrip("/") and under(start, strip) else ()
+    filters = looks.filters() | query
+    return Passage(part, to, match, False, path, extra, response, filters)
+
+
+def _thrice(site: Site, passage: Passage) -> list[Json]:
     safe = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD|OPTIONS"}}}
     unknown = {"name": "content-length", "present_match": True, "invert_match": True}
     grpc = {
@@ -141,47 +209,56 @@ def _part_routes(site: Site, part: Part) -> list[Json]:
             buffer={"max_request_bytes": min(site.policy.max_body, UNKNOWN_LENGTH)},
         )
     }
-    plain = {} if part.rule.compression else _uncompressed()
+    plain = passage.filters if passage.to.compression else passage.filters | _uncompressed()
     filters = {"typed_per_filter_config": plain} if plain else {}
     return [
-        {**_route(site, part, SAFE, [safe]), **filters},
-        {**_route(site, part, UNSAFE, [unknown, grpc]), "typed_per_filter_config": buffered | plain},
-        {**_route(site, part, UNSAFE, []), **filters},
+        {**_route(site, passage, SAFE, [safe]), **filters},
+        {**_route(site, passage, UNSAFE, [unknown, grpc]), "typed_per_filter_config": buffered | plain},
+        {**_route(site, passage, UNSAFE, []), **filters},
     ]
 
 
-def _route(site: Site, part: Part, retry_on: str, match: list[Json]) -> Json:
-    rule = part.rule
+def _route(site: Site, passage: Passage, retry_on: str, tests: list[Json]) -> Json:
+    rule = passage.to
+    tests = [*passage.match.get("headers", ()), *tests]
     made: Json = {
-        "match": {**_prefix(part.prefix), **({"headers": match} if match else {})},
+        "match": {**passage.match, **({"headers": tests} if tests else {})},
         "route": {
             "weighted_clusters": {"clusters": [{"name": cluster_name(n), "weight": w} for n, w in rule.targets]},
             "timeout": seconds(rule.timeout + (rule.hold or timedelta(0)) if rule.timeout else rule.timeout),
             "idle_timeout": seconds(max(rule.idle_timeout, (rule.hold or timedelta(0)) * 2)),
             "retry_policy": retry_policy(retry_on, rule.hold or RETRY_FOR),
         },
-        "metadata": _metadata(
-            site,
-            rule.service,
-            limits.metadata(
-                (limit, f"{site.app}/{site.environment}/{rule.service} {limit.path or '/'}") for limit in part.limits
-            ),
-        ),
+        "metadata": _metadata(site, rule.service, limits.metadata(_limits(site, passage))),
     }
     if rule.hold:
         made["request_body_buffer_limit"] = HELD_BODY
-    extra = rule.request_headers
-    if rule.strip_prefix and rule.prefix != "/":
+    if passage.response_headers:
+        made["response_headers_to_add"] = list(passage.response_headers)
+    extra = (*rule.request_headers, *passage.request_headers)
+    if passage.path is not None:
+        made["route"]["path_rewrite"] = passage.path
+    if passage.plain and rule.strip_prefix and rule.prefix != "/":
         made["route"]["regex_rewrite"] = {
             "pattern": {"regex": f"^{re.escape(rule.prefix.rstrip('/'))}/*"},
             "substitution": "/",
         }
         extra = (*extra, ("x-forwarded-prefix", rule.prefix.rstrip("/")))
-    else:
+    elif "x-forwarded-prefix" not in dict(extra):
         made["request_headers_to_remove"] = ["x-forwarded-prefix"]
     if extra:
         made["request_headers_to_add"] = headers.request_headers(extra)
     return made
+
+
+def _limits(site: Site, passage: Passage) -> list[tuple[RateLimit, str]]:
+    """Limits of the path that is asked for and, where a rewrite leads to another service, those of all of that."""
+    where = f"{site.app}/{site.environment}"
+    found = [(limit, f"{where}/{passage.part.rule.service} {limit.path or '/'}") for limit in passage.part.limits]
+    if passage.to.service != passage.part.rule.service:
+        others = (limit for limit in passage.to.rate_limits if limit.path is None)
+        found += [(limit, f"{where}/{passage.to.service} /") for limit in others]
+    return found
 
 
 def retry_policy(retry_on: str, wait: timedelta) -> Json:

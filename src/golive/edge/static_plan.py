@@ -15,6 +15,10 @@ from urllib.parse import unquote
 from golive.edge.static_http import Request
 from golive.edge.static_index import NEVER, Entry, Index, Representation, Response, build_head
 
+FALLBACK: Final = "x-golive-fallback"
+SLASH: Final = "x-golive-slash"
+"""Headers that only the edge sends: see `golive.edge.rules`, which this process does not need to load."""
+
 _HTML: Final = "text/html; charset=utf-8"
 _PAGE: Final = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -62,7 +66,11 @@ def plan(request: Request, index: Index, previous: Sequence[Index] = ()) -> Resp
             return missing(index, method)
         entry = index.find(decoded) or _elsewhere(decoded, previous)
         if entry is None and decoded in index.redirects:
-            return _redirect(index.redirects[decoded], request.target)
+            if SLASH not in request.headers:
+                return _redirect(index.redirects[decoded], request.target)
+            entry = index.find(decoded.removesuffix("/") if decoded.endswith("/") else f"{decoded}/")
+        if entry is None:
+            entry = _fallback(request, index)
         if entry is None:
             if not (index.spa and is_navigation(decoded, request.headers.get("accept", ""))):
                 return missing(index, method)
@@ -92,6 +100,15 @@ def missing(index: Index, method: str) -> Response:
     if own is not None and own.not_found is not None and own.not_found_head is not None:
         return own.not_found if method == "GET" else own.not_found_head
     return NOT_FOUND if method == "GET" else NOT_FOUND_HEAD
+
+
+def _fallback(request: Request, index: Index) -> Entry | None:
+    """The file that a rewrite names for paths without one."""
+    path = decode_path(request.headers.get(FALLBACK, ""))
+    if path is None:
+        return None
+    found = index.find(path)
+    return found or index.find(path.removesuffix("/") if path.endswith("/") else f"{path}/")
 
 
 def _elsewhere(path: str, previous: Sequence[Index]) -> Entry | None:

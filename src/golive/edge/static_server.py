@@ -5,6 +5,8 @@ here is ever reloaded. One process, one thread, an answer in one write: why not 
 
     x-golive-root: <artifact key>            the release
     x-golive-previous: <key>,<key>           optional; hashed files that the release lacks may come from these
+    x-golive-fallback: /path                 optional; answered when there is no file at the one that is asked for
+    x-golive-slash: edge                     optional; a page answers with and without a slash, nothing is redirected
     GET /-/ready without x-golive-root       health and memory, as JSON; Envoy's requests always have the header
 """
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from golive.blueprint.models import Blueprint, Service, ServiceKind
+from golive.blueprint.routing import rules_of
 from golive.edge.model import EdgeConfig, Endpoint, RouteRule, Site, Upstream
+from golive.edge.static_plan import SLASH
 from golive.release.host import Host
 from golive.state.records import App, Generation, GenerationState
 from golive.supervise.unit import Status
@@ -88,10 +90,12 @@ def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation
         if service.kind is ServiceKind.STATIC:
             artifact = host.state.release(app.place, generation.release).artifacts[name]
             target, headers = STATIC, (("x-golive-root", artifact),)
+            if service.trailing_slash is not None:
+                headers = (*headers, (SLASH, "edge"))
         rules += [_rule(name, service, prefix, target, headers, blueprint) for prefix in service.route]
         for prefix in service.grpc.route if service.grpc else ():
             rule = _rule(name, service, prefix, grpc_upstream(generation), (), blueprint)
-            rules.append(replace(rule, strip_prefix=False, timeout=timedelta(0), compression=False))
+            rules.append(replace(rule, strip_prefix=False, timeout=timedelta(0), compression=False, rules=()))
     return Site(*app.place, blueprint.domains, tuple(rules), blueprint.edge)
 
 
@@ -110,4 +114,6 @@ def _rule(
         hold=None if service.overlap else blueprint.release.ready_timeout + blueprint.release.drain,
         domains=service.domains,
         compression=service.kind is not ServiceKind.STATIC,
+        rules=rules_of(service),
+        serves_files=service.kind is ServiceKind.STATIC,
     )

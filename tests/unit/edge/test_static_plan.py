@@ -311,3 +311,18 @@ def test_decoding_happens_once() -> None:
     assert decode_path("/a%2525") == "/a%25"
     assert decode_path("/a b") == "/a b"
     assert decode_path("/a%2Fb") is None
+
+
+def test_a_rewrite_is_followed_where_there_is_no_file() -> None:
+    assert sent(ask("/app.js", x_golive_fallback="/index.html")) == sent(ask("/app.js"))
+    assert sent(ask("/deep/link", x_golive_fallback="/index.html")) == sent(ask("/"))
+    assert sent(ask("/deep", x_golive_fallback="/docs")) == sent(ask("/docs/"))
+    assert sent(ask("/deep", x_golive_fallback="/docs/a%20b")) == sent(ask("/docs/a%20b"))
+    for nowhere in ("/nowhere", "/../index.html", "index.html", "", "/%2e%2e/index.html"):
+        assert ask("/deep", x_golive_fallback=nowhere).status == 404
+
+
+def test_where_the_edge_decides_about_slashes_a_page_answers_at_both_forms() -> None:
+    for path, other in (("/about/", "/about"), ("/docs", "/docs/")):
+        assert ask(path).status == 308
+        assert sent(ask(path, x_golive_slash="edge")) == sent(ask(other))
