@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,3 +20,9 @@ def golive_home() -> Iterator[Home]:
     root.chmod(0o711)
     yield Home(root)
     shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def environ_for_others() -> dict[str, str]:
+    """What a command that runs as another user inherits: not coverage's variables, whose files it cannot write."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}

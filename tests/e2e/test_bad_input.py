@@ -167,14 +167,14 @@ def set_version(golive: Golive, version: int) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may run a command as somebody else")
-def test_a_home_that_may_not_be_written(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_home_that_may_not_be_written(environ_for_others: dict[str, str]) -> None:
     for home in ("/proc/golive", "/usr/share/golive-home"):
         done = subprocess.run(
             ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *COMMAND, "status"],
             check=False,
             capture_output=True,
             text=True,
-            env={**os.environ, "GOLIVE_HOME": home, "HOME": "/nonexistent"},
+            env={**environ_for_others, "GOLIVE_HOME": home, "HOME": "/nonexistent"},
             cwd="/",
             timeout=60,
         )

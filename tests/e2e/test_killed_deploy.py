@@ -50,7 +50,7 @@ def test_between_the_commit_and_the_end_of_the_shift(walked: App) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(20))
 def test_at_any_moment(walked: App, seed: int) -> None:
-    """Somewhere inside a step, or after its work and before the journal says so; then it is done or undone, no third."""
+    """Somewhere inside a step, or after its work and before the journal says so; then it is done or undone."""
     chance = random.Random(seed)
     step = chance.choice((*UNCOMMITTED, *COMMITTED))
     moment = chance.choice(("end", f"{chance.uniform(0, 0.4):.3f}", f"{chance.uniform(0, 0.05):.3f}"))

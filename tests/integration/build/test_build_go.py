@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -61,10 +60,8 @@ async def test_a_member_of_a_workspace_is_built_started_and_built_again_only_for
     async with running(built.artifact, tmp_path / "log") as ask:
         assert await asyncio.to_thread(ask, "/health") == (200, "one<p>page</p>")
 
-    started = time.monotonic()
     again, _ = await build(builder, services(checkout)["api"])
     assert again.cached
-    assert time.monotonic() - started < 1
 
     write(checkout, {"jobs/main.go": FILES["jobs/main.go"] + "// changed\n"})
     assert (await build(builder, services(checkout)["api"]))[0].cached

@@ -45,4 +45,4 @@ def test_it_is_fast(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(bytes(range(256)) * 200_000)
     started = time.process_time()
     assert find_secrets(tmp_path, [Secret(f"secret-value-{n}") for n in range(10)]) == []
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 10

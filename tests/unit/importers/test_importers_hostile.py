@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from golive.importers.compose import import_compose
@@ -15,11 +13,9 @@ BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
 )
 
 
-def test_a_yaml_bomb_is_refused_at_once() -> None:
-    started = time.monotonic()
+def test_a_yaml_bomb_is_refused_before_it_exists() -> None:
     with pytest.raises(Unreadable, match="expands to more than"):
         load_yaml(BOMB)
-    assert time.monotonic() - started < 2
 
 
 def test_a_bomb_of_merge_keys_is_refused() -> None:

@@ -64,6 +64,18 @@ def test_stores_workers_and_variables_are_found(checkout: MakeCheckout) -> None:
     assert "# read in main.py" in proposed.text
 
 
+def test_a_second_port_that_speaks_grpc(checkout: MakeCheckout) -> None:
+    server = 'package main\nfunc main() { grpc.NewServer(); os.Getenv("%s") }\n'
+    proto = 'syntax = "proto3";\npackage shop.v1;\nservice Orders {\n}\n'
+    files = {"go.mod": "module x\n\ngo 1.22\n", "main.go": server % "GRPC_PORT", "proto/shop.proto": proto}
+    table = accepted(checkout(files)).table
+    assert table["services"]["web"]["grpc"] == {"route": ["/shop.v1.Orders"]}
+    assert "GRPC_PORT" not in table.get("env", {})
+    other = propose(checkout(files | {"main.go": server % "RPC"}), "shop")
+    assert "grpc" not in other.table["services"]["web"]
+    assert any("GRPC_PORT" in note for note in other.notes)
+
+
 def test_files_of_several_platforms_about_one_service_make_one_service(checkout: MakeCheckout) -> None:
     files = {
         **API,
