@@ -17,6 +17,7 @@ from golive.blueprint.sugar import expand
 from golive.errors import BlueprintError
 from golive.importers.drivers import find_drivers
 from golive.importers.files import import_checkout
+from golive.importers.grpc_services import find_grpc
 from golive.importers.hush import is_own_secret, is_secret
 from golive.importers.merge import Merged, add_resource, drop_service, merge_imports, tidy, with_route
 from golive.importers.places import service_name
@@ -64,6 +65,7 @@ def propose_from(checkout: Checkout, name: str, imports: Sequence[Imported]) -> 
     _undetectable(merged, checkout)
     _workers(merged, checkout)
     _stores(merged, checkout)
+    _grpc(merged, checkout)
     _ports(merged)
     _routes(merged, checkout)
     usage = _usage(merged, checkout)
@@ -138,6 +140,22 @@ def _stores(merged: Merged, checkout: Checkout) -> None:
         merged.table["migrations"] = {"source": migrations[0].source}
         others = ", ".join(found.source for found in migrations[1:])
         merged.notes.append(f"migrations: {migrations[0].source} was chosen; there are also {others}")
+
+
+def _grpc(merged: Merged, checkout: Checkout) -> None:
+    """The second port of a service that also speaks gRPC."""
+    for name, table in merged.tables("services").items():
+        if "grpc" in table or _kind(table, checkout)[0] != "web":
+            continue
+        found = find_grpc(checkout, table.get("source", "."))
+        if found and found.ready:
+            table["grpc"] = {"route": list(found.routes)}
+            merged.came_from(f"services.{name}", f"gRPC detected from {found.evidence}")
+        elif found:
+            routes = ", ".join(found.routes)
+            merged.notes.append(
+                f"services.{name} serves gRPC ({routes}): let it take that port from GRPC_PORT, and set `grpc.route`"
+            )
 
 
 def _ports(merged: Merged) -> None:
