@@ -207,21 +207,21 @@ class Redirect(Model):
         description="Path pattern: `/blog/:slug`, `/docs/:path*`, `/old/(.*)`; an expression when it starts with `^`."
     )
     destination: str = Field(description="Path or URL; `:slug` and `$1` are what the source matched.")
-    status: int = Field(308, ge=300, le=399, description="308 and 301 are permanent, 307 and 302 are not.")
+    status: int = Field(308, ge=300, le=399, description="301 or 308: permanent; 302, 303 or 307: not.")
     has: tuple[Condition, ...] = Field((), description="Only requests with all of these.")
     missing: tuple[Condition, ...] = Field((), description="Only requests with none of these.")
 
 
 class Rewrite(Model):
-    """Paths that are answered by another path of the service, or by another server, without the client seeing it."""
+    """Paths that are answered by another path of the service, or of another service, without the client seeing it."""
 
     source: str = Field(description="Path pattern, as in a redirect.")
     destination: str = Field(
-        description="Path or URL. Parameters of the source that it does not use are handed on in its query."
+        description="Path. Parameters of the source are handed on in its query where it uses none of them."
     )
     has: tuple[Condition, ...] = Field((), description="Only requests with all of these.")
     missing: tuple[Condition, ...] = Field((), description="Only requests with none of these.")
-    before_files: bool = Field(False, description="Even where a file or the application itself would answer.")
+    before_files: bool = Field(False, description="Static: even where a file would answer.")
 
 
 class HeaderRule(Model):

@@ -133,12 +133,15 @@ def under(path: str, prefix: str) -> bool:
 
 @dataclass(frozen=True)
 class Passage:
-    """Requests that `match` takes and that go to `to`, with a new path when a rewrite gives one."""
+    """Requests that `match` takes and that go to `to`, with a new path when a rewrite gives one.
+
+    `start` is the beginning of the new path that is written out; empty when the path stays.
+    """
 
     part: Part
     to: RouteRule
     match: Json
-    plain: bool = True
+    start: str = ""
     path: str | None = None
     request_headers: tuple[tuple[str, str], ...] = ()
     response_headers: tuple[Json, ...] = ()
@@ -191,7 +194,7 @@ def _passage(part: Part, rule: Rule, adding: list[Rule], rules: tuple[RouteRule,
     path, query = rewritten(rule, looks, strip)
     extra = (("x-forwarded-prefix", strip.rstrip("/")),) if strip.rstrip("/") and under(start, strip) else ()
     filters = looks.filters() | query
-    return Passage(part, to, match, False, path, extra, response, filters)
+    return Passage(part, to, match, start, path, extra, response, filters)
 
 
 def _thrice(site: Site, passage: Passage) -> list[Json]:
@@ -238,7 +241,7 @@ def _route(site: Site, passage: Passage, retry_on: str, tests: list[Json]) -> Js
     extra = (*rule.request_headers, *passage.request_headers)
     if passage.path is not None:
         made["route"]["path_rewrite"] = passage.path
-    if passage.plain and rule.strip_prefix and rule.prefix != "/":
+    if not passage.start and rule.strip_prefix and rule.prefix != "/":
         made["route"]["regex_rewrite"] = {
             "pattern": {"regex": f"^{re.escape(rule.prefix.rstrip('/'))}/*"},
             "substitution": "/",
@@ -252,13 +255,11 @@ def _route(site: Site, passage: Passage, retry_on: str, tests: list[Json]) -> Js
 
 
 def _limits(site: Site, passage: Passage) -> list[tuple[RateLimit, str]]:
-    """Limits of the path that is asked for and, where a rewrite leads to another service, those of all of that."""
-    where = f"{site.app}/{site.environment}"
-    found = [(limit, f"{where}/{passage.part.rule.service} {limit.path or '/'}") for limit in passage.part.limits]
-    if passage.to.service != passage.part.rule.service:
-        others = (limit for limit in passage.to.rate_limits if limit.path is None)
-        found += [(limit, f"{where}/{passage.to.service} /") for limit in others]
-    return found
+    """Limits of the path that is asked for, and those of the path that a rewrite leads to, as far as it is known."""
+    asked = [(passage.part.rule.service, limit) for limit in passage.part.limits]
+    led = [x for x in passage.to.rate_limits if passage.start and (x.path is None or under(passage.start, x.path))]
+    found = dict.fromkeys([*asked, *((passage.to.service, limit) for limit in led)])
+    return [(limit, f"{site.app}/{site.environment}/{service} {limit.path or '/'}") for service, limit in found]
 
 
 def retry_policy(retry_on: str, wait: timedelta) -> Json:

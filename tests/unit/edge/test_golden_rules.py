@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from edge_examples import API, config, rule
+from edge_examples import API, config, limit, rule
 
 from golive.blueprint.models import Service
 from golive.blueprint.routing import rules_of
@@ -80,6 +80,19 @@ def test_a_rewrite_is_three_routes_to_the_service_that_answers_the_new_path() ->
     assert {r["metadata"]["filter_metadata"]["golive"]["service"] for r in made} == {"api"}
     prefix = {"key": "x-forwarded-prefix", "value": "/api"}
     assert [r["request_headers_to_add"][0]["header"] for r in made] == [prefix] * 3
+
+
+def test_a_rewritten_request_is_under_the_limits_of_where_it_leads() -> None:
+    limits = (limit(limit="1/s"), limit(limit="2/s", path="/api/slow"), limit(limit="3/s", path="/api/other"))
+    api = rule("/api", (API, 100), rate_limits=limits)
+    made = routes("/", api, rewrites=[{"source": "/blog/:slug", "destination": "/api/slow/:slug"}])
+    (rewritten,) = [r for r in made if "path_rewrite" in r.get("route", ()) and len(r["match"].get("headers", ())) == 1]
+    found = rewritten["metadata"]["filter_metadata"]["golive"]
+    assert [found[f"client{n}"]["scope"] for n in range(2)] == [
+        "threadr/production/api /",
+        "threadr/production/api /api/slow",
+    ]
+    assert "client2" not in found
 
 
 def test_a_destination_with_a_query_is_put_together_by_a_filter() -> None:
