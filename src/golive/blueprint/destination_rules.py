@@ -75,23 +75,35 @@ def _is_of_host(name: str, conditions: Sequence[Criterion]) -> bool:
 
 
 def _circles(facts: Facts) -> Iterator[Fault]:
-    for path, service, given, rule in _rules(facts):
-        if rule.kind != "redirect" or not isinstance(given, Redirect):
+    for path, service in services_of(facts):
+        try:
+            asked = [r for r in rules_of(service) if r.kind in ("redirect", "pass")]
+        except BadPattern:
             continue
-        asked = _unconditional(service, rule)
+        own = asked[len(asked) - len(service.redirects) :]
+        every = [(_beginning(r), r) for r in asked]
+        always = [pair for pair in every if not (pair[1].has or pair[1].missing)]
         domains = service.domains or facts.blueprint.domains
-        around = next((found for word in _words(rule) if (found := _around(rule, asked, word, domains, service))), None)
-        if around:
-            hint = "change the source or the destination; mind `trailing_slash` and `redirect_html`"
-            yield Fault((*path, "destination"), f"leads in a circle by way of `{around}`", hint)
+        for index, rule in enumerate(own):
+            conditional = bool(rule.has or rule.missing)
+            met = (
+                [pair for pair in every if pair[1] is rule or not (pair[1].has or pair[1].missing)]
+                if conditional
+                else always
+            )
+            turns = (_around(rule, met, word, domains, service) for word in _words(rule))
+            if around := next((turn for turn in turns if turn), None):
+                hint = "change the source or the destination; mind `trailing_slash` and `redirect_html`"
+                at = (*path, "redirects", index, "destination")
+                yield Fault(at, f"leads in a circle by way of `{around}`", hint)
 
 
-def _unconditional(service: Service, rule: Rule) -> list[Rule]:
-    """The rules that every request meets, and the one in question; none while another cannot be compiled."""
-    try:
-        return [r for r in rules_of(service) if r == rule or not (r.has or r.missing)]
-    except BadPattern:
-        return []
+def _beginning(rule: Rule) -> str:
+    """What every path begins with that the rule is for, in lower case: most rules need no closer look."""
+    if "|" in rule.pattern.regex:
+        return ""
+    found = re.match(r"(?:\(\?i\))?\^((?:[\w/-](?![?*{+]))*)", rule.pattern.regex)
+    return found[1].lower() if found else ""
 
 
 def _words(rule: Rule) -> list[str]:
@@ -99,7 +111,9 @@ def _words(rule: Rule) -> list[str]:
     return list(dict.fromkeys(["x", "1", *re.findall(r"[A-Za-z0-9_-]{2,}", rule.pattern.regex)]))[:20]
 
 
-def _around(rule: Rule, asked: Sequence[Rule], word: str, domains: Sequence[str], service: Service) -> str | None:
+def _around(
+    rule: Rule, asked: Sequence[tuple[str, Rule]], word: str, domains: Sequence[str], service: Service
+) -> str | None:
     """The path that a client comes back to, or is still redirected from after many hops."""
     named = {part.name: word for part in (rule.destination or Template(())).parts if isinstance(part, Name)}
     location = _filled(rule, [word] * len(rule.pattern.names), named)
@@ -127,11 +141,12 @@ def _filled(rule: Rule, groups: Sequence[str | None], named: Mapping[str, str]) 
 
 
 def _next(
-    asked: Sequence[Rule], path: str, host: str | None, query: Mapping[str, str]
+    asked: Sequence[tuple[str, Rule]], path: str, host: str | None, query: Mapping[str, str]
 ) -> tuple[Rule, tuple[str | None, ...]] | None:
-    for rule in asked:
-        match = rule.pattern.match(path)
-        if match is None or rule.kind == "headers" or not _still_holds(rule, host, query):
+    lower = path.lower()
+    for beginning, rule in asked:
+        match = rule.pattern.match(path) if lower.startswith(beginning) else None
+        if match is None or not _still_holds(rule, host, query):
             continue
         return (rule, match.groups()) if rule.kind == "redirect" else None
     return None

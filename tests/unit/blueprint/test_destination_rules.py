@@ -25,6 +25,7 @@ CIRCLES = (
     '{ source = "/x", destination = "https://www.a.example/x", has = [{ type = "host", value = ".*example" }] }',
     '{ source = "/x", destination = "/x?b=1", missing = [{ type = "query", key = "c" }] }',
     '{ source = "/x", destination = "/x", has = [{ type = "header", key = "x-a" }] }',
+    '{ source = "/x", destination = "/x", has = [{ type = "cookie", key = "a" }] },{ source = "/x", destination = "/"}',
 )
 
 
