@@ -36,11 +36,12 @@ def _public_prefixes(facts: Facts) -> Iterator[Fault]:
         given = {s: known for s in variable.services or facts.blueprint.services if (known := _prefix(facts, s))}
         public = {service: found for service, found in given.items() if name.startswith(found[1])}
         services = tuple(("services", service) for service in given)
-        if variable.client and given and not public:
+        secret = variable.type is VariableType.SECRET
+        if variable.client and given and not public and not secret:
             framework, prefix = next(iter(given.values()))
             message = f"{framework} keeps it from the browser: only variables that start with `{prefix}` get there"
             yield Fault(("env", name, "client"), message, f"call it {prefix}{name}", also=(("env", name), *services))
-        elif variable.type is VariableType.SECRET and public and not variable.client:
+        elif secret and public and not variable.client:
             service, (framework, prefix) = next(iter(public.items()))
             message = (
                 f"a secret whose name starts with `{prefix}` would end up in the browser ({framework}, `{service}`)"

@@ -168,6 +168,10 @@ def _static_folder(files: tuple[str, ...]) -> str | None:
 def _nothing_found(source: str, files: tuple[str, ...]) -> Fault:
     top = sorted({f.split("/")[0] for f in files if not f.startswith(".")})
     shown = ", ".join(top[:8]) + (" …" if len(top) > 8 else "") if top else "nothing"
+    if "Dockerfile" in files:
+        message = f"only a Dockerfile says how {place_of(source)} is built, and golive runs processes, not images"
+        hint = "`command` is the line that starts it (the Dockerfile's CMD), `build.command` what its RUN lines build"
+        return Fault(("kind",), message, hint)
     if "package.json" in files:
         hint = "a built front end needs `build.command` and `build.output`; a server `kind` and `command`"
     else:

@@ -19,6 +19,7 @@ from golive.build.toolchains import Toolchain
 from golive.build.tools import tail
 from golive.build.workshop import Workshop
 from golive.errors import BuildFailed
+from golive.secret import Secret
 from golive.system.files import private_directory, remove_tree
 
 _PACKAGES = {"pnpm": "pnpm", "yarn": "yarn", "berry": "@yarnpkg/cli-dist"}
@@ -72,6 +73,8 @@ def npm_settings(workshop: Workshop) -> dict[str, str]:
     with contextlib.suppress(OSError):
         copy = workshop.build_home / ".npmrc"
         shutil.copyfile(theirs, copy)
+        for token in re.findall(r"_(?:authToken|auth|password)\s*=\s*\"?([^\s\"]+)", copy.read_text()):
+            workshop.tools.mask.add(Secret(token))
         copy.chmod(0o600)
         give(copy, user)
     return own
@@ -102,7 +105,8 @@ async def _fetched(workshop: Workshop, toolchain: Toolchain, node: NodeDependenc
     place = workshop.home.cache / "tools" / f"{node.manager}-{node.version}"
     if script := _script(place, node.manager):
         return script
-    workshop.tools.log(f"{node.manager} {node.version}: fetched, for this version once")
+    name = "yarn" if node.manager == "berry" else node.manager
+    workshop.tools.log(f"{name} {node.version}: fetched, for this version once")
     part = workshop.tools.place / f"tool-{node.manager}"
     part.mkdir()
     give(part, workshop.tools.user)
@@ -111,13 +115,13 @@ async def _fetched(workshop: Workshop, toolchain: Toolchain, node: NodeDependenc
     done = await workshop.tools.run([*argv, f"{package}@{node.version}"], env=env, cwd=part)
     if done.code != 0:
         raise BuildFailed(
-            f"{node.manager} {node.version} could not be fetched",
+            f"{name} {node.version} could not be fetched",
             why=tail(done.output)[-300:],
             hint="check the network and the registry in ~/.npmrc, or `packageManager` in package.json",
         )
     if node.integrity and not _is_pinned(part, package, node.integrity):
         raise BuildFailed(
-            f"{node.manager} {node.version} is not the one that `packageManager` pins by its hash",
+            f"{name} {node.version} is not the one that `packageManager` pins by its hash",
             hint="do not build with it; find out who changed the registry's file or package.json",
         )
     await in_thread(_keep, part, place, workshop)

@@ -125,6 +125,7 @@ def _ports(home: Home) -> Finding:
 def _engines(home: Home) -> list[Finding]:
     import asyncio
 
+    from golive.engines.catalog import KINDS
     from golive.engines.store import Engines
 
     async def look() -> list[Finding]:
@@ -132,7 +133,7 @@ def _engines(home: Home) -> list[Finding]:
         for status in await engines.list():
             if status.bin is not None:
                 found.append(Finding(status.name, True, f"{status.version} ({status.origin})"))
-        missing = {"envoy", "postgres", "redis"} - {f.name for f in found}
+        missing = set(KINDS) - {f.name for f in found}
         return found + [
             Finding(n, None, "not here yet", "fetched at the first deploy that needs it") for n in sorted(missing)
         ]

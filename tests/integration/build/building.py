@@ -63,6 +63,11 @@ def services(checkout: Path) -> dict[str, BuildRequest]:
     }
 
 
+def run_tool(argv: list[str], folder: Path, **env: str) -> None:
+    """A tool of the project's author, such as what writes a lock file."""
+    subprocess.run(argv, cwd=folder, check=True, capture_output=True, env={**os.environ, **env})
+
+
 def lock(folder: Path) -> None:
     """A package-lock.json, without the hosts that packages came from."""
     npm = shutil.which("npm")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from building import build, lock, running, services, write
+from building import build, lock, run_tool, running, services, write
 
 from golive.build.builder import Builder
 from golive.build.leaks import check_artifact
@@ -17,6 +17,7 @@ from golive.errors import BuildFailed
 from golive.home import Home
 from golive.secret import Secret
 from golive.system import users
+from golive.system.files import remove_tree
 
 SERVER = """
 const http = require("node:http"); const ms = require("ms")
@@ -227,15 +228,49 @@ async def test_without_a_lock_file_it_is_said_that_the_build_cannot_be_repeated(
     assert (built.artifact.app / "node_modules/ms/package.json").exists()
 
 
-async def test_install_scripts_run_only_when_the_project_approves_them(builder: Builder, checkout: Path) -> None:
-    write(
-        checkout,
-        {
-            "local/package.json": json.dumps(
-                {"name": "local", "version": "1.0.0", "scripts": {"postinstall": "touch /tmp/never"}}
-            )
-        },
-    )
+async def test_install_scripts_are_named_and_not_run(builder: Builder, checkout: Path) -> None:
     api(checkout, dependencies={"ms": "2.1.3", "better-sqlite3": "12.4.1"})
-    _, log = await build(builder, services(checkout)["api"])
+    built, log = await build(builder, services(checkout)["api"])
     assert "install scripts not run: better-sqlite3" in log
+    assert built.artifact.layer is not None
+    assert not list(built.artifact.app.glob("node_modules/better-sqlite3/build/**/*.node"))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("cli", "install", "extra"),
+    [
+        ("pnpm@10.13.1", ["install", "--lockfile-only"], {}),
+        ("pnpm@9.15.9", ["install", "--lockfile-only"], {"packageManager": "pnpm@9.15.9"}),
+        ("yarn@1.22.22", ["install", "--ignore-scripts"], {}),
+        ("@yarnpkg/cli-dist@4.9.2", ["install"], {"packageManager": "yarn@4.9.2"}),
+    ],
+)
+async def test_other_package_managers(
+    builder: Builder, checkout: Path, tmp_path: Path, cli: str, install: list[str], extra: dict[str, str]
+) -> None:
+    scripts = {**API["scripts"], "build": "node -e 'require(`picocolors`)'"}
+    api(checkout, devDependencies={"picocolors": "1.1.1"}, scripts=scripts, **extra)
+    (checkout / "package-lock.json").unlink()
+    (checkout / "yarn.lock").touch()
+    if "pnpm" in cli:
+        (checkout / "yarn.lock").unlink()
+    settings = {"YARN_NODE_LINKER": "node-modules", "YARN_ENABLE_IMMUTABLE_INSTALLS": "false"}
+    run_tool(["npx", "-y", cli, *install], checkout, **settings)
+    remove_tree(checkout / "node_modules")
+    built, log = await build(builder, services(checkout)["api"])
+    assert "fetched, for this version once" in log
+    assert not (built.artifact.app / "node_modules/picocolors").exists()
+    async with running(built.artifact, tmp_path / "log") as ask:
+        assert json.loads((await asyncio.to_thread(ask, "/"))[1])["ms"] == 3600000
+
+
+@pytest.mark.nightly
+async def test_a_node_that_the_machine_does_not_have_is_fetched(
+    builder: Builder, checkout: Path, tmp_path: Path
+) -> None:
+    api(checkout, engines={"node": "^24"})
+    built, log = await build(builder, services(checkout)["api"])
+    assert "from the package index" in log
+    async with running(built.artifact, tmp_path / "log") as ask:
+        assert json.loads((await asyncio.to_thread(ask, "/"))[1])["ms"] == 3600000
