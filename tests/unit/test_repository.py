@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,14 @@ def test_run_and_dev_requirements_pin_the_same_versions() -> None:
     run, dev = pins("run.txt"), pins("dev.txt")
     assert run
     assert {name: dev.get(name) for name in run} == run
+
+
+def test_no_folder_of_tests_is_passed_over(pytestconfig: pytest.Config) -> None:
+    """pytest's own list of folders to stay out of has `build`: everything about builds went unrun."""
+    patterns: list[str] = pytestconfig.getini("norecursedirs")
+    folders = {name for path in (ROOT / "tests").rglob("test_*.py") for name in path.relative_to(ROOT).parts[:-1]}
+    assert "build" in folders
+    assert not [name for name in folders if any(fnmatch(name, pattern) for pattern in patterns)]
 
 
 def test_version_imports_nothing_heavy() -> None:
