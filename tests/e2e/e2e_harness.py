@@ -234,7 +234,7 @@ def new_home(folder: Path | None = None) -> Iterator[Golive]:
 
 
 def _share(root: Path) -> None:
-    builder = users.ensure("golive-build")
+    builder = users.ensure("golive_build")
     SHARED.mkdir(exist_ok=True)
     SHARED.chmod(0o711)
     cache = SHARED / "uv"

@@ -17,7 +17,7 @@ from golive.system import users
 from golive.system.files import private_directory
 from golive.system.machine import inspect
 
-BUILD_USER = "golive-build"
+BUILD_USER = "golive_build"
 """Runs what a project brings to its build, where golive is root."""
 
 

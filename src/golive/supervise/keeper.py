@@ -18,7 +18,7 @@ from golive.supervise.monitor import Attention, Monitor
 from golive.supervise.restart import GiveUp, History, Run, decide
 from golive.supervise.unit import Status, Unit, UnitState
 from golive.system import ports, processes
-from golive.system.processes import Exit, Process
+from golive.system.processes import Exit, Process, ProcessId
 
 log = logging.getLogger("golive.supervise")
 
@@ -194,7 +194,12 @@ class Keeper:
         if unit.port is not None:
             await self._expect_free(unit.port)
         self._log_from = _size(unit.spec.output)
-        return await processes.start(unit.spec)
+        return await processes.start(unit.spec, self._begun)
+
+    def _begun(self, id: ProcessId) -> None:
+        """Stored before the program begins, so that a daemon that dies in between leaves nobody unknown behind."""
+        self.state = replace(self.state, process=id)
+        self._emit()
 
     async def _expect_free(self, port: int) -> None:
         """StartFailed, naming who has it, when the port is not free and does not become so in a moment."""

@@ -3,7 +3,7 @@
 The last golive code in an instance's process. It reads one marshalled dictionary (the parent is the same interpreter;
 importing json would cost 8 ms of every start) from the descriptor given first:
 
-    argv, env, cwd, uid, gid, groups, files, nice, cgroups, private, no_new_privileges, orphan
+    argv, env, cwd, uid, gid, groups, files, nice, cgroups, private, no_new_privileges
 
 and execs `argv` with `env`. Nothing secret is in this process's own argv or environment. A failure before the exec is
 written to the second descriptor as one line; on success exec closes it (close-on-exec), which is how the parent knows.
@@ -76,12 +76,15 @@ def idle_io() -> None:
 
 def main() -> None:
     source, report = int(sys.argv[1]), int(sys.argv[2])
-    with os.fdopen(source, "rb") as document:
-        spec = marshal.load(document)  # noqa: S302 - written by our own parent, on a private pipe
     os.set_inheritable(report, False)
+    if sys.argv[3:] == ["orphan"]:
+        leave(report)
+    with os.fdopen(source, "rb") as document:
+        try:
+            spec = marshal.load(document)  # noqa: S302 - written by our own parent, on a private pipe
+        except EOFError:  # our parent is gone: nobody would know of us
+            os._exit(127)
     try:
-        if spec["orphan"]:
-            leave(report)
         become(spec)
     except OSError as error:
         os.write(report, f"{error.filename or spec['argv'][0]}: {error.strerror}".encode(errors="replace"))

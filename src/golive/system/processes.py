@@ -11,7 +11,6 @@ import contextlib
 import functools
 import marshal
 import os
-import re
 import select
 import signal
 import subprocess
@@ -163,9 +162,21 @@ class Process:
             return await self.wait()
 
 
-async def start(spec: Spec) -> Process:
-    """Start it detached. StartFailed when the program is not there or may not be run."""
-    return (await _launched(_start, spec))[0]
+async def start(spec: Spec, known: Callable[[ProcessId], None] = lambda _: None) -> Process:
+    """Start it detached. StartFailed when the program is not there or may not be run.
+
+    `known` is called in the event loop before the program begins: whoever is killed after that has written down what
+    to look for, and whoever is killed before has started nothing.
+    """
+    loop = asyncio.get_running_loop()
+
+    async def told(id: ProcessId) -> None:
+        known(id)
+
+    def tell(id: ProcessId) -> None:
+        asyncio.run_coroutine_threadsafe(told(id), loop).result()
+
+    return (await _launched(lambda spec: _start(spec, tell), spec))[0]
 
 
 async def _launched(launch: Callable[[Spec], _Started], spec: Spec) -> _Started:
@@ -186,15 +197,15 @@ async def _launched(launch: Callable[[Spec], _Started], spec: Spec) -> _Started:
         raise
 
 
-def _start(spec: Spec) -> _Started:
+def _start(spec: Spec, known: Callable[[ProcessId], None]) -> _Started:
     if not spec.output:
-        return _launch(spec, subprocess.DEVNULL, subprocess.DEVNULL)
+        return _launch(spec, subprocess.DEVNULL, subprocess.DEVNULL, known=known)
     try:
         target = _open_output(spec.output, spec.user)
     except OSError as error:
         raise StartFailed(f"cannot start {spec.argv[0]}", why=f"{spec.output}: {error.strerror}") from error
     try:
-        return _launch(spec, target, target)
+        return _launch(spec, target, target, known=known)
     finally:
         os.close(target)
 
@@ -208,19 +219,37 @@ def _open_output(path: Path, user: User | None) -> int:
     return target
 
 
-def _launch(spec: Spec, stdout: int, stderr: int, stdin: int = subprocess.DEVNULL) -> _Started:
-    """The launcher, told over a pipe what to become. Returns once the exec has happened."""
+def _launch(
+    spec: Spec,
+    stdout: int,
+    stderr: int,
+    stdin: int = subprocess.DEVNULL,
+    *,
+    known: Callable[[ProcessId], None] = lambda _: None,
+) -> _Started:
+    """The launcher, told over a pipe what to become. Returns once the exec has happened.
+
+    It keeps its number and start time through that, so they are made known before. It ends by itself when we do.
+    """
     group = cgroups.create(spec.name, spec.limits.memory, spec.limits.cpu)
     try:
-        popen, spec_write, report_read = _spawn(stdin, stdout, stderr)
+        popen, spec_write, report_read = _spawn(stdin, stdout, stderr, spec.orphan)
     except OSError:
         cgroups.remove(group)
         raise
-    problem = _tell(_document(spec, group), spec_write, report_read)
     pid = popen.pid
-    if spec.orphan and (orphan := re.match(r"(\d+)\n", problem)):
-        pid, problem = int(orphan[1]), problem[orphan.end() :]
+    if spec.orphan:
+        pid = _orphan(report_read) or pid
         popen.wait()
+    try:
+        known(_identify(pid))
+    except BaseException:
+        os.close(spec_write)  # so that it ends
+        os.close(report_read)
+        popen.communicate()
+        cgroups.remove(group)
+        raise
+    problem = _tell(_document(spec, group), spec_write, report_read)
     if problem:
         popen.communicate()
         cgroups.remove(group)
@@ -230,7 +259,15 @@ def _launch(spec: Spec, stdout: int, stderr: int, stdin: int = subprocess.DEVNUL
     return Process(_identify(pid), group), popen.stdin, popen.stdout
 
 
-def _spawn(stdin: int, stdout: int, stderr: int) -> tuple[subprocess.Popen[bytes], int, int]:
+def _orphan(report_read: int) -> int | None:
+    """The number of a launcher that has left us; None when it could not."""
+    said = b""
+    while not said.endswith(b"\n") and (byte := os.read(report_read, 1)):
+        said += byte
+    return int(said) if said else None
+
+
+def _spawn(stdin: int, stdout: int, stderr: int, orphan: bool) -> tuple[subprocess.Popen[bytes], int, int]:
     """The launcher, where to write its document, and where it reports a failure."""
     with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
         spec_read, spec_write = os.pipe()
@@ -240,7 +277,7 @@ def _spawn(stdin: int, stdout: int, stderr: int) -> tuple[subprocess.Popen[bytes
         theirs.callback(os.close, report_write)
         ours.callback(os.close, report_read)
         popen = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(LAUNCHER), str(spec_read), str(report_write)],
+            [sys.executable, "-I", "-S", str(LAUNCHER), str(spec_read), str(report_write), *["orphan"] * orphan],
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -275,7 +312,6 @@ def _document(spec: Spec, group: str | None) -> dict[str, Any]:
         "cgroups": cgroups.task_files(group),
         "private": spec.private,
         "no_new_privileges": spec.no_new_privileges,
-        "orphan": spec.orphan,
     }
 
 

@@ -81,7 +81,7 @@ def scratch_home(cwd: Path) -> Iterator[Scratch]:
 
 
 def _share(home: Path) -> None:
-    builder = users.ensure("golive-build")
+    builder = users.ensure("golive_build")
     cache = CACHE / "uv"
     cache.mkdir(parents=True, exist_ok=True)
     CACHE.chmod(0o711)
