@@ -15,6 +15,8 @@ from golive.supervise.unit import Status
 
 STATIC = "static"
 """The upstream of every static service: one server, told the artifact by a header."""
+PREVIOUS = 4
+"""Releases of a static service whose hashed files are still served, as many as the static server looks at."""
 GRPC_IDLE = timedelta(minutes=5)
 """HTTP/2 says when a connection is going away, so an idle one need not be given up early."""
 SERVED = (GenerationState.LIVE, GenerationState.DRAINING)
@@ -89,7 +91,7 @@ def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation
         headers: tuple[tuple[str, str], ...] = ()
         if service.kind is ServiceKind.STATIC:
             artifact = host.state.release(app.place, generation.release).artifacts[name]
-            target, headers = STATIC, (("x-golive-root", artifact),)
+            target, headers = STATIC, (("x-golive-root", artifact), ("x-golive-previous", _previous(host, app, name)))
             if service.trailing_slash is not None:
                 headers = (*headers, (SLASH, "edge"))
         rules += [_rule(name, service, prefix, target, headers, blueprint) for prefix in service.route]
@@ -97,6 +99,14 @@ def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation
             rule = _rule(name, service, prefix, grpc_upstream(generation), (), blueprint)
             rules.append(replace(rule, strip_prefix=False, timeout=timedelta(0), compression=False, rules=()))
     return Site(*app.place, blueprint.domains, tuple(rules), blueprint.edge)
+
+
+def _previous(host: Host, app: App, service: str) -> str:
+    """Artifacts of releases before, newest first: pages loaded from them may still ask for their hashed files."""
+    keys = [
+        r.artifacts[service] for r in host.state.releases(app.place) if r.state == "ready" and service in r.artifacts
+    ]
+    return ",".join(list(dict.fromkeys(keys))[:PREVIOUS])
 
 
 def _rule(

@@ -57,7 +57,7 @@ async def test_a_static_service_goes_to_the_server_of_all_by_its_artifact(world:
     await world.live(blueprint({"site": {"kind": "static", "route": ["/"]}}))
     (_, rule) = next(iter(edge_config(world.host).rules()))
     assert rule.targets == ((STATIC, 100),)
-    assert rule.request_headers == (("x-golive-root", "a"),)
+    assert rule.request_headers == (("x-golive-root", "a"), ("x-golive-previous", "a"))
 
 
 async def test_without_https_there_is_no_certificate(world: World) -> None:
