@@ -43,7 +43,19 @@ COMMANDS = {
     "completion": ("completion", "Shell completion for bash, zsh and fish."),
 }
 GROUPS = {
-    "Make it live": ("init", "up", "deploy", "plan", "rollback", "releases", "restart", "migrate", "scale", "down", "destroy"),
+    "Make it live": (
+        "init",
+        "up",
+        "deploy",
+        "plan",
+        "rollback",
+        "releases",
+        "restart",
+        "migrate",
+        "scale",
+        "down",
+        "destroy",
+    ),
     "Look at it": ("status", "logs", "env", "config", "audit"),
     "Work in it": ("run", "shell"),
     "This machine": ("doctor", "engines", "trust", "daemon", "service", "completion"),
