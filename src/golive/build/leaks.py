@@ -59,7 +59,7 @@ def check_artifact(artifact: Artifact, secrets: Mapping[str, Secret]) -> None:
         f"what browsers get holds the value of {names}: " + "; ".join(shown[:10]) + (" …" if len(shown) > 10 else ""),
         where=shown[0].partition(" in ")[2],
         why="whoever opens the page could read it",
-        hint=f"take it out of the source, then give {names} a new value: golive env set",
+        hint=f"take it out of the source, then give it a new value: golive env set {leaks[0].secret}",
     )
 
 
