@@ -237,7 +237,7 @@ def _share(root: Path) -> None:
     builder = users.ensure("golive_build")
     SHARED.mkdir(exist_ok=True)
     SHARED.chmod(0o711)
-    cache = SHARED / "uv"
+    cache = SHARED / f"uv-{builder.uid if builder else os.geteuid()}"
     cache.mkdir(exist_ok=True)
     if builder:
         os.chown(cache, builder.uid, builder.gid)

@@ -82,7 +82,7 @@ def scratch_home(cwd: Path) -> Iterator[Scratch]:
 
 def _share(home: Path) -> None:
     builder = users.ensure("golive_build")
-    cache = CACHE / "uv"
+    cache = CACHE / f"uv-{builder.uid if builder else os.geteuid()}"
     cache.mkdir(parents=True, exist_ok=True)
     CACHE.chmod(0o711)
     if builder:
