@@ -5,8 +5,11 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import pytest
 from e2e_harness import App, Golive, Result, until
 from e2e_load import Load
 
@@ -16,6 +19,8 @@ from golive.errors import GoliveError
 DOOMED = Path(__file__).with_name("doomed.py")
 UNCOMMITTED = ("validate", "build", "resources", "migrate", "start", "ready", "changeover", "shift")
 COMMITTED = ("verify", "drain")
+EVERY_TIME = ("migrate", "changeover", "shift", "verify")
+"""What can be left half done: a database, a port, the traffic, a commit. The other steps are walked nightly."""
 COMMAND = "python -m uvicorn main:app --port $PORT --log-level warning --timeout-graceful-shutdown 3"
 TOML = f"""
 [services.web]
@@ -52,6 +57,11 @@ source = "migrations"
 resource = "db"
 """
 NUMBERS = itertools.count(2)
+
+
+def walk(steps: Iterable[str]) -> list[Any]:
+    """Parameters for a test that kills at each of the steps."""
+    return [pytest.param(step, marks=() if step in EVERY_TIME else pytest.mark.nightly) for step in steps]
 
 
 def write(app: App, version: int) -> None:

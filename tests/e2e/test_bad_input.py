@@ -195,6 +195,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         subprocess.run(["umount", "-l", folder], check=True)
 
 
+@pytest.mark.nightly  # a full disk of the whole home is there every time
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 def test_a_build_that_fills_the_disk(own_home: Golive, make_app: MakeApp) -> None:
     with small_disk(own_home.home.artifacts, "6m"):

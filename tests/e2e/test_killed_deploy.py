@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from e2e_apps import MakeApp
 from e2e_harness import App, Golive, new_home
-from e2e_walk import COMMITTED, NUMBERS, TOML, UNCOMMITTED, interrupted, was_finished, was_undone, write
+from e2e_walk import COMMITTED, NUMBERS, TOML, UNCOMMITTED, interrupted, walk, was_finished, was_undone, write
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +27,14 @@ def walked(home: Golive, make_apps: MakeApp) -> App:
     return app
 
 
-@pytest.mark.parametrize("step", UNCOMMITTED)
+@pytest.mark.parametrize("step", walk(UNCOMMITTED))
 def test_before_the_commit(walked: App, step: str) -> None:
     before = walked.version()
     write(walked, next(NUMBERS))
     was_undone(walked, interrupted(walked, step, "begin", "up", walked.folder), before)
 
 
-@pytest.mark.parametrize("step", COMMITTED)
+@pytest.mark.parametrize("step", walk(COMMITTED))
 def test_after_the_commit(walked: App, step: str) -> None:
     version = next(NUMBERS)
     write(walked, version)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from e2e_apps import MakeApp
 from e2e_harness import App, Golive, new_home
-from e2e_walk import TOML, interrupted, versions, was_finished, was_undone, write
+from e2e_walk import COMMITTED, TOML, interrupted, versions, walk, was_finished, was_undone, write
 
 STEPS = ("validate", "start", "ready", "changeover", "shift")
 
@@ -28,12 +28,12 @@ def walked(home: Golive, make_apps: MakeApp) -> App:
     return app
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", walk(STEPS))
 def test_before_the_commit(walked: App, step: str) -> None:
     was_undone(walked, interrupted(walked, step, "begin", "rollback", "--app", walked.name), "2")
 
 
-@pytest.mark.parametrize("step", ["verify", "drain"])
+@pytest.mark.parametrize("step", walk(COMMITTED))
 def test_after_the_commit(walked: App, step: str) -> None:
     """Once back to the first release and once forward to the second."""
     (before,) = versions(walked)

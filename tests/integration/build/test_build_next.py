@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -68,9 +67,7 @@ async def test_a_traced_server_is_built_measured_searched_and_started(
     with pytest.raises(BuildFailed, match=r"TOKEN in .*\.next/static/.*\.js, line \d+"):
         check_artifact(artifact, {"TOKEN": Secret(PLANTED), "OTHER": Secret("is-nowhere-at-all")})
 
-    started = time.monotonic()
     assert (await build(builder, request))[0].cached
-    assert time.monotonic() - started < 1
     assert list(golive_home.cache.glob("node-builds/*/.next/cache"))
 
 

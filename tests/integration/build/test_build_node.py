@@ -150,6 +150,7 @@ async def test_a_secret_in_a_front_end_is_found_with_its_file_and_line(builder: 
     assert "secret-value" not in str(raised.value.to_json())
 
 
+@pytest.mark.nightly  # the budget itself is a unit test
 async def test_a_page_above_the_budget_fails_the_build(builder: Builder, checkout: Path) -> None:
     files = {
         "golive.toml": 'name = "web"\n[services.web]\n[build]\nbundle_budget = "1KB"\n',
@@ -204,7 +205,16 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize(("change", "what"), FAILURES.values(), ids=FAILURES)
+EVERY_TIME = ("a lock that disagrees", "a failing build")
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        pytest.param(*case, id=name, marks=[] if name in EVERY_TIME else [pytest.mark.nightly])
+        for name, case in FAILURES.items()
+    ],
+)
 async def test_failures_leave_nothing(
     builder: Builder, golive_home: Home, checkout: Path, change: Any, what: str
 ) -> None:

@@ -173,6 +173,7 @@ async def test_the_build_command_sees_no_run_time_secret(
     assert log == ""
 
 
+@pytest.mark.nightly  # another user builds a Node server every time
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can build as another user")
 async def test_root_builds_as_a_user_of_its_own(golive_home: Home, request_for: Make, checkout: Path) -> None:
     builder = Builder(golive_home, user_for_build=users.find("nobody"))

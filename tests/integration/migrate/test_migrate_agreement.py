@@ -19,6 +19,8 @@ from test_migrate_tools import recorded, write
 from conftest import PROGRAMS, Database, got, once, until
 from golive.errors import MigrationFailed
 
+pytestmark = pytest.mark.nightly  # the same behaviour, without the tools, is in test_migrate_tools every time
+
 
 @pytest.fixture(scope="session")
 def golang_migrate(tmp_path_factory: pytest.TempPathFactory) -> Path:

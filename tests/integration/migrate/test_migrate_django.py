@@ -147,6 +147,7 @@ async def test_a_lock_is_tried_for_again_and_two_at_once_migrate_once(
     assert sorted(len(applied.files) for applied in await running) == [0, 1]
 
 
+@pytest.mark.nightly  # as Alembic's, whose test runs every time
 async def test_the_django_of_a_killed_migrator_is_waited_for(project: Project) -> None:
     project.migration("0001_initial", None, "CREATE TABLE a AS SELECT 1 AS id FROM pg_sleep(2)")
     code = (

@@ -126,6 +126,10 @@ async def test_a_changed_file_is_refused_and_other_newlines_are_not(tool: Databa
     assert [record.name for record in (await tool.status()).drifted] == [name]
 
 
+KILLED = [pytest.param(tool, marks=[] if tool == "prisma" else [pytest.mark.nightly]) for tool in TOOLS]
+
+
+@pytest.mark.parametrize("tool", KILLED, indirect=True)
 async def test_migrators_killed_in_a_transaction_and_outside_of_one(tool: Database) -> None:
     first = "CREATE TABLE log (n int);\nINSERT INTO log SELECT 1 FROM pg_sleep(1);"
     second = "INSERT INTO log VALUES (2);\nVACUUM log;\nINSERT INTO log SELECT 3 FROM pg_sleep(1);"
