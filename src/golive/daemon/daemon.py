@@ -205,7 +205,7 @@ class Daemon:
         self.events.ended(deployment)
 
     async def cancel(self, deployment: int, actor: str) -> bool:
-        """Stop and undo it. False when it has ended or traffic has moved already."""
+        """Stop and undo it; returns when that is done. False when it has ended or traffic has moved already."""
         row = self.host.state.deployment(deployment)
         self.host.state.audit(actor, "cancel", row.place, deployment=deployment)
         if row.state is DeploymentState.QUEUED:
@@ -215,7 +215,8 @@ class Daemon:
         if task is None or row.committed:
             return False
         task.cancel()
-        await asyncio.wait([task])
+        async for _ in self.events.follow(deployment):
+            pass
         return not self.host.state.deployment(deployment).committed
 
     def is_busy(self, place: Place) -> bool:
