@@ -64,14 +64,14 @@ def _spec(target: Target, service: str | None, command: tuple[str, ...]) -> dict
 
 def _become(argv: list[str], spec: dict[str, Any]) -> NoReturn:
     env = {**spec["env"], "TERM": os.environ.get("TERM", "dumb")}
-    if (user := spec["user"]) and os.geteuid() == 0:
-        os.setgroups(user["groups"])
-        os.setgid(user["gid"])
-        os.setuid(user["uid"])
-    os.chdir(spec["cwd"])
     program = shutil.which(argv[0], path=env["PATH"])
     if program is None:
         raise UsageError(
             f"there is no command {argv[0]!r} in the service's PATH", why=env["PATH"], where=spec["service"]
         )
+    if (user := spec["user"]) and os.geteuid() == 0:
+        os.setgroups(user["groups"])
+        os.setgid(user["gid"])
+        os.setuid(user["uid"])
+    os.chdir(spec["cwd"])
     os.execve(program, argv, env)  # noqa: S606 - an argument list, no shell
