@@ -92,4 +92,4 @@ async def _drained(host: Host, generation: Generation, limit: float) -> None:
     zeros = 0
     while zeros < 3 and time.monotonic() < deadline:
         zeros = 0 if await in_flight(host, generation) else zeros + 1
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)

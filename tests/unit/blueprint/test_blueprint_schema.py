@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from golive.blueprint.models import Blueprint, Service, Variable
@@ -64,11 +66,16 @@ def test_it_knows_every_key_of_the_models():
     assert set(schema["$defs"]["Variable"]["properties"]) == (set(Variable.model_fields) - {"services"}) | {"for"}
 
 
+@functools.cache
+def validator() -> jsonschema.Draft202012Validator:
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.parent.name)
 def test_shipped_files_are_valid(file):
-    jsonschema = pytest.importorskip("jsonschema")
-    jsonschema.Draft202012Validator.check_schema(json_schema())
-    jsonschema.validate(tomllib.loads(file.read_text()), json_schema(), jsonschema.Draft202012Validator)
+    validator().validate(tomllib.loads(file.read_text()))
 
 
 SHORT = """
@@ -93,16 +100,14 @@ WRONG = ["domains = 3", "[services.web]\nscael = 1", "[services.Web]", "[environ
 
 
 def test_short_forms_are_valid():
-    jsonschema = pytest.importorskip("jsonschema")
-    jsonschema.validate(tomllib.loads(SHORT), json_schema(), jsonschema.Draft202012Validator)
+    validator().validate(tomllib.loads(SHORT))
 
 
 @pytest.mark.parametrize("text", WRONG)
 def test_wrong_files_are_not_valid(text):
-    jsonschema = pytest.importorskip("jsonschema")
     data = {"name": "a", "services": {"web": {}}} | tomllib.loads(text)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(data, json_schema(), jsonschema.Draft202012Validator)
+        validator().validate(data)
 
 
 def test_the_schema_is_json():
