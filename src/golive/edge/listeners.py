@@ -11,7 +11,7 @@ from golive.edge.limits import FILTER as LIMIT_FILTER
 from golive.edge.limits import FILTER_KIND as LIMIT_KIND
 from golive.edge.model import Certificate
 from golive.edge.resource import HTTP, PREFIX, Json, Layout, discovery, extension, file_source, typed
-from golive.edge.routes import BUFFER, COMPRESSORS, UNKNOWN_LENGTH
+from golive.edge.routes import BUFFER, COMPRESSORS, GRPC_WEB, UNKNOWN_LENGTH
 
 LISTENER = "config.listener.v3.Listener"
 SECRET = "extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - the name of a type
@@ -163,13 +163,13 @@ def _http_filters(layout: Layout) -> list[Json]:
         },
     }
     body = extension(BUFFER, "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=UNKNOWN_LENGTH)
-    # Translates only what says that it is gRPC-web.
-    web = extension(f"{HTTP}grpc_web", "extensions.filters.http.grpc_web.v3.GrpcWeb")
+    web = extension(GRPC_WEB, "extensions.filters.http.grpc_web.v3.GrpcWeb")
     look = extension(rules.LOOK, rules.LOOK_KIND)
     query = extension(rules.QUERY, rules.QUERY_KIND, source_codes={"query": {"inline_string": rules.ADD_QUERY}})
-    by_route = [{**made, "disabled": True} for made in (body, look, query)]
+    # Each costs microseconds of every request that passes it, so only routes that need one turn it on.
+    by_route = [{**made, "disabled": True} for made in (web, body, look, query)]
     router = extension(f"{HTTP}router", "extensions.filters.http.router.v3.Router")
-    return [limit, web, *(_compressor(name) for name in COMPRESSORS), *by_route, router]
+    return [limit, *(_compressor(name) for name in COMPRESSORS), *by_route, router]
 
 
 def _compressor(name: str) -> Json:

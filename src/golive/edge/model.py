@@ -57,9 +57,9 @@ class RouteRule:
     `hold` keeps requests waiting that long while no instance accepts connections, for a service that cannot overlap.
     `request_headers` replace what the client sent under the same names. `domains` narrows the rule to some of the
     site's; empty means all. `timeout` zero means none; `idle_timeout` ends a silent stream. Without `compression` the
-    edge leaves bodies alone: the upstream compresses by itself. `rules` are redirects, rewrites and headers by path, in
-    the order they are asked; paths in them are as the client sees them. `serves_files` is the static server, which
-    looks for a file before it follows a rewrite that says so.
+    edge leaves bodies alone: the upstream compresses by itself. `grpc` also answers gRPC-web. `rules` are redirects,
+    rewrites and headers by path, in the order they are asked; paths in them are as the client sees them. `serves_files`
+    is the static server, which looks for a file before it follows a rewrite that says so.
     """
 
     service: str
@@ -73,6 +73,7 @@ class RouteRule:
     hold: timedelta | None = None
     domains: tuple[str, ...] = ()
     compression: bool = True
+    grpc: bool = False
     rules: tuple[Rule, ...] = ()
     serves_files: bool = False
 

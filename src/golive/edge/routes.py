@@ -22,6 +22,7 @@ from golive.edge.static_plan import FALLBACK
 
 ROUTES = "config.route.v3.RouteConfiguration"
 BUFFER = f"{HTTP}buffer"
+GRPC_WEB = f"{HTTP}grpc_web"
 COMPRESSORS = ("zstd", "br", "gzip")
 
 RETRY_FOR = timedelta(seconds=5)
@@ -213,6 +214,8 @@ def _thrice(site: Site, passage: Passage) -> list[Json]:
         )
     }
     plain = passage.filters if passage.to.compression else passage.filters | _uncompressed()
+    if passage.to.grpc:
+        plain = plain | {GRPC_WEB: typed("config.route.v3.FilterConfig", config={})}
     filters = {"typed_per_filter_config": plain} if plain else {}
     return [
         {**_route(site, passage, SAFE, [safe]), **filters},
