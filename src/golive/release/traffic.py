@@ -97,7 +97,8 @@ def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation
         rules += [_rule(name, service, prefix, target, headers, blueprint) for prefix in service.route]
         for prefix in service.grpc.route if service.grpc else ():
             rule = _rule(name, service, prefix, grpc_upstream(generation), (), blueprint)
-            rules.append(replace(rule, strip_prefix=False, timeout=timedelta(0), compression=False, rules=(), grpc=True))
+            rule = replace(rule, strip_prefix=False, timeout=timedelta(0), compression=False)
+            rules.append(replace(rule, rules=(), grpc=True))
     return Site(*app.place, blueprint.domains, tuple(rules), blueprint.edge)
 
 
