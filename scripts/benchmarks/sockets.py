@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 import threading
 import time
@@ -62,13 +63,13 @@ class Watcher:
                 http = http or self._connect()
                 http.request("GET", "/version", headers={"Host": self._target.host})
                 answer = http.getresponse()
-                body = answer.read().decode()
+                body = answer.read()
                 self.asked += 1
                 if answer.status != 200:
                     self.failures.append(f"status {answer.status}")
                     continue
-                self._note(body.partition('"release":"')[2].partition('"')[0])
-            except (OSError, HTTPException) as error:
+                self._note(json.loads(body)["release"])
+            except (OSError, HTTPException, ValueError) as error:
                 self.failures.append(repr(error))
                 http = None
 
