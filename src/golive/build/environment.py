@@ -54,9 +54,9 @@ def client_files(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _as_uv(name: str, value: str) -> str:
-    """pip parts several values by spaces, uv's find-links by commas."""
+    """pip parts several values by spaces, uv's find-links by commas; pip passes over folders that are not there."""
     if name == "PIP_FIND_LINKS":
-        return ",".join(value.split())
+        return ",".join(place for place in value.split() if "://" in place or Path(place).expanduser().is_dir())
     if name == "PIP_NO_INDEX":
         return "true" if value.lower() in ("1", "true", "yes", "on", "y", "t") else "false"
     return value

@@ -135,11 +135,11 @@ def test_only_the_settings_of_package_clients_pass() -> None:
         "UV_INDEX_COMPANY_PASSWORD": "company-password",
         "UV_PROJECT": "/elsewhere",
         "PIP_INDEX_URL": "https://me:pip-password@index.test/simple",
-        "PIP_FIND_LINKS": "/a /b",
+        "PIP_FIND_LINKS": "/usr https://b.example/x /not/there",
     }
     settings = client_settings(environ)
     assert settings["UV_DEFAULT_INDEX"] == environ["PIP_INDEX_URL"]
-    assert settings["UV_FIND_LINKS"] == "/a,/b"
+    assert settings["UV_FIND_LINKS"] == "/usr,https://b.example/x"
     passed = {"HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "UV_INDEX_COMPANY_PASSWORD", "PIP_INDEX_URL"}
     assert set(settings) == passed | {"PIP_FIND_LINKS", "UV_DEFAULT_INDEX", "UV_FIND_LINKS"}
     masked = credentials(settings)("got https://me:pip-password@index.test and company-password")
