@@ -1,8 +1,8 @@
 """An aiohttp application: GET, POST, server-sent events, a WebSocket that echoes.
 
 aiohttp, because it sends a small answer in one system call. Uvicorn sends the head, then the body: an instance that is
-killed between the two has begun an answer that no proxy can take back. Six runs of `deploy --kill` with uvicorn lost 2 of
-368,459 GETs, one of them provably so.
+killed between the two has begun an answer that no proxy can take back. Six runs of `deploy --kill` with uvicorn
+lost 2 of 368,459 GETs, one of them provably so.
 """
 
 import asyncio
