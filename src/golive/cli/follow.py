@@ -78,7 +78,8 @@ class Narrator:
         total = event.get("total")
         size = f"{human_size(event['done'])} of {human_size(total)}" if total else human_size(event["done"])
         new = f"fetching {event['what']}" not in self._now
-        self._now = f"fetching {event['what']}: {size}"
+        done = bool(total) and event["done"] >= total
+        self._now = f"fetched {event['what']}" if done else f"fetching {event['what']}: {size}"
         if new and not self._live:
             self._line(f"    fetching {event['what']}" + (f", {human_size(total)}" if total else ""))
 

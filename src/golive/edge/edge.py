@@ -136,8 +136,8 @@ class Edge:
 
     @property
     def base_id(self) -> int:
-        """From the path of the home; Envoy multiplies it by ten, in 32 bits."""
-        return int.from_bytes(hashlib.sha256(bytes(self._home.root)).digest()[:4]) % 400_000_000 + 1
+        """Of this home and the user that runs Envoy."""
+        return base_id_of(self._home.root, self._user.uid if self._user else os.geteuid())
 
     async def apply(self, config: EdgeConfig) -> bool:
         """Make it what the edge serves. Whether anything was written; nothing is when nothing changed.
@@ -224,3 +224,9 @@ def _open_files() -> int:
     """As many connections as this user may have: root in a container often cannot go above its hard limit either."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return 65536 if hard == resource.RLIM_INFINITY else min(65536, hard)
+
+
+def base_id_of(root: Path, uid: int) -> int:
+    """Names Envoy's shared memory, which stays behind when it ends: a successor of another user could neither use nor
+    remove it, and would abort. Envoy multiplies the number by ten, in 32 bits."""
+    return int.from_bytes(hashlib.sha256(bytes(root) + b"\0%d" % uid).digest()[:4]) % 400_000_000 + 1

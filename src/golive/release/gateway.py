@@ -94,9 +94,15 @@ async def open_gateway(
     unit = envoy_unit(edge, EDGE, Running(0, edge.base_id))
     renew = functools.partial(renew_envoy, edge, supervisor, EDGE)
     await _keep(supervisor, unit, before, renew, changed=changed)
+    hint = f"all that Envoy said is in {edge.layout.log}; golive doctor looks at the machine; then try again"
     if not await edge.wait_ready(READY):
-        await supervisor.wait_ready(EDGE, timedelta(seconds=1))
-        raise StartFailed("Envoy does not become ready", hint=f"look at {edge.layout.log}")
+        try:
+            await supervisor.wait_ready(EDGE, timedelta(seconds=1))
+        except StartFailed as error:
+            await supervisor.stop(EDGE)  # the next try begins afresh
+            error.hint = hint
+            raise
+        raise StartFailed("Envoy does not become ready", hint=hint)
     return Gateway(edge, LocalCA(home.ca), socket, https, http, notes)
 
 

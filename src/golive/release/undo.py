@@ -26,7 +26,8 @@ async def undo(host: Host, deployment: Deployment) -> None:
                     await bring_back(host, live[new.service], new)
         for generation in live.values():
             await ensure_running(host, generation)
-        await host.gateway.apply(edge_config(host))
+        if host.opened is not None:  # else it was the edge that did not start, and there is nothing to take back there
+            await host.gateway.apply(edge_config(host))
     finally:
         # Whatever else fails, nothing of a deployment that ended stays behind.
         for generation in mine:

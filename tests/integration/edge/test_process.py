@@ -16,7 +16,7 @@ import pytest
 from edge_harness import Request, Running, Upstreams, answer, envoy_binary, rule, site
 
 from golive.edge.ca import LocalCA
-from golive.edge.edge import Edge
+from golive.edge.edge import Edge, base_id_of
 from golive.edge.model import Upstream
 from golive.errors import Conflict
 from golive.home import Home
@@ -146,3 +146,11 @@ async def test_an_edge_that_is_not_there_is_not_ready(tmp_path: Path) -> None:
     assert edge.layout.directory.stat().st_mode & 0o777 == 0o700
     assert not await edge.wait_ready(timedelta(seconds=0.05))
     assert await edge.in_flight(A) is None
+
+
+def test_users_do_not_meet_in_each_other_s_shared_memory() -> None:
+    """Seen: what an Envoy of another user had left behind under the same home made the first `golive up` fail."""
+    home = Path("/var/lib/golive")
+    assert base_id_of(home, 0) == base_id_of(home, 0)
+    assert len({base_id_of(home, 0), base_id_of(home, 999), base_id_of(Path("/var/lib/other"), 0)}) == 3
+    assert 0 < base_id_of(home, 999) * 10 < 2**32
