@@ -272,7 +272,7 @@ class Deploy:
         now = [p for p in self.plans if p.name in self.started and (p.service.overlap or p.name not in live)]
         await asyncio.gather(*(self.start_plan(plan) for plan in now), *(self._warm_up(g) for g in self._reused()))
         total = sum(len(state.instances(g.id)) for g in self.started.values())
-        parts = [f"{total} new instances"] if total else []
+        parts = [f"{total} new instance{'s' if total > 1 else ''}"] if total else []
         for action, words in ((Action.KEEP, "unchanged"), (Action.REUSE, "still warm")):
             names = [p.name for p in self.plans if p.action is action]
             parts += [f"{', '.join(names)} {words}"] if names else []
