@@ -41,7 +41,7 @@ class Apps(Database):
         """Everything of an environment but its audit log."""
         with self.transaction():
             self._run(_OWN_PROCESSES, *place, *place)
-            for table in ("deployment", "generation", "release", "resource", "variable", "scale", "cron_run", "app"):
+            for table in _TABLES:
                 self._run(f"DELETE FROM {table} WHERE app = ? AND environment = ?", *place)  # noqa: S608 - constants
 
     def next_release_number(self, place: Place) -> int:
@@ -91,6 +91,10 @@ class Apps(Database):
         )
 
 
+_TABLES = (
+    *("deployment", "generation", "release", "resource", "variable", "scale", "cron_run"),
+    *("maintenance", "suspension", "app"),
+)
 _OWN_PROCESSES = """
 DELETE FROM process WHERE unit IN (
     SELECT app || '/' || environment || '/resource/' || name FROM resource WHERE app = ? AND environment = ?

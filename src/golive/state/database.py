@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from golive.errors import StateError
+from golive.state.upgrades import UPGRADES
 from golive.state.vault import Vault
 
-VERSION = 1
+VERSION = 2
 
 
 class Database:
@@ -82,7 +83,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    """Its settings and, when it is new, its tables. One of a newer version is not touched."""
+    """Its settings and its tables, an older version's brought up to this one. A newer one's are not touched."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise StateError(
@@ -96,6 +97,9 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     if version == 0:
         schema = resources.files("golive.state").joinpath("schema.sql").read_text()
         db.executescript(f"BEGIN; {schema} PRAGMA user_version = {VERSION}; COMMIT;")
+        return
+    for older in range(version, VERSION):  # each in a transaction of its own: a kill leaves one version or the next
+        db.executescript(f"BEGIN IMMEDIATE; {UPGRADES[older]} PRAGMA user_version = {older + 1}; COMMIT;")
 
 
 def _hint(why: str) -> str:

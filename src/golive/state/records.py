@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from golive.secret import Secret
+
 
 class Place(NamedTuple):
     """An environment of an app."""
@@ -133,3 +135,18 @@ class AuditEntry:
     app: str | None
     environment: str | None
     detail: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """An environment is closed for all but some. `services` empty: all of them. `allow` are networks, as text."""
+
+    place: Place
+    since: float
+    until: float | None
+    actor: str
+    token: Secret
+    services: tuple[str, ...] = ()
+    message: str | None = None
+    page: str | None = None
+    allow: tuple[str, ...] = ()

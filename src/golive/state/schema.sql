@@ -1,4 +1,4 @@
--- Version 1. The version is PRAGMA user_version; a newer file is refused, an older one is migrated by `store`.
+-- Version 2. The version is PRAGMA user_version; a newer file is refused, an older one is brought up by `upgrades`.
 
 -- An environment of an app, since its first deploy.
 CREATE TABLE app (
@@ -109,6 +109,31 @@ CREATE TABLE variable (
     set_at REAL NOT NULL,
     set_by TEXT NOT NULL,
     PRIMARY KEY (app, environment, name)
+) STRICT;
+
+-- What answers instead of an environment's services for a while.
+CREATE TABLE maintenance (
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    since REAL NOT NULL,
+    until REAL,                             -- ends by itself then
+    actor TEXT NOT NULL,
+    services TEXT NOT NULL,                 -- JSON list; empty means all
+    message TEXT,
+    page TEXT,                              -- HTML, in place of golive's own
+    allow TEXT NOT NULL,                    -- JSON list of networks whose requests pass
+    pass BLOB NOT NULL,                     -- sealed: the cookie whose requests pass
+    PRIMARY KEY (app, environment)
+) STRICT;
+
+-- Services that somebody stopped, until they are resumed.
+CREATE TABLE suspension (
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    service TEXT NOT NULL,
+    since REAL NOT NULL,
+    actor TEXT NOT NULL,
+    PRIMARY KEY (app, environment, service)
 ) STRICT;
 
 -- How many instances somebody asked for, by hand or the autoscaler; the blueprint's minimum when there is no row.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from golive.state.closures import Closures
 from golive.state.deployments import Deployments
 from golive.state.settings import Settings
 
 
-class State(Deployments, Settings):
-    """Apps, releases, deployments, what runs, variables and the audit log of one $GOLIVE_HOME."""
+class State(Deployments, Settings, Closures):
+    """Apps, releases, deployments, what runs or is closed, variables and the audit log of one $GOLIVE_HOME."""

@@ -1,0 +1,143 @@
+-- Version 1. The version is PRAGMA user_version; a newer file is refused, an older one is migrated by `store`.
+
+-- An environment of an app, since its first deploy.
+CREATE TABLE app (
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    checkout TEXT NOT NULL,                 -- where it was deployed from last
+    live INTEGER,                           -- number of the live release
+    created_at REAL NOT NULL,
+    PRIMARY KEY (app, environment)
+) STRICT;
+
+-- Artifacts + environment snapshot + blueprint + schema version: numbered, immutable but for state and schema_version.
+CREATE TABLE release (
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('making', 'ready', 'failed', 'pruned')),
+    blueprint TEXT NOT NULL,                -- JSON of the resolved blueprint
+    artifacts TEXT NOT NULL,                -- JSON: service -> artifact key
+    environments BLOB NOT NULL,             -- sealed JSON: service -> variable -> value
+    schema_version TEXT,
+    created_at REAL NOT NULL,
+    actor TEXT NOT NULL,
+    PRIMARY KEY (app, environment, number)
+) STRICT;
+
+-- Making a release live: a journal of steps. `committed` is set in the transaction that makes its generations live.
+CREATE TABLE deployment (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('deploy', 'rollback', 'restart')),
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'undone')),
+    request TEXT NOT NULL,                  -- JSON of the request, without secrets
+    actor TEXT NOT NULL,
+    release INTEGER,
+    previous INTEGER,
+    committed INTEGER NOT NULL DEFAULT 0,
+    queued_at REAL NOT NULL,
+    started_at REAL,
+    ended_at REAL,
+    error TEXT,                             -- JSON of the error
+    result TEXT                             -- JSON: probes, checks, notes
+) STRICT;
+CREATE INDEX deployment_app ON deployment (app, environment, id);
+CREATE INDEX deployment_state ON deployment (state);
+
+CREATE TABLE step (
+    deployment INTEGER NOT NULL REFERENCES deployment (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed', 'undone', 'skipped')),
+    started_at REAL NOT NULL,
+    ended_at REAL,
+    detail TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (deployment, position)
+) STRICT;
+
+-- The instances that a deployment started for one service.
+CREATE TABLE generation (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    service TEXT NOT NULL,
+    release INTEGER NOT NULL,
+    deployment INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL,              -- of artifact, settings and environment: equal means interchangeable
+    state TEXT NOT NULL CHECK (state IN ('starting', 'ready', 'live', 'draining', 'warm', 'stopped')),
+    drain_until REAL,
+    warm_until REAL
+) STRICT;
+CREATE INDEX generation_app ON generation (app, environment, state);
+CREATE INDEX generation_state ON generation (state);
+
+CREATE TABLE instance (
+    unit TEXT PRIMARY KEY,                  -- app/environment/service/d<generation>/<slot>
+    generation INTEGER NOT NULL REFERENCES generation (id) ON DELETE CASCADE,
+    slot INTEGER NOT NULL,
+    port INTEGER,
+    grpc_port INTEGER
+) STRICT;
+
+-- Every process golive keeps running, by unit: instances, resources, Envoy, the static server.
+CREATE TABLE process (
+    unit TEXT PRIMARY KEY,
+    pid INTEGER NOT NULL,
+    started TEXT NOT NULL,
+    restarts INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE resource (
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    name TEXT NOT NULL,
+    engine TEXT NOT NULL,
+    version TEXT NOT NULL,
+    port INTEGER NOT NULL,
+    password BLOB NOT NULL,                 -- sealed
+    created_at REAL NOT NULL,
+    PRIMARY KEY (app, environment, name)
+) STRICT;
+
+CREATE TABLE variable (
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value BLOB NOT NULL,                    -- sealed
+    set_at REAL NOT NULL,
+    set_by TEXT NOT NULL,
+    PRIMARY KEY (app, environment, name)
+) STRICT;
+
+-- How many instances somebody asked for, by hand or the autoscaler; the blueprint's minimum when there is no row.
+CREATE TABLE scale (
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    service TEXT NOT NULL,
+    instances INTEGER NOT NULL,
+    PRIMARY KEY (app, environment, service)
+) STRICT;
+
+CREATE TABLE cron_run (
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    service TEXT NOT NULL,
+    due_at REAL NOT NULL,
+    started_at REAL NOT NULL,
+    ended_at REAL,
+    outcome TEXT NOT NULL DEFAULT 'running',
+    PRIMARY KEY (app, environment, service, due_at)
+) STRICT;
+
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    app TEXT,
+    environment TEXT,
+    detail TEXT NOT NULL DEFAULT '{}'       -- JSON; names, never values
+) STRICT;
+CREATE INDEX audit_app ON audit (app, environment, id);
