@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from golive.blueprint.database_parts import Parts, wanted_parts
 from golive.blueprint.models import Blueprint, ServiceKind, Variable, VariableType
 from golive.blueprint.problem import Problem
 from golive.errors import nearest
@@ -40,6 +41,11 @@ _EXAMPLES = {
     VariableType.EMAIL: "such as team@example.com",
     VariableType.JSON: 'such as {"a": 1}',
 }
+
+
+def scopes(environment: str) -> tuple[str, ...]:
+    """Where a value for an environment may be set, widest first: `preview` for all previews, `preview/new-page`."""
+    return tuple(dict.fromkeys((environment.partition("/")[0], environment)))
 
 
 def fault_of(variable: Variable, text: str) -> str | None:
@@ -186,9 +192,17 @@ def _services_of(blueprint: Blueprint, variable: Variable) -> Iterator[str]:
 
 def check_environment(blueprint: Blueprint, values: Mapping[str, Secret | str]) -> list[Problem]:
     """What stands between these values and a deploy, all of it; no problem shows a value."""
-    problems = [p for name, variable in blueprint.env.items() if (p := _check(blueprint, name, variable, values))]
+    parts = wanted_parts(blueprint, values)
+    problems = []
+    for name, variable in blueprint.env.items():
+        composed = parts.get(name)
+        if composed and composed.missing:
+            problems.append(_incomplete(composed))
+        elif not composed and (problem := _check(blueprint, name, variable, values)):
+            problems.append(problem)
     injected = injected_names(blueprint)
     external = {r.url_from for r in blueprint.resources.values() if r.url_from}
+    external |= {name for own in parts.values() for name in own.given.values()}
     for name in values:
         if name in RESERVED:
             problems.append(Problem(f"env.{name}", "is given by golive and cannot be set", f"golive env unset {name}"))
@@ -197,6 +211,13 @@ def check_environment(blueprint: Blueprint, values: Mapping[str, Secret | str]) 
             hint = f'golive env unset {name}, or `url_from = "{name}"` in [resources.{owner}] to use another one'
             problems.append(Problem(f"env.{name}", f"is set by hand, and the resource `{owner}` gives it too", hint))
     return problems + list(_mistyped(blueprint, values, problems))
+
+
+def _incomplete(parts: Parts) -> Problem:
+    has, lacks = ", ".join(parts.given.values()), ", ".join(parts.missing)
+    verb = "has" if len(parts.missing) == 1 else "have"
+    message = f"has no value, and cannot be composed: of its parts there is {has}, but {lacks} {verb} none"
+    return Problem(f"env.{parts.url}", message, f"golive env set {' '.join(f'{n}=…' for n in parts.missing)}")
 
 
 def _check(blueprint: Blueprint, name: str, variable: Variable, values: Mapping[str, Secret | str]) -> Problem | None:

@@ -11,6 +11,7 @@ from golive.blueprint.checkout import Checkout
 from golive.blueprint.detect import detect_migrations, detect_project, detect_service
 from golive.blueprint.detection import Detection
 from golive.blueprint.document import Document
+from golive.blueprint.env import scopes
 from golive.blueprint.facts import Facts
 from golive.blueprint.faults import Fault, validate
 from golive.blueprint.migration_tools import NEEDS_SERVICE, drizzle_table, tool_of
@@ -179,7 +180,7 @@ def _draft(document: Document, environment: str) -> _Draft:
     overlays = document.data.get("environments")
     layers = [_Layer((), expand(document.data))]
     if isinstance(overlays, dict):
-        for name in dict.fromkeys((environment.partition("/")[0], environment)):
+        for name in scopes(environment):
             if isinstance(overlay := overlays.get(name), dict):
                 own = {key: value for key, value in overlay.items() if key not in ("name", "environments")}
                 layers.append(_Layer(("environments", name), expand(own, declared=layers[0].table.get("env"))))

@@ -79,7 +79,7 @@ class Operations:
                 why=f"it is not text, has a NUL character, or {LONGEST} bytes and more",
                 hint="put it in a file and set its path",
             )
-        before = self._host.state.variables(call.place)
+        before = self._host.state.own_variables(call.place)
         changed = [name for name, value in call.values.items() if before.get(name) != Secret(value)]
         with self._host.state.transaction():
             for name in changed:
@@ -92,7 +92,12 @@ class Operations:
             removed = [name for name in call.names if self._host.state.unset_variable(call.place, name)]
             for name in removed:
                 self._host.state.audit(actor, "env.unset", call.place, name=name)
-        return {"unset": removed, "missing": [n for n in call.names if n not in removed]}
+        still = self._host.state.variables(call.place)
+        return {
+            "unset": removed,
+            "missing": [n for n in call.names if n not in removed],
+            "still": [n for n in call.names if n in still],
+        }
 
     # What runs
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,8 @@ PORTS = {"postgres": 5432, "redis": 6379}
 INSECURE = ("disable", "allow", "prefer")
 """libpq's sslmodes with which it goes on without TLS, or may."""
 POOLER_PORT = 6432
+_NOT_A_HOST = re.compile(r"[\s/?#@%]|^$|^[^:]*:[^:]*$")
+"""Also `host:port`; an IPv6 address has more colons."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,23 @@ def secured(target: Target, where: str) -> Target:
     if mode in INSECURE and not private(target.host):
         raise plain(target, where, "sslmode=require instead of sslmode=" + mode)
     return target if mode else replace(target, query={**target.query, "sslmode": "require"})
+
+
+def compose(parts: Mapping[str, Secret | str], where: str) -> Target:
+    """A PostgreSQL target from `host`, `port`, `user`, `password`, `name`, `sslmode`; TLS demanded as by `secured`.
+
+    Raises ResourceFailed for a host or port that cannot be one; no message shows a part.
+    """
+    text = {part: value.reveal() if isinstance(value, Secret) else value for part, value in parts.items()}
+    host, port = text["host"].strip().removeprefix("[").removesuffix("]"), text.get("port", "").strip() or "5432"
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise malformed(where, "its port is not a number from 1 to 65535", "postgres")
+    if not host.startswith("/") and _NOT_A_HOST.search(host):
+        raise malformed(where, "its host is not a name or an address alone", "postgres")
+    mode = text.get("sslmode", "").strip()
+    query = {"sslmode": mode} if mode else {}
+    password = Secret(text.get("password", ""))
+    return secured(Target("postgres", host, int(port), text["user"], password, text["name"], query), where)
 
 
 def plain(target: Target, where: str, instead: str) -> ResourceFailed:

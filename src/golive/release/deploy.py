@@ -148,11 +148,13 @@ class Deploy:
         self.values = host.state.variables(place)
         self._mask({"": self.values})
         environment.check(self.blueprint, self.values)
+        self.values, said = environment.with_urls(self.blueprint, self.values)
+        self._mask({"": self.values})
         self.stores = await resources.declare(
             host, place, self.blueprint, lambda p: self.journal.progress(p.name, p.done, p.total)
         )
         count = len(self.blueprint.env)
-        note.detail = f"{count} variables" + (f", generated {', '.join(made)}" if made else "")
+        note.detail = "; ".join([f"{count} variables" + (f", generated {', '.join(made)}" if made else ""), *said])
         if count:
             self.evidence.append(verify.Evidence("environment", True, f"{count} variables declared, all valid"))
         return loaded

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import secrets
 
+from golive.blueprint.database_parts import wanted_parts
 from golive.blueprint.env import check_environment, environment_for, resource_variables
 from golive.blueprint.models import Blueprint, VariableType
 from golive.blueprint.problem import blueprint_error
+from golive.data import urls
 from golive.release.host import Host
 from golive.secret import Secret
 from golive.state.records import Place
 from golive.state.vault import Environments
 
 GENERATED_BYTES = 32
+PASSWORDS = ("DB_PASSWORD", "PGPASSWORD", "POSTGRES_PASSWORD")
+"""Secret however they are declared: parts of a URL."""
 
 
 def generate_missing(host: Host, place: Place, blueprint: Blueprint, actor: str) -> list[str]:
@@ -35,9 +39,34 @@ def check(blueprint: Blueprint, values: dict[str, Secret]) -> None:
         raise blueprint_error(problems)
 
 
+def with_urls(blueprint: Blueprint, values: dict[str, Secret]) -> tuple[dict[str, Secret], list[str]]:
+    """The values with each database URL that only its parts were given of, and what there is to say about it.
+
+    Raises ResourceFailed for parts that make no URL, and for one that forbids TLS over the open network.
+    """
+    found, said = dict(values), []
+    for name, parts in wanted_parts(blueprint, values).items():
+        if parts.missing:
+            continue
+        given = {part: values[variable] for part, variable in parts.given.items()}
+        target = urls.compose(given, name)
+        found[name] = target.url
+        tls = "; sslmode=require added" if "sslmode" in target.query and "sslmode" not in given else ""
+        said.append(f"{name} composed from {', '.join(parts.given.values())}{tls}")
+    for resource in blueprint.resources.values():
+        name = resource.url_from or ""
+        if resource.engine == "postgres" and values.get(name):
+            target = urls.parse("postgres", values[name], name)
+            if "sslmode" not in target.query and "sslmode" in urls.secured(target, name).query:
+                said.append(f"sslmode=require added to {name}")
+    return found, said
+
+
 def secret_names(blueprint: Blueprint) -> set[str]:
-    """Variables whose value is never shown: declared secrets, and URLs and passwords of resources."""
+    """Variables whose value is never shown: declared secrets, and URLs and passwords of databases."""
     declared = {name for name, variable in blueprint.env.items() if variable.type is VariableType.SECRET}
+    declared |= {r.url_from for r in blueprint.resources.values() if r.url_from}
+    declared |= {"DATABASE_URL", *PASSWORDS} & blueprint.env.keys()
     injected = {
         name
         for parts in resource_variables(blueprint).values()

@@ -15,7 +15,7 @@ from golive.migrate.overview import overview
 from golive.migrate.project import Runtime
 from golive.migrate.status import Applied, MigrationEvent
 from golive.migrate.step import migrate
-from golive.release import resources
+from golive.release import environment, resources
 from golive.release.host import Host
 from golive.release.instances import process_environment
 from golive.secret import Secret
@@ -45,7 +45,7 @@ async def live(host: Host, place: Place) -> Live:
     checkout = Path(app.checkout)
     if not checkout.is_dir():
         raise NotFound(f"the checkout of {place} is gone", where=str(checkout), hint="golive up from where it is now")
-    values = host.state.variables(place)
+    values, _ = environment.with_urls(blueprint, host.state.variables(place))
     stores = await resources.declare(host, place, blueprint)
     injected = resources.variables(blueprint, stores, values)
     url = injected.get(resource_variables(blueprint)[settings.resource]["url"])

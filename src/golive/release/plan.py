@@ -23,7 +23,8 @@ async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
     """As JSON: services (what happens to each and why), resources, migrations, variables, settings, what is missing."""
     loaded = await asyncio.to_thread(load, checkout, place.environment)
     blueprint = loaded.resolved.blueprint
-    values = host.state.variables(place)
+    given = host.state.variables(place)
+    values, _ = environment.with_urls(blueprint, given)
     rows = {row.name: row for row in host.state.resources(place)}
     app = host.state.app(place)
     live = app.live if app else None
@@ -50,7 +51,7 @@ async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
         for p in plans
     }
     gone = sorted(set(before.services) - set(blueprint.services)) if before else []
-    missing = [str(p) for p in check_environment(blueprint, values)]
+    missing = [str(p) for p in check_environment(blueprint, given)]
     migrations = await _migrations(loaded.checkout, blueprint, injected)
     settings = (
         [] if before is None else _changed_settings(before.model_dump(mode="json"), blueprint.model_dump(mode="json"))

@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+from golive.blueprint.env import scopes
 from golive.secret import Secret
 from golive.state.database import Database
 from golive.state.records import AuditEntry, Place, ResourceRow
@@ -34,11 +35,19 @@ class Settings(Database):
         return self._vault.unseal(row.sealed_password, f"{row.place} resource {row.name}")
 
     def variables(self, place: Place) -> dict[str, Secret]:
+        """What is in force there: `preview`'s values for every preview, over them those of its own."""
+        found: dict[str, Secret] = {}
+        for scope in scopes(place.environment):
+            found |= self.own_variables(Place(place.app, scope))
+        return found
+
+    def own_variables(self, place: Place) -> dict[str, Secret]:
+        """What was set for exactly that environment."""
         rows = self._all("SELECT name, value FROM variable WHERE app = ? AND environment = ?", *place)
         return {row[0]: self._vault.unseal(row[1], f"{place} variable {row[0]}") for row in rows}
 
     def variable_ages(self, place: Place) -> dict[str, tuple[float, str]]:
-        """name → (when it was set, by whom)"""
+        """name → (when it was set for exactly that environment, by whom)"""
         rows = self._all("SELECT name, set_at, set_by FROM variable WHERE app = ? AND environment = ?", *place)
         return {row[0]: (row[1], row[2]) for row in rows}
 

@@ -77,7 +77,7 @@ def test_variables_may_be_set_before_the_first_deploy(golive: Scratch) -> None:
         "unset NOTE; golive deploy puts it in force",
         "nothing to do: NOPE was not set",
     ]
-    assert json.loads(golive("env", "unset", "NOTE", "--json").out) == {"unset": [], "missing": ["NOTE"]}
+    assert json.loads(golive("env", "unset", "NOTE", "--json").out) == {"unset": [], "missing": ["NOTE"], "still": []}
 
 
 @pytest.mark.parametrize("name", ["GOLIVE_APP", "PORT", "1A", "a-b"])

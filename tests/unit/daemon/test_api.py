@@ -163,7 +163,7 @@ async def test_variables_are_set_once_and_never_shown(running: Running) -> None:
     assert CANARY not in str(await running.call("GET", "/v1/audit"))
     assert running.state.variables(SHOP)["TOKEN"] == Secret(CANARY)
     _, answer = await running.call("DELETE", "/v1/env", {**PLACE, "names": ["TOKEN", "NEVER"]})
-    assert answer == {"unset": ["TOKEN"], "missing": ["NEVER"]}
+    assert answer == {"unset": ["TOKEN"], "missing": ["NEVER"], "still": []}
     assert [e.action for e in running.state.audit_log()] == ["env.unset", "env.set", "env.set", "env.set"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from golive.blueprint.models import Resource
 from golive.data import external_variables
 from golive.data.external import explain
-from golive.data.urls import local, parse, pooled_by_name, private, secured
+from golive.data.urls import compose, local, parse, pooled_by_name, private, secured
 from golive.errors import ResourceFailed
 from golive.secret import Secret
 
@@ -157,3 +157,42 @@ def test_a_failed_connection_is_explained_without_secrets(said: str, why: str) -
     assert error.hint
     assert "hunter22" not in str(error.to_json())
     assert "db.example.com:5432" in error.what
+
+
+def test_a_url_is_composed_of_its_parts_with_every_letter_quoted() -> None:
+    parts: dict[str, Secret | str] = {"host": "localhost", "user": "a b", "password": Secret("p@:/#%?é"), "name": "d/x"}
+    target = compose(parts, "DATABASE_URL")
+    assert target.url.reveal() == "postgresql://a%20b:p%40%3A%2F%23%25%3F%C3%A9@localhost:5432/d%2Fx"
+    assert parse("postgres", target.url, "DATABASE_URL") == target
+
+
+@pytest.mark.parametrize(
+    ("host", "more", "url"),
+    [
+        ("db.example.com", {}, "postgresql://u@db.example.com:5432/d?sslmode=require"),
+        ("db.example.com", {"sslmode": "verify-full"}, "postgresql://u@db.example.com:5432/d?sslmode=verify-full"),
+        ("db", {"sslmode": "disable", "port": "6543"}, "postgresql://u@db:6543/d?sslmode=disable"),
+        ("::1", {}, "postgresql://u@[::1]:5432/d"),
+        ("[2001:db8::1]", {}, "postgresql://u@[2001:db8::1]:5432/d?sslmode=require"),
+        ("/run/postgresql", {}, "postgresql://u@%2Frun%2Fpostgresql:5432/d"),
+    ],
+)
+def test_a_composed_url_demands_tls_of_another_machine(host: str, more: dict[str, str], url: str) -> None:
+    assert compose({"host": host, "user": "u", "name": "d", **more}, "DATABASE_URL").url.reveal() == url
+
+
+@pytest.mark.parametrize(
+    ("parts", "why"),
+    [
+        ({"host": "db:5433"}, "not a name or an address alone"),
+        ({"host": "u@h"}, "not a name or an address alone"),
+        ({"host": "a b"}, "not a name or an address alone"),
+        ({"host": "h", "port": "x"}, "not a number from 1"),
+        ({"host": "h", "port": "70000"}, "not a number from 1"),
+        ({"host": "db.example.com", "sslmode": "disable"}, "not on this machine"),
+    ],
+)
+def test_parts_that_make_no_url(parts: dict[str, str], why: str) -> None:
+    with pytest.raises(ResourceFailed) as caught:
+        compose({"user": "u", "name": "d", **parts}, "DATABASE_URL")
+    assert why in str(caught.value.why)

@@ -106,3 +106,23 @@ def test_names_whose_values_are_never_shown() -> None:
 )
 def test_changed_settings_are_told_by_their_path(before: Any, after: Any, lines: list[str]) -> None:
     assert _changed_settings(before, after) == lines
+
+
+def test_a_url_given_in_parts_is_composed_and_that_is_said() -> None:
+    external = {"db": {"engine": "postgres", "url_from": "DATABASE_URL"}}
+    made = blueprint({"web": WEB}, env={"DATABASE_URL": TOKEN}, resources=external)
+    parts = {"DB_HOST": "db.example.com", "DB_USER": "u", "DB_PASSWORD": "p@ss", "DB_NAME": "d"}
+    values, said = environment.with_urls(made, {name: Secret(text) for name, text in parts.items()})
+    assert values["DATABASE_URL"] == Secret("postgresql://u:p%40ss@db.example.com:5432/d?sslmode=require")
+    assert said == ["DATABASE_URL composed from DB_HOST, DB_USER, DB_PASSWORD, DB_NAME; sslmode=require added"]
+    whole = {"DATABASE_URL": Secret("postgresql://u@db.example.com/d")}
+    assert environment.with_urls(made, whole) == (whole, ["sslmode=require added to DATABASE_URL"])
+    assert environment.with_urls(made, {}) == ({}, [])
+
+
+def test_a_secret_for_all_previews_is_not_made_again_for_one(world: World) -> None:
+    made = blueprint({"web": WEB}, env={"KEY": {**TOKEN, "generate": True}})
+    preview = SHOP._replace(environment="preview/a")
+    world.state.remember_app(preview, "/src")
+    world.state.set_variable(SHOP._replace(environment="preview"), "KEY", Secret("shared"), "me")
+    assert environment.generate_missing(world.host, preview, made, "me") == []

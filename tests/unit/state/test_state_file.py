@@ -271,3 +271,16 @@ def change(folder: Path, statement: str) -> None:
     with db:
         db.execute(statement)
     db.close()
+
+
+def test_a_value_for_all_previews_holds_in_each_until_one_has_its_own(tmp_path: Path) -> None:
+    state = open_state(tmp_path)
+    all_, one, other = (SHOP._replace(environment=name) for name in ("preview", "preview/a", "preview/b"))
+    state.set_variable(all_, "A", Secret("all"), "me")
+    state.set_variable(all_, "B", Secret("all"), "me")
+    state.set_variable(one, "A", Secret("one"), "me")
+    assert state.variables(one) == {"A": Secret("one"), "B": Secret("all")}
+    assert state.variables(other) == state.variables(all_) == {"A": Secret("all"), "B": Secret("all")}
+    assert state.own_variables(one) == {"A": Secret("one")}
+    assert state.own_variables(other) == state.variables(SHOP) == {}
+    state.close()
