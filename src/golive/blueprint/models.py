@@ -113,10 +113,16 @@ class ServiceKind(StrEnum):
 
 
 class Probe(Model):
-    """One health probe. Exactly one of `path`, `tcp`, `command` is set. A bare string in the file is a path."""
+    """One health probe. Exactly one of `path`, `tcp`, `grpc`, `command` is set. A bare string in the file is a path."""
 
     path: RoutePath | None = Field(None, description="HTTP path; 2xx passes. 3xx, 4xx and 5xx fail.")
     tcp: bool = Field(False, description="Pass when the port accepts a connection.")
+    grpc: str | None = Field(
+        None,
+        max_length=200,
+        description="The gRPC health service (`grpc.health.v1.Health`) on the service's gRPC port says SERVING for "
+        "this service, such as `package.Service`; `true` asks about the whole server.",
+    )
     command: str | None = Field(None, description="Shell line run in the service's environment; exit 0 passes.")
     interval: Duration = Field(timedelta(seconds=10), description="Between two probes of a running instance.")
     timeout: Duration = Field(timedelta(seconds=5), description="An answer later than this fails.")

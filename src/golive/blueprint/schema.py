@@ -111,6 +111,7 @@ def _add_short_forms(root: Schema, definitions: dict[str, Schema]) -> None:
     _also(service, "rate_limit", {"$ref": "#/$defs/RateLimit"}, {"type": "string"})
     for probe in definitions["Health"]["properties"]:
         _also(definitions["Health"]["properties"], probe, path)
+    _also(definitions["Probe"]["properties"], "grpc", {"type": "boolean"})
     _also(definitions["Variable"]["properties"], "for", {"type": "string"})
     _also_items(root["properties"]["resources"], {"type": "string", "pattern": r"^(postgres|redis)(:[0-9]+)?$"})
     _also_items(root["properties"]["env"], {"type": ["string", "integer", "number", "boolean", "array"]})

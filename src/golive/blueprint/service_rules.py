@@ -137,13 +137,18 @@ def _health(facts: Facts) -> Iterator[Fault]:
 
 def _probe(path: KeyPath, service: Service, probe: Probe) -> Iterator[Fault]:
     kind_at = ((*path[:2], "kind"),)
-    chosen = [key for key, given in (("path", probe.path), ("tcp", probe.tcp), ("command", probe.command)) if given]
+    asks = {"path": probe.path, "tcp": probe.tcp, "grpc": probe.grpc is not None, "command": probe.command}
+    chosen = [key for key, given in asks.items() if given]
     if len(chosen) != 1:
         what = f"has {' and '.join(chosen)}" if chosen else "says nothing to ask"
-        yield Fault(path, f"{what}: exactly one of path, tcp, command", 'such as `ready = "/health"`')
+        yield Fault(path, f"{what}: exactly one of path, tcp, grpc, command", 'such as `ready = "/health"`')
     elif service.kind is _WORKER and chosen != ["command"]:
         yield Fault((*path, chosen[0]), "a worker has no port to ask", "use `command`", also=kind_at)
     if not probe.interval or not probe.timeout:
+    elif probe.grpc is not None and service.grpc is None:
+        hint = 'such as `grpc = { route = "/package.Service" }` in the service; or ask by `path` or `tcp`'
+        grpc_at = (*path[:2], "grpc")
+        yield Fault((*path, "grpc"), "the service has no gRPC port to ask", hint, also=(grpc_at, *kind_at))
         key = "timeout" if probe.interval else "interval"
         yield Fault((*path, key), "must be more than 0")
 

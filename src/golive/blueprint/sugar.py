@@ -63,7 +63,17 @@ def _health(value: Any) -> Any:
         value = {"ready": value}
     if not isinstance(value, dict):
         return value
-    return {key: {"path": probe} if isinstance(probe, str) else probe for key, probe in value.items()}
+    return {key: _probe(probe) for key, probe in value.items()}
+
+
+def _probe(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"path": value}
+    if isinstance(value, dict) and value.get("grpc") is True:
+        return {**value, "grpc": ""}
+    if isinstance(value, dict) and value.get("grpc") is False:
+        return {key: entry for key, entry in value.items() if key != "grpc"}
+    return value
 
 
 def _resource(value: Any) -> Any:

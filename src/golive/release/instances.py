@@ -13,7 +13,7 @@ from golive.build.command import with_port
 from golive.errors import NotFound, StartFailed
 from golive.release.host import Host
 from golive.state.records import Generation, GenerationState, Instance, Place
-from golive.supervise.unit import Command, Http, Probe, Target, Tcp, Unit
+from golive.supervise.unit import Command, Grpc, Http, Probe, Target, Tcp, Unit
 from golive.system import ports
 from golive.system.processes import Limits, ProcessId, Spec
 
@@ -55,9 +55,9 @@ def instance_unit(host: Host, generation: Generation, service: Service, instance
         id=instance.unit,
         spec=spec,
         restart=service.restart,
-        startup=_probe(service.health.startup, spec, instance.port) or _listens(instance.grpc_port),
-        ready=_probe(service.health.ready, spec, instance.port),
-        live=_probe(service.health.live, spec, instance.port),
+        startup=_probe(service.health.startup, spec, instance) or _listens(instance.grpc_port),
+        ready=_probe(service.health.ready, spec, instance),
+        live=_probe(service.health.live, spec, instance),
         port=instance.port,
         stop_timeout=service.stop_timeout,
         memory=service.limits.memory,
@@ -104,14 +104,17 @@ def process_environment(host: Host, place: Place, artifact: Artifact, own: dict[
     return {**base, **artifact.env, **own}
 
 
-def _probe(setting: ProbeSetting | None, spec: Spec, port: int | None) -> Probe | None:
+def _probe(setting: ProbeSetting | None, spec: Spec, instance: Instance) -> Probe | None:
     if setting is None:
         return None
     target: Target
+    port = instance.port if setting.grpc is None else instance.grpc_port
     if setting.command is not None:
         target = Command(("/bin/sh", "-c", setting.command), spec.env, spec.cwd, spec.user)
     elif port is None:
         return None
+    elif setting.grpc is not None:
+        target = Grpc("127.0.0.1", port, setting.grpc)
     else:
         target = Http("127.0.0.1", port, setting.path) if setting.path else Tcp("127.0.0.1", port)
     return Probe(target, setting.interval, setting.timeout, setting.failures)

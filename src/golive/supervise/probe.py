@@ -1,4 +1,4 @@
-"""One look at a service: HTTP, TCP or a command. Never raises for what the service does."""
+"""One look at a service: HTTP, TCP, gRPC or a command. Never raises for what the service does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import timedelta
 import h11
 
 from golive.errors import StartFailed
-from golive.supervise.unit import Command, Http, Target, Tcp
+from golive.supervise.unit import Command, Grpc, Http, Target, Tcp
 from golive.system import processes
 
 BODY = 200
@@ -66,6 +66,8 @@ async def _ask(target: Target) -> tuple[bool, str]:
             _, writer = await asyncio.open_connection(target.host, target.port)
             await _close(writer)
             return True, f"{_address(target)} accepts connections"
+        case Grpc():
+            return await _grpc(target)
         case Command():
             return await _command(target)
 
@@ -74,6 +76,16 @@ async def _command(target: Command) -> tuple[bool, str]:
     done = await processes.run(target.argv, env=target.env, cwd=target.cwd, user=target.user, name="probe")
     last = done.output.rstrip().rpartition("\n")[2][:BODY]
     return done.code == 0, f"exited with {done.code}" + (f": {last}" if last else "")
+
+
+async def _grpc(target: Grpc) -> tuple[bool, str]:
+    from golive.supervise import grpc_health  # h2 takes 5 MB, which only those who ask for it pay
+
+    reader, writer = await asyncio.open_connection(target.host, target.port)
+    try:
+        return await grpc_health.check(reader, writer, target)
+    finally:
+        await _close(writer)
 
 
 async def _http(target: Http) -> tuple[bool, str]:
@@ -142,4 +154,4 @@ async def _close(writer: asyncio.StreamWriter) -> None:
 
 
 def _address(target: Target) -> str:
-    return f"{target.host}:{target.port}" if isinstance(target, Http | Tcp) else " ".join(target.argv[:1])
+    return f"{target.host}:{target.port}" if isinstance(target, Http | Tcp | Grpc) else " ".join(target.argv[:1])

@@ -35,6 +35,15 @@ class Tcp:
 
 
 @dataclass(frozen=True)
+class Grpc:
+    """Passes when grpc.health.v1.Health answers SERVING. `service` empty: the whole server."""
+
+    host: str
+    port: int
+    service: str = ""
+
+
+@dataclass(frozen=True)
 class Command:
     """Passes when it exits with 0."""
 
@@ -44,7 +53,7 @@ class Command:
     user: User | None = None
 
 
-Target = Http | Tcp | Command
+Target = Http | Tcp | Grpc | Command
 
 
 @dataclass(frozen=True)

@@ -72,12 +72,16 @@ def test_merging_replaces_lists_and_merges_tables():
 
 
 def test_a_probe_of_another_kind_replaces_the_base():
-    assert merge({"path": "/x", "interval": "5s"}, {"tcp": True}) == {"interval": "5s", "tcp": True}
+    base = {"health": {"ready": {"path": "/x", "interval": "5s"}}}
+    for kind in ({"tcp": True}, {"grpc": ""}, {"command": "true"}):
+        assert merge(base, {"health": {"ready": kind}}) == {"health": {"ready": {"interval": "5s", **kind}}}
 
 
 def test_a_command_is_replaced_and_the_rest_stays():
     base = {"source": "api", "command": "x", "output": "dist"}
     assert merge(base, {"command": "y"}) == {"source": "api", "command": "y", "output": "dist"}
+    grpc = {"route": ["/demo.Greeter"]}
+    assert merge({"grpc": grpc}, {"command": "y"}, ("services", "api")) == {"grpc": grpc, "command": "y"}
 
 
 OVERLAY = """\
