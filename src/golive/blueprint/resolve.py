@@ -198,18 +198,21 @@ def _draft(document: Document, environment: str) -> _Draft:
     return draft
 
 
-_PROBE_KINDS = {"path", "tcp", "command"}
+_PROBE_KINDS = {"path", "tcp", "grpc", "command"}
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables are merged, everything else is replaced. A probe of another kind replaces the base's kind."""
+def merge(base: Mapping[str, Any], over: Mapping[str, Any], inside: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Tables are merged, everything else is replaced. A probe of another kind replaces the base's kind.
+
+    `inside` is where both stand: a service has keys of the same names, and keeps them.
+    """
     merged = dict(base)
-    if _PROBE_KINDS & over.keys():
+    if inside[-2:-1] == ("health",) and _PROBE_KINDS & over.keys():
         merged = {key: value for key, value in base.items() if key not in _PROBE_KINDS}
     for key, value in over.items():
         before = merged.get(key)
         if isinstance(value, dict):
-            merged[key] = merge(before if isinstance(before, dict) else {}, value)
+            merged[key] = merge(before if isinstance(before, dict) else {}, value, (*inside, key))
         else:
             merged[key] = value
     return merged

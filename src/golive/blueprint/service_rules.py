@@ -144,11 +144,11 @@ def _probe(path: KeyPath, service: Service, probe: Probe) -> Iterator[Fault]:
         yield Fault(path, f"{what}: exactly one of path, tcp, grpc, command", 'such as `ready = "/health"`')
     elif service.kind is _WORKER and chosen != ["command"]:
         yield Fault((*path, chosen[0]), "a worker has no port to ask", "use `command`", also=kind_at)
-    if not probe.interval or not probe.timeout:
     elif probe.grpc is not None and service.grpc is None:
         hint = 'such as `grpc = { route = "/package.Service" }` in the service; or ask by `path` or `tcp`'
         grpc_at = (*path[:2], "grpc")
         yield Fault((*path, "grpc"), "the service has no gRPC port to ask", hint, also=(grpc_at, *kind_at))
+    if not probe.interval or not probe.timeout:
         key = "timeout" if probe.interval else "interval"
         yield Fault((*path, key), "must be more than 0")
 
