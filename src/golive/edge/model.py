@@ -51,6 +51,27 @@ class Upstream:
 
 
 @dataclass(frozen=True)
+class Closed:
+    """Requests are answered with 503 and a page instead of being served.
+
+    `until` is when that ends, in seconds since 1970. `page` is HTML in place of golive's own. Requests from `allow`
+    (networks) pass, and those with `token` as their cookie; without either nobody does.
+    """
+
+    title: str
+    text: str
+    until: float | None = None
+    page: str | None = None
+    allow: tuple[str, ...] = ()
+    token: Secret | None = None
+
+    @property
+    def for_all(self) -> bool:
+        """Nobody passes."""
+        return not self.allow and self.token is None
+
+
+@dataclass(frozen=True)
 class RouteRule:
     """Requests under `prefix` go to `targets`, pairs of an upstream's name and a weight.
 
@@ -59,7 +80,8 @@ class RouteRule:
     site's; empty means all. `timeout` zero means none; `idle_timeout` ends a silent stream. Without `compression` the
     edge leaves bodies alone: the upstream compresses by itself. `grpc` also answers gRPC-web. `rules` are redirects,
     rewrites and headers by path, in the order they are asked; paths in them are as the client sees them. `serves_files`
-    is the static server, which looks for a file before it follows a rewrite that says so.
+    is the static server, which looks for a file before it follows a rewrite that says so. `closed` answers in place of
+    the targets.
     """
 
     service: str
@@ -76,17 +98,19 @@ class RouteRule:
     grpc: bool = False
     rules: tuple[Rule, ...] = ()
     serves_files: bool = False
+    closed: Closed | None = None
 
 
 @dataclass(frozen=True)
 class Site:
-    """One environment of an app."""
+    """One environment of an app. `closed` answers in place of all of it."""
 
     app: str
     environment: str
     domains: tuple[str, ...]
     routes: tuple[RouteRule, ...]
     policy: EdgePolicy = field(default_factory=EdgePolicy)
+    closed: Closed | None = None
 
     def rules_for(self, domain: str) -> tuple[RouteRule, ...]:
         """The rules that hold on a domain, longest prefix first."""

@@ -15,7 +15,8 @@ from datetime import timedelta
 from golive.blueprint.models import EdgePolicy, RateLimit
 from golive.blueprint.routing import Rule
 from golive.edge import headers, limits
-from golive.edge.model import EdgeConfig, RouteRule, Site, cluster_name
+from golive.edge.closed import closed_routes, entrances, largest
+from golive.edge.model import Closed, EdgeConfig, RouteRule, Site, cluster_name
 from golive.edge.resource import HTTP, Json, discovery, seconds, typed
 from golive.edge.rules import Looks, added, fallback, literal_start, location, matched, rewritten
 from golive.edge.static_plan import FALLBACK
@@ -63,6 +64,7 @@ def render_routes(config: EdgeConfig, *, tls: bool, https_port: int = 443) -> Js
             hosts += _redirecting(site, ready, https_port)
     hosts.append(_unknown())
     name = "https" if tls else "http"
+    longest = largest(config.sites)
     return discovery(
         ROUTES,
         [
@@ -74,6 +76,7 @@ def render_routes(config: EdgeConfig, *, tls: bool, https_port: int = 443) -> Js
                 # A header for some paths is stronger than the same one for the whole app.
                 "most_specific_header_mutations_wins": True,
                 "virtual_hosts": hosts,
+                **({"max_direct_response_body_size_bytes": longest} if longest else {}),
             }
         ],
     )
@@ -88,7 +91,12 @@ def _hosts(site: Site, domains: tuple[str, ...], *, tls: bool) -> list[Json]:
 
 
 def _host(site: Site, rules: tuple[RouteRule, ...], domains: list[str], *, tls: bool) -> Json:
-    routes = [_too_large(site)]
+    routes = [
+        {**made, "metadata": _metadata(site, "", {})}
+        for made in entrances((site.closed, *(rule.closed for rule in rules)), secure=tls)
+    ]
+    routes += _closed(site, site.closed, "", {"prefix": "/"})
+    routes.append(_too_large(site))
     for part in parts(rules):
         routes += _part_routes(site, part, rules)
     routes.append(_answer(site, 404, "Not found"))
@@ -151,7 +159,10 @@ class Passage:
 
 def _part_routes(site: Site, part: Part, rules: tuple[RouteRule, ...]) -> list[Json]:
     """The service's own rules in their order, then everything else under the prefix."""
-    made: list[Json] = []
+    closed = part.rule.closed
+    made = _closed(site, closed, part.rule.service, _prefix(part.prefix))
+    if closed and closed.for_all:
+        return made
     adding: list[Rule] = []
     for rule in part.rule.rules:
         if rule.kind == "headers":
@@ -159,7 +170,8 @@ def _part_routes(site: Site, part: Part, rules: tuple[RouteRule, ...]) -> list[J
         elif rule.kind == "redirect":
             made.append(_redirect(site, part, rule, adding))
         else:
-            made += _thrice(site, _passage(part, rule, adding, rules))
+            passage = _passage(part, rule, adding, rules)
+            made += [*_rewritten_to_closed(site, passage), *_thrice(site, passage)]
     looks = Looks()
     response = tuple(added(adding, looks))
     plain = Passage(part, part.rule, _prefix(part.prefix), response_headers=response, filters=looks.filters())
@@ -196,6 +208,18 @@ def _passage(part: Part, rule: Rule, adding: list[Rule], rules: tuple[RouteRule,
     extra = (("x-forwarded-prefix", strip.rstrip("/")),) if strip.rstrip("/") and under(start, strip) else ()
     filters = looks.filters() | query
     return Passage(part, to, match, start, path, extra, response, filters)
+
+
+def _closed(site: Site, closed: Closed | None, service: str, match: Json) -> list[Json]:
+    metadata = _metadata(site, service, {})
+    return [{**made, "metadata": metadata} for made in closed_routes(closed, match)] if closed else []
+
+
+def _rewritten_to_closed(site: Site, passage: Passage) -> list[Json]:
+    """A rewrite to another service finds it closed, too."""
+    if passage.to is passage.part.rule:
+        return []
+    return _closed(site, passage.to.closed, passage.to.service, passage.match)
 
 
 def _thrice(site: Site, passage: Passage) -> list[Json]:
