@@ -24,6 +24,8 @@ NAME, TIME, WIDEST = 10, 8, 100
 """Columns of a step's name, of its time, and of a whole line on a wide terminal."""
 PATIENCE = 10.0
 """Seconds after which a step that goes on is mentioned where no line can be written over."""
+QUIET = 3.0
+"""Seconds without a word after which the line says what runs, and not what was said last."""
 SUMMED_UP = ("ready", "shift")
 """Steps whose detail is their own time, or said again by the last line."""
 TOLD = ("environment", "migrations")
@@ -36,7 +38,8 @@ class Narrator:
     def __init__(self, title: str) -> None:
         self._live = output.lively()
         self._spinner = SPINNER if output.unicode_ok() else PLAIN_SPINNER
-        self._step, self._now = "", ""
+        self._step, self._now, self._runs = "", "", ""
+        self._heard = time.monotonic()
         self._began = self._said = time.monotonic()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -57,8 +60,8 @@ class Narrator:
     def _on_step(self, event: dict[str, Any]) -> None:
         name, state = event["name"], event["state"]
         if state == "running":
-            self._step, self._now = name, ""
-            self._began = self._said = time.monotonic()
+            self._step, self._now, self._runs = name, "", ""
+            self._began = self._said = self._heard = time.monotonic()
             return
         self._step = ""
         if self._again[name, state]:
@@ -72,13 +75,19 @@ class Narrator:
         self._line(output.wrap(event["text"], "    ", "    "), "dim")
 
     def _on_log(self, event: dict[str, Any]) -> None:
-        self._now = f"{event['source']}: {event['line'].strip()}"
+        source, line = event["source"], event["line"].strip()
+        self._now, self._heard = f"{source}: {line}", time.monotonic()
+        if line.startswith("$ "):  # so a build says what it begins
+            self._runs = f"{source}: {line[2:].partition('  # ')[0]}"
+        elif not self._runs.startswith(f"{source}: "):
+            self._runs = ""
 
     def _on_progress(self, event: dict[str, Any]) -> None:
         total = event.get("total")
         size = f"{human_size(event['done'])} of {human_size(total)}" if total else human_size(event["done"])
         new = f"fetching {event['what']}" not in self._now
         done = bool(total) and event["done"] >= total
+        self._heard, self._runs = time.monotonic(), ""
         self._now = f"fetched {event['what']}" if done else f"fetching {event['what']}: {size}"
         if new and not self._live:
             self._line(f"    fetching {event['what']}" + (f", {human_size(total)}" if total else ""))
@@ -101,16 +110,19 @@ class Narrator:
                 self._draw(turn)
             elif self._step and time.monotonic() - self._said >= PATIENCE:
                 self._said = time.monotonic()
-                line = now_line(self._step, self._now, self._said - self._began, None)
+                line = now_line(self._step, self._what(), self._said - self._began, None)
                 self._line(f"  {output.mark('running')} {line}")
 
     def _draw(self, turn: int) -> None:
         """What goes on now, over the last line."""
         with self._lock:
             if self._step:
-                line = now_line(self._step, self._now, time.monotonic() - self._began, output.width())
+                line = now_line(self._step, self._what(), time.monotonic() - self._began, output.width())
                 sys.stderr.write(f"\r\x1b[K  {self._spinner[turn % len(self._spinner)]} {line}")
                 sys.stderr.flush()
+
+    def _what(self) -> str:
+        return going_on(self._now, self._runs, time.monotonic() - self._heard)
 
     def close(self) -> None:
         self._stop.set()
@@ -137,8 +149,15 @@ def _broken(text: str, room: int) -> list[str]:
     return textwrap.wrap(text, max(room, 20), break_on_hyphens=False) or [""]
 
 
+def going_on(said: str, runs: str, quiet: float) -> str:
+    """The last that was said; after some silence the program that runs, so that old news is not taken for new."""
+    if quiet < QUIET or not said:
+        return said
+    return f"{runs or said} (silent for {human_duration(quiet)})"
+
+
 def now_line(step: str, now: str, seconds: float, width: int | None) -> str:
-    """The step that goes on, the last it said, and for how long."""
+    """The step that goes on, what goes on in it, and for how long."""
     took = human_duration(seconds) if seconds >= 1 else ""
     room = None if width is None else width - len("  ⠋ ") - NAME - 2 - TIME - 3
     text = output.cut(now, room)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from golive.cli import follow, output
-from golive.cli.follow import Narrator, now_line, step_line, tell
+from golive.cli.follow import Narrator, going_on, now_line, step_line, tell
 from golive.daemon.client import Unreachable
 from golive.errors import BuildFailed, GoliveError
 
@@ -114,6 +114,35 @@ def test_a_long_detail_is_broken_under_itself(width: int) -> None:
 def test_why_a_step_failed_is_in_the_error_alone() -> None:
     event = {"name": "build", "state": "failed", "detail": "no such package", "seconds": 2}
     assert step_line(event, 80).split() == ["✗", "build", "2.0", "s"]
+
+
+def test_a_silent_build_shows_what_runs_and_not_what_was_said_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "api: go: downloading google.golang.org/grpc v1.75.0"
+    assert going_on(said, "api: go build ./cmd", 2.9) == said
+    assert going_on(said, "api: go build ./cmd", 75.2) == "api: go build ./cmd (silent for 1 m 15 s)"
+    assert going_on("fetching go 1.24: 3 MB", "", 10) == "fetching go 1.24: 3 MB (silent for 10.0 s)"
+    assert going_on("", "", 100) == ""
+
+    now = 1000.0
+    monkeypatch.setattr("golive.cli.follow.time.monotonic", lambda: now)
+    narrator = Narrator("shop")
+    lines = [
+        ("api", "$ go build -o app ./cmd  # Go 1.24.3"),
+        ("api", "go: downloading x v1"),
+        ("web", "source: 3 files"),
+    ]
+    seen = []
+    narrator.event({"type": "step", "name": "build", "state": "running"})
+    for source, line in lines:
+        narrator.event({"type": "log", "source": source, "line": line})
+        now += 20
+        seen.append(narrator._what())
+    narrator.close()
+    assert seen == [
+        "api: go build -o app ./cmd (silent for 20.0 s)",
+        "api: go build -o app ./cmd (silent for 20.0 s)",
+        "web: source: 3 files (silent for 20.0 s)",
+    ]
 
 
 def test_the_line_of_now_fits() -> None:
