@@ -1,7 +1,7 @@
 """ECDS: the rate limits, kept out of the routes because a route change would empty every bucket (rule 6).
 
-A route's metadata says which limits apply to it, slot by slot; the filter knows only *classes*, that is numbers:
-how many, in how long, how many at once, and for whom. A new app whose limits some app has already changes nothing.
+A route says which limits apply to it; the filter knows only *classes*, that is numbers: how many, in how long, how
+many at once, and for whom. A new app whose limits some app has already changes nothing.
 """
 
 from __future__ import annotations
@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from golive.blueprint.models import RateLimit
 from golive.edge.model import EdgeConfig
 from golive.edge.resource import HTTP, Json, discovery, typed
-from golive.errors import UsageError
 
 FILTER = f"{HTTP}local_ratelimit"
 FILTER_KIND = "extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
-SLOTS = 8
-"""How many limits one request can be under; a descriptor without metadata costs next to nothing."""
 ADDRESSES = 50000
 """Client addresses remembered for each class (default 20, rule 5), about 600 bytes each; the oldest go first."""
 
@@ -59,21 +56,9 @@ def classes_in(ecds: Json) -> frozenset[LimitClass]:
     return frozenset(LimitClass.parse(text) for text in found)
 
 
-def metadata(limits: Iterable[tuple[RateLimit, str]]) -> Json:
-    """Route metadata of the limits that apply, each with the scope whose requests are counted together.
-
-    UsageError when a request would be under more than 8 of a kind.
-    """
-    slots: Json = {}
-    for limit, scope in limits:
-        kind = LimitClass.of(limit)
-        number = sum(1 for key in slots if key.startswith("client" if kind.client else "service"))
-        if number == SLOTS:
-            raise UsageError(
-                f"more than {SLOTS} rate limits apply to the same requests", where=scope, hint="leave the strictest"
-            )
-        slots[f"{'client' if kind.client else 'service'}{number}"] = {"class": str(kind), "scope": scope}
-    return slots
+def actions(limits: Iterable[tuple[RateLimit, str]]) -> list[Json]:
+    """A route's `rate_limits`: those that apply, each with the scope whose requests are counted together."""
+    return [{"actions": _descriptor(LimitClass.of(limit), scope)} for limit, scope in limits]
 
 
 def render_limits(known: frozenset[LimitClass]) -> Json:
@@ -88,7 +73,6 @@ def render_limits(known: frozenset[LimitClass]) -> Json:
         enable_retry_after_header=True,
         # To a gRPC client: a status that it does not take for an outage and repeat at once.
         rate_limited_as_resource_exhausted=True,
-        rate_limits=[_descriptor(f"{who}{n}") for who in ("client", "service") for n in range(SLOTS)],
         descriptors=[_bucket(kind) for kind in sorted(known)],
     )
     return discovery(
@@ -103,15 +87,10 @@ def render_limits(known: frozenset[LimitClass]) -> Json:
     )
 
 
-def _descriptor(slot: str) -> Json:
-    def from_route(key: str) -> Json:
-        path = {"key": "golive", "path": [{"key": slot}, {"key": key}]}
-        return {"metadata": {"descriptor_key": key, "metadata_key": path, "source": "ROUTE_ENTRY"}}
-
-    actions = [from_route("class"), from_route("scope")]
-    if slot.startswith("client"):
-        actions.append({"remote_address": {}})
-    return {"actions": actions}
+def _descriptor(kind: LimitClass, scope: str) -> list[Json]:
+    found = [("class", str(kind)), ("scope", scope)]
+    made: list[Json] = [{"generic_key": {"descriptor_key": key, "descriptor_value": value}} for key, value in found]
+    return [*made, {"remote_address": {}}] if kind.client else made
 
 
 def _bucket(kind: LimitClass) -> Json:

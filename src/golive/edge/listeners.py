@@ -189,9 +189,7 @@ def _compressor(name: str) -> Json:
 
 LOG_FIELDS: dict[str, Any] = {
     "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
-    "app": "%METADATA(ROUTE:golive:app)%",
-    "environment": "%METADATA(ROUTE:golive:environment)%",
-    "service": "%METADATA(ROUTE:golive:service)%",
+    "service": "%ROUTE_NAME%",
     "generation": "%UPSTREAM_CLUSTER_RAW%",
     "host": "%REQ(:AUTHORITY)%",
     "method": "%REQ(:METHOD)%",
@@ -222,7 +220,7 @@ def _access_log(layout: Layout) -> Json:
 
 def _site_log(layout: Layout) -> Json:
     """For the chain that all sites share: their routes say whether to log. It costs 5 us a request to ask them."""
-    wanted = "!('golive' in xds.route_metadata.filter_metadata) || xds.route_metadata.filter_metadata['golive']['log']"
+    wanted = "!('golive' in xds.route_metadata.filter_metadata)"
     only = extension(
         "envoy.access_loggers.extension_filters.cel",
         "extensions.access_loggers.filters.cel.v3.ExpressionFilter",

@@ -169,10 +169,10 @@ async def test_the_log_says_what_happened_and_not_the_query(envoy: Running, upst
             await asyncio.sleep(0.05)
     lines = [json.loads(line) for line in text.splitlines()]
     assert "CANARY" not in text
-    assert [(x["app"], x["status"], x["path"]) for x in lines] == [
-        ("threadr", 200, "/api/x"), ("threadr", 404, "/elsewhere")
+    assert [(x["service"], x["status"], x["path"]) for x in lines] == [
+        ("threadr/production/api", 200, "/api/x"), ("threadr/production", 404, "/elsewhere")
     ]  # fmt: skip
-    expected = {"generation": A, "service": "api", "environment": "production", "method": "GET", "bytes_out": 5}
+    expected = {"generation": A, "method": "GET", "bytes_out": 5}
     expected |= {"protocol": "HTTP/2", "client": "127.0.0.1", "user_agent": "t", "upstream": f"127.0.0.1:{up.port}"}
     assert expected.items() <= lines[0].items()
     assert lines[0]["request_id"] == got.headers["x-request-id"]

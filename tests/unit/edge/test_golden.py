@@ -113,18 +113,17 @@ def route(retry_on: str, **match: Any) -> dict[str, Any]:
                 "host_selection_retry_max_attempts": 5,
             },
             "regex_rewrite": {"pattern": {"regex": "^/api/*"}, "substitution": "/"},
-        },
-        "metadata": {
-            "filter_metadata": {
-                "golive": {
-                    "app": "threadr",
-                    "environment": "production",
-                    "service": "api",
-                    "log": True,
-                    "client0": {"class": "100/60s+100 client", "scope": "threadr/production/api /"},
+            "rate_limits": [
+                {
+                    "actions": [
+                        {"generic_key": {"descriptor_key": "class", "descriptor_value": "100/60s+100 client"}},
+                        {"generic_key": {"descriptor_key": "scope", "descriptor_value": "threadr/production/api /"}},
+                        {"remote_address": {}},
+                    ]
                 }
-            }
+            ],
         },
+        "name": "threadr/production/api",
         "request_headers_to_add": [
             {
                 "header": {"key": "x-forwarded-prefix", "value": "/api"},
@@ -163,7 +162,7 @@ def test_a_rule_becomes_three_weighted_routes() -> None:
                 "headers": [{"name": "content-length", "range_match": {"start": 100_000_001, "end": 2**63 - 1}}],
             },
             "direct_response": {"status": 413, "body": {"inline_string": "The request body is too large\n"}},
-            "metadata": own(),
+            "name": "threadr/production",
         },
         route("connect-failure,refused-stream,reset", headers=[methods]),
         {**route(unsafe, headers=[unknown, grpc]), "typed_per_filter_config": {"envoy.filters.http.buffer": buffer}},
@@ -171,15 +170,9 @@ def test_a_rule_becomes_three_weighted_routes() -> None:
         {
             "match": {"prefix": "/"},
             "direct_response": {"status": 404, "body": {"inline_string": "Not found\n"}},
-            "metadata": own(),
+            "name": "threadr/production",
         },
     ]
-
-
-def own() -> dict[str, Any]:
-    """Metadata of answers that no service gave."""
-    names = {"app": "threadr", "environment": "production", "service": "", "log": True}
-    return {"filter_metadata": {"golive": names}}
 
 
 def test_http_redirects_to_the_port_of_https() -> None:

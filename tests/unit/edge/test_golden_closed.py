@@ -37,11 +37,6 @@ def header(name: str, value: str) -> dict[str, Any]:
     return {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
-def metadata(service: str) -> dict[str, Any]:
-    names = {"app": "threadr", "environment": "production", "service": service, "log": True}
-    return {"filter_metadata": {"golive": names}}
-
-
 STRANGERS = [
     {
         "name": "x-envoy-external-address",
@@ -71,7 +66,7 @@ def test_a_site_in_maintenance_answers_before_everything_else() -> None:
             header("set-cookie", "golive-pass=tok; Path=/; HttpOnly; SameSite=Lax; Secure"),
             header("cache-control", "no-store"),
         ],
-        "metadata": metadata(""),
+        "name": "threadr/production",
     }
     assert made[2] == {
         "match": {"prefix": "/", "headers": [*STRANGERS, browser]},
@@ -81,7 +76,7 @@ def test_a_site_in_maintenance_answers_before_everything_else() -> None:
             retry,
             header("cache-control", "no-store"),
         ],
-        "metadata": metadata(""),
+        "name": "threadr/production",
     }
     as_json = '{"error": "Down for maintenance. Back <soon>.", "status": 503, "until": "2027-01-15T08:00:00+00:00"}\n'
     assert made[3]["match"] == {"prefix": "/", "headers": STRANGERS}
@@ -101,7 +96,7 @@ def test_a_suspended_service_has_no_other_route_and_lets_nobody_pass() -> None:
     assert [r["direct_response"]["status"] for r in own] == [503, 503, 503]
     assert own[2]["match"] == {"path_separated_prefix": "/api"}
     assert header("retry-after", "120") in own[2]["response_headers_to_add"]
-    assert own[2]["metadata"] == metadata("api")
+    assert own[2]["name"] == "threadr/production/api"
     assert [r for r in made if r not in own] == routes(config(rule("/", (WEB, 100))))
 
 
@@ -112,7 +107,7 @@ def test_a_rewrite_to_a_closed_service_finds_it_closed() -> None:
     made = routes(config(front, rule("/api", (API, 100), closed=SUSPENDED)))
     answers = [r for r in made if "safe_regex" in r["match"]]
     assert "direct_response" in answers[0]
-    assert answers[0]["metadata"] == metadata("api")
+    assert answers[0]["name"] == "threadr/production/api"
 
 
 def test_a_long_page_is_announced_to_envoy() -> None:

@@ -61,7 +61,7 @@ def test_a_redirect_is_one_route_before_those_of_the_service() -> None:
                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
             }
         ],
-        "metadata": made[1]["metadata"],
+        "name": made[1]["name"],
         "typed_per_filter_config": {
             "envoy.filters.http.header_to_metadata": looks(
                 look(":path", "k0", QUERY, "\\1"), look(":path", "k1", BOUNDED, "\\1")
@@ -77,7 +77,7 @@ def test_a_rewrite_is_three_routes_to_the_service_that_answers_the_new_path() ->
     assert [r["route"]["path_rewrite"] for r in made] == [f"/{shown('k0')}"] * 3
     assert [r["match"]["safe_regex"]["regex"] for r in made] == [MATCHED] * 3
     assert [len(r["match"].get("headers", ())) for r in made] == [1, 2, 0]
-    assert {r["metadata"]["filter_metadata"]["golive"]["service"] for r in made} == {"api"}
+    assert {r["name"] for r in made} == {"threadr/production/api"}
     prefix = {"key": "x-forwarded-prefix", "value": "/api"}
     assert [r["request_headers_to_add"][0]["header"] for r in made] == [prefix] * 3
 
@@ -87,12 +87,8 @@ def test_a_rewritten_request_is_under_the_limits_of_where_it_leads() -> None:
     api = rule("/api", (API, 100), rate_limits=limits)
     made = routes("/", api, rewrites=[{"source": "/blog/:slug", "destination": "/api/slow/:slug"}])
     (rewritten,) = [r for r in made if "path_rewrite" in r.get("route", ()) and len(r["match"].get("headers", ())) == 1]
-    found = rewritten["metadata"]["filter_metadata"]["golive"]
-    assert [found[f"client{n}"]["scope"] for n in range(2)] == [
-        "threadr/production/api /",
-        "threadr/production/api /api/slow",
-    ]
-    assert "client2" not in found
+    found = [limit["actions"][1]["generic_key"]["descriptor_value"] for limit in rewritten["route"]["rate_limits"]]
+    assert found == ["threadr/production/api /", "threadr/production/api /api/slow"]
 
 
 def test_a_destination_with_a_query_is_put_together_by_a_filter() -> None:

@@ -13,13 +13,13 @@ from edge_examples import API, LAYOUT, config, limit, rule
 
 from golive.edge import logs
 from golive.edge.headers import SECURITY, response_headers
-from golive.edge.limits import LimitClass, metadata
+from golive.edge.limits import LimitClass
 from golive.edge.model import Certificate, EdgeConfig, Site, Upstream, cluster_name, upstream_name
 from golive.edge.ports import Ports, choose_ports, obstacle
 from golive.edge.push import plan
 from golive.edge.render import render
 from golive.edge.routes import parts, retry_policy, tries
-from golive.errors import Conflict, UsageError
+from golive.errors import Conflict
 from golive.secret import Secret
 
 
@@ -84,13 +84,6 @@ def test_rules_are_cut_where_their_limits_begin() -> None:
     root = rule("/", ("web", 1), rate_limits=(limit(limit="9/s", path="/api/x"),))
     found = [(p.prefix, p.rule.prefix, p.limits) for p in parts((api, root))]
     assert found == [("/api/generate", "/api", (generate, every)), ("/api", "/api", (every,)), ("/", "/", ())]
-
-
-def test_a_request_is_under_eight_limits_of_a_kind_at_most() -> None:
-    eight = [(limit(limit="1/s"), "scope")] * 8
-    assert sorted(metadata(eight)) == [f"client{n}" for n in range(8)]
-    with pytest.raises(UsageError, match="more than 8"):
-        metadata([*eight, (limit(limit="1/s"), "scope")])
 
 
 def test_limit_classes_are_written_and_read() -> None:
