@@ -1,4 +1,4 @@
-"""golive env: list, set, unset."""
+"""golive env: list, set, unset; with files in env_import.py and env_export.py."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from golive.cli import complete, output
+from golive.cli import complete, env_diff, env_export, env_import, output
 from golive.cli.place import Target, client, place_options
 from golive.errors import UsageError
 
 ORIGINS = {
     "default": "default",
     "resource": "its resource",
+    "golive": "golive makes it",
     "optional": "optional, not set",
     "missing": "MISSING: golive env set",
 }
@@ -23,6 +24,8 @@ ORIGINS = {
 @click.pass_context
 def env(context: click.Context) -> int | None:
     """Variables of an environment: what is declared, set, and missing. Values of secrets are never shown.
+
+    What is set with -e preview holds in every preview; what is set with -e preview/BRANCH, in that one instead.
 
     \b
     Examples:
@@ -40,16 +43,20 @@ def env(context: click.Context) -> int | None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @place_options
 def ls(target: Target, as_json: bool) -> int:
-    """Every variable, its value and where that comes from. Secrets show as dots.
+    """Every variable, its value and where that comes from: set here, set for all previews, a default, a resource.
+    Secrets show as dots.
 
     \b
     Example:
       golive env ls -e preview/new-page
     """
-    found = client().get("/v1/env", **target.query())
+    checkout = {"checkout": str(target.checkout)} if target.checkout else {}
+    found = client().get("/v1/env", **target.query(), **checkout)
     if as_json:
         output.data(found)
         return 0
+    if found["fault"]:
+        output.say(output.wrap(f"golive.toml cannot be used, so this is without it: {found['fault']}", "", "  "))
     if not found["variables"]:
         print(f"{target} has no variables")
         return 0
@@ -60,9 +67,13 @@ def ls(target: Target, as_json: bool) -> int:
 
 def _origin(variable: dict[str, Any]) -> str:
     if variable["origin"] != "set":
-        return ORIGINS.get(variable["origin"], str(variable["origin"]))
+        detail = f" ({variable['detail']})" if variable.get("detail") else ""
+        return ORIGINS.get(variable["origin"], str(variable["origin"])) + detail
     word = "generated" if variable["set_by"] == "golive" else "set"
-    return f"{word} {output.ago(variable['set_at'])}" + ("" if variable["declared"] else ", not declared")
+    scope = variable.get("scope") or ""
+    where = f" for {scope}" if scope.startswith("preview") else ""
+    over = f", over that of {variable['over']}" if variable.get("over") else ""
+    return f"{word}{where} {output.ago(variable['set_at'])}{over}" + ("" if variable["declared"] else ", not declared")
 
 
 @env.command(name="set")
@@ -130,4 +141,11 @@ def unset(target: Target, names: tuple[str, ...], as_json: bool) -> int:
         output.say(f"unset {', '.join(found['unset'])}; golive deploy puts it in force")
     if found["missing"]:
         output.say(f"nothing to do: {', '.join(found['missing'])} was not set")
+    if found["still"]:
+        wider = target.environment.partition("/")[0]
+        output.say(f"{', '.join(found['still'])}: what is set for {wider} holds; golive env unset … -e {wider}")
     return 0
+
+
+for _command in (env_import.import_, env_export.export, env_export.pull, env_import.push, env_diff.diff):
+    env.add_command(_command)

@@ -55,6 +55,22 @@ class UnsetVariables(PlaceCall):
     names: tuple[str, ...]
 
 
+class CompareCall(PlaceCall):
+    """What `values`, or what holds in the environment `other`, would change; `absent`: also what they lack."""
+
+    checkout: str | None = None
+    values: dict[str, str] = {}
+    other: Environment | None = None
+    absent: bool = False
+
+
+class ReadVariables(PlaceCall):
+    """The values themselves; with `secrets` all of them."""
+
+    checkout: str | None = None
+    secrets: bool = False
+
+
 class ExecCall(PlaceCall):
     """The environment of a service for a one-off command: `command` empty means a shell."""
 

@@ -257,10 +257,6 @@ class Daemon:
             self._outputs = (time.monotonic() + OUTPUTS, [*apps, root / "static.log", self.host.home.daemon_log])
         return self._outputs[1]
 
-    def checkout_of(self, place: Place) -> Path | None:
-        app = self.host.state.app(place)
-        return Path(app.checkout) if app else None
-
 
 async def _forever(loop: Callable[[], Awaitable[None]]) -> None:
     """A loop that fails (a full disk, a bug) is begun again: without it there would be no cron, or no draining."""

@@ -16,7 +16,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from golive import __version__
-from golive.daemon import api, views
+from golive.daemon import api, variables, views
+from golive.daemon.closures import Closures
 from golive.daemon.daemon import PROTOCOL, Daemon
 from golive.daemon.operations import Operations
 from golive.errors import BlueprintError, Conflict, GoliveError, NotFound, UsageError
@@ -53,6 +54,8 @@ class Server:
             ("GET", "/v1/env", self._env),
             ("PUT", "/v1/env", self._set_env),
             ("DELETE", "/v1/env", self._unset_env),
+            ("POST", "/v1/env/diff", self._diff_env),
+            ("POST", "/v1/env/read", self._read_env),
             ("GET", "/v1/migrations", self._migrations),
             ("POST", "/v1/migrations", self._migrate),
             ("POST", "/v1/scale", self._scale),
@@ -144,13 +147,20 @@ class Server:
         return self._stream(self._operations.logs(await _call(api.LogsCall, request)))
 
     async def _env(self, request: Request) -> Any:
-        return {"variables": views.variables(self._daemon, _place(request))}
+        return await variables.listing(self._daemon.host, _place(request), request.query_params.get("checkout"))
 
     async def _set_env(self, request: Request) -> Any:
         return self._operations.set_variables(await _call(api.SetVariables, request), _actor(request))
 
     async def _unset_env(self, request: Request) -> Any:
         return self._operations.unset_variables(await _call(api.UnsetVariables, request), _actor(request))
+
+    async def _diff_env(self, request: Request) -> Any:
+        return await variables.difference(self._daemon.host, await _call(api.CompareCall, request))
+
+    async def _read_env(self, request: Request) -> Any:
+        call = await _call(api.ReadVariables, request)
+        return await variables.read(self._daemon.host, call, _actor(request))
 
     async def _migrations(self, request: Request) -> Any:
         return await self._operations.migrations(_place(request), sql=request.query_params.get("sql") == "true")

@@ -11,15 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from golive.blueprint.env import default_text, injected_names
-from golive.blueprint.load import load
 from golive.blueprint.models import Blueprint, ServiceKind
-from golive.errors import GoliveError, NotFound, nearest
-from golive.release.desired import instances_wanted
-from golive.release.environment import secret_names
+from golive.errors import NotFound, nearest
+from golive.release import maintenance, suspension
 from golive.release.host import Host
 from golive.release.resources import unit_name
-from golive.secret import MASK
 from golive.state.records import App, Deployment, Generation, GenerationState, Place
 from golive.supervise.unit import UnitState
 from golive.system import sessions
@@ -176,48 +172,6 @@ def releases(host: Host, place: Place) -> list[dict[str, Any]]:
         }
         for r in host.state.releases(place)
     ]
-
-
-def variables(daemon: Daemon, place: Place) -> list[dict[str, Any]]:
-    """Declared, set and injected ones. Values of secrets, and of what nobody declared, are masked."""
-    blueprint = _current_blueprint(daemon, place)
-    values, ages = daemon.host.state.variables(place), daemon.host.state.variable_ages(place)
-    declared = blueprint.env if blueprint else {}
-    injected = injected_names(blueprint) if blueprint else set()
-    secrets = secret_names(blueprint) if blueprint else set(values)
-    found = []
-    for name in sorted({*declared, *values, *injected}):
-        variable = declared.get(name)
-        secret = name in secrets or (variable is None and name not in injected)
-        origin = "set" if name in values else "resource" if name in injected else "default"
-        text = values[name].reveal() if name in values else default_text(variable) if variable else None
-        if variable and origin == "default" and text is None:
-            origin = "missing" if variable.required and not variable.generate else "optional"
-        found.append(
-            {
-                "name": name,
-                "type": variable.type.value if variable else "string",
-                "value": MASK if secret and (text is not None or origin == "resource") else text,
-                "origin": origin,
-                "declared": variable is not None,
-                "for": list(variable.services) if variable else [],
-                "set_at": ages[name][0] if name in ages else None,
-                "set_by": ages[name][1] if name in ages else None,
-            }
-        )
-    return found
-
-
-def _current_blueprint(daemon: Daemon, place: Place) -> Blueprint | None:
-    """Of the checkout as it is now; of the live release where that cannot be read."""
-    app = daemon.host.state.app(place)
-    checkout = daemon.checkout_of(place)
-    if checkout is not None:
-        try:
-            return load(checkout, place.environment).blueprint
-        except GoliveError:
-            pass
-    return daemon.host.release_blueprint(place, app.live) if app and app.live else None
 
 
 def audit(host: Host, place: Place | None) -> list[dict[str, Any]]:
