@@ -17,7 +17,6 @@ from starlette.routing import Route
 
 from golive import __version__
 from golive.daemon import api, variables, views
-from golive.daemon.closures import Closures
 from golive.daemon.daemon import PROTOCOL, Daemon
 from golive.daemon.operations import Operations
 from golive.errors import BlueprintError, Conflict, GoliveError, NotFound, UsageError

@@ -13,7 +13,7 @@ import psutil
 
 from golive.blueprint.models import Blueprint, ServiceKind
 from golive.errors import NotFound, nearest
-from golive.release import maintenance, suspension
+from golive.release.desired import instances_wanted
 from golive.release.host import Host
 from golive.release.resources import unit_name
 from golive.state.records import App, Deployment, Generation, GenerationState, Place
