@@ -263,7 +263,11 @@ class Service(Model):
     )
     route: tuple[RoutePath, ...] = Field((), description="Path prefixes it answers; the longest match wins.")
     grpc: Grpc | None = Field(None, description="A second port that speaks gRPC.")
-    strip_prefix: bool = Field(False, description="Remove the matched prefix before the service sees the path.")
+    strip_prefix: bool = Field(
+        False,
+        description="Remove the matched prefix before the service sees the path. Static: detected, true where the "
+        "folder has no folder of that name.",
+    )
     domains: tuple[Domain, ...] = Field((), description="Only on these domains; all of the app's when left out.")
     health: Health = Field(Health(), description="Probes; a bare string is the `ready` path.")
     scale: Scale = Field(Scale(), description="Instances; a bare number is both `min` and `max`.")

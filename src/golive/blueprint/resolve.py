@@ -19,6 +19,7 @@ from golive.blueprint.models import NAME_PATTERN, Blueprint
 from golive.blueprint.positions import KeyPath, key_path
 from golive.blueprint.problem import Problem, blueprint_error
 from golive.blueprint.rules import check
+from golive.blueprint.static_prefix import detect_strip
 from golive.blueprint.sugar import expand
 
 MAX_ENVIRONMENTS = 50
@@ -165,6 +166,7 @@ def _attempt(
     _fill_domains(table)
     _detect_services(draft, table, checkout, cache)
     _fill_routes(table)
+    _fill_prefixes(draft, table, checkout)
     _fill_migrations(draft, table, checkout)
     if "environment" in given:
         draft.faults.append(Fault(("environment",), "unknown key", _ENVIRONMENT_HINT))
@@ -294,6 +296,13 @@ def _fill_routes(table: dict[str, Any]) -> None:
     chosen = next(iter(left)) if len(left) == 1 else static[0] if len(static) == 1 else None
     if chosen and not taken:
         left[chosen]["route"] = ["/"]
+
+
+def _fill_prefixes(draft: _Draft, table: dict[str, Any], checkout: Checkout) -> None:
+    for name, service in _tables(table, "services").items():
+        if evidence := detect_strip(checkout, service):
+            service["strip_prefix"] = True
+            draft.origins["services", name, "strip_prefix"] = Origin("detected", evidence)
 
 
 def _fill_migrations(draft: _Draft, table: dict[str, Any], checkout: Checkout) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from golive.blueprint.destination import Template, interpolated, plain_filled, template
-from golive.blueprint.models import Condition, HeaderRule, Redirect, Rewrite, Service
+from golive.blueprint.models import Condition, HeaderRule, Redirect, Rewrite, Service, ServiceKind
 from golive.blueprint.path_pattern import UNNAMED, BadPattern, Pattern, compile_source, to_re2
 
 _NAMED = re.compile(r"\(\?<([a-zA-Z][a-zA-Z0-9_]*)>")
@@ -74,6 +74,16 @@ def rules_of(service: Service) -> tuple[Rule, ...]:
         *before,
         *after,
     )
+
+
+def folder_rules(service: Service, prefix: str) -> tuple[Rule, ...]:
+    """A prefix that shows a folder is redirected to `/prefix/`, as a folder is: relative links start there."""
+    base = prefix.rstrip("/")
+    taken = any(rule.source.rstrip("/") == base for rule in service.redirects)
+    shown = service.kind is ServiceKind.STATIC and service.strip_prefix and service.trailing_slash is None
+    if not base or not shown or taken:
+        return ()
+    return (compile_redirect(Redirect(source=f"^{re.escape(base)}$", destination=f"{base}/", status=308)),)
 
 
 def compile_redirect(rule: Redirect) -> Rule:
@@ -200,6 +210,7 @@ __all__ = [
     "compile_redirect",
     "compile_rewrite",
     "evaluate",
+    "folder_rules",
     "html_rules",
     "rules_of",
     "trailing_slash_rules",

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from golive.blueprint.models import Blueprint, Service, ServiceKind
-from golive.blueprint.routing import rules_of
+from golive.blueprint.routing import folder_rules, rules_of
 from golive.edge.model import EdgeConfig, Endpoint, RouteRule, Site, Upstream
 from golive.edge.static_plan import SLASH
 from golive.release.host import Host
@@ -125,6 +125,6 @@ def _rule(
         hold=None if service.overlap else blueprint.release.ready_timeout + blueprint.release.drain,
         domains=service.domains,
         compression=service.kind is not ServiceKind.STATIC,
-        rules=rules_of(service),
+        rules=(*folder_rules(service, prefix), *rules_of(service)),
         serves_files=service.kind is ServiceKind.STATIC,
     )

@@ -28,18 +28,23 @@ class Evidence:
 
 
 def probe_paths(blueprint: Blueprint) -> tuple[str, ...]:
-    """One path per routed service: its readiness path where the edge routes that to it, else its prefix."""
+    """One path per routed service: its health path where the edge routes that to it, else its prefix."""
     return tuple(path for s in blueprint.services.values() if (path := probe_path(blueprint, s)) is not None)
 
 
 def probe_path(blueprint: Blueprint, service: Service) -> str | None:
+    """As the client asks for it."""
     main = blueprint.domains[0]
     if not service.route or (service.domains and main not in service.domains):
         return None
-    for probe in (service.health.ready, service.health.live):
-        if probe and probe.path and _routed_to(blueprint, probe.path) is service:
-            return probe.path
-    return service.route[0]
+    return health_path(blueprint, service) or service.route[0]
+
+
+def health_path(blueprint: Blueprint, service: Service) -> str | None:
+    """The path at which a client finds the service's own health path; None when its routes do not reach it."""
+    own = [probe.path for probe in (service.health.ready, service.health.live) if probe and probe.path]
+    asked = [f"{p.rstrip('/')}{path}" for path in own for p in service.route] if service.strip_prefix else own
+    return next((path for path in asked if _routed_to(blueprint, path) is service), None)
 
 
 def _routed_to(blueprint: Blueprint, path: str) -> Service | None:
@@ -63,7 +68,8 @@ async def through_the_edge(gateway: Gateway, blueprint: Blueprint) -> list[Evide
         path = probe_path(blueprint, service)
         if path is None:
             continue
-        evidence, seen = await _answers(address, name, path, service)
+        strict = service.kind is ServiceKind.STATIC or path == health_path(blueprint, service)
+        evidence, seen = await _answers(address, name, path, strict=strict)
         found.append(evidence)
         headers = headers or seen
     if headers and blueprint.edge.https:
@@ -72,7 +78,7 @@ async def through_the_edge(gateway: Gateway, blueprint: Blueprint) -> list[Evide
     return found
 
 
-async def _answers(address: Address, name: str, path: str, service: Service) -> tuple[Evidence, dict[str, str]]:
+async def _answers(address: Address, name: str, path: str, *, strict: bool) -> tuple[Evidence, dict[str, str]]:
     connection = address.connection()
     try:
         answer = await connection.get(path)
@@ -80,13 +86,24 @@ async def _answers(address: Address, name: str, path: str, service: Service) -> 
         return Evidence(f"service {name}", False, f"GET {path}: {type(error).__name__} {error}".strip()), {}
     finally:
         await connection.close()
-    # An API may well have nothing at its prefix; a health path or a page has to be there.
-    strict = service.kind is ServiceKind.STATIC or any(
-        p and p.path == path for p in (service.health.ready, service.health.live)
-    )
-    # 429 is the edge's own rule for this address, which somebody else here may have used up.
-    good = answer.status == 429 or (answer.status < 400 if strict else answer.status < 500)
-    return Evidence(f"service {name}", good, f"GET {path} → {answer.status} over {address.scheme}"), answer.headers
+    good, remark = judged(answer.status, strict=strict)
+    text = f"GET {path} → {answer.status} over {address.scheme}{remark}"
+    return Evidence(f"service {name}", good, text), answer.headers
+
+
+def judged(status: int, *, strict: bool) -> tuple[bool, str]:
+    """Whether an answer through the edge is as it should be, and a remark. Pure.
+
+    `strict` for a health path or a page, which have to be there. An API may well have nothing at its prefix: there only
+    that it answers is known, and the evidence says so.
+    """
+    if status == 429:  # the edge's own rule for this address, which somebody else here may have used up
+        return True, ""
+    if strict:
+        return status < 400, ""
+    if status == 404:
+        return True, " (it answers, with nothing at its prefix: a `health` path under its route would be asked instead)"
+    return status < 500, ""
 
 
 async def _redirects(gateway: Gateway, domain: str) -> Evidence:

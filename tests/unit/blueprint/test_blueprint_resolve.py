@@ -232,3 +232,22 @@ def test_values_are_typed(tree):
 def test_a_stored_blueprint_is_the_same(tree):
     blueprint, _ = resolved(tree, OVERLAY + "[environments.x.services.api]\nrate_limit = '7/30s'\ntimeout = 1.5\n", "x")
     assert Blueprint.model_validate_json(blueprint.model_dump_json(by_alias=True)) == blueprint
+
+
+@pytest.mark.parametrize(
+    ("service", "strips", "origin"),
+    [
+        ('source = "site"\nroute = "/docs"', True, "detected from site"),
+        ('source = "site"\nroute = ["/", "/docs"]', True, "detected from site"),
+        ('source = "site"\nroute = "/"', False, "default"),
+        ('source = "site"\nroute = "/img"', False, "default"),
+        ('source = "site"\nroute = "/about"', False, "default"),
+        ('source = "site"\nroute = "/docs"\nstrip_prefix = false\nspa = true', False, "golive.toml:5"),
+        ('source = "site"\nroute = "/docs"\nbuild = { command = "make", output = "out" }', True, "detected from site"),
+    ],
+)
+def test_a_prefix_that_the_folder_lacks_is_what_the_folder_is_shown_under(tree, service, strips, origin):
+    tree({"site/img/logo.svg": "", "site/about.html": ""})
+    made, origins = resolved(tree, f'name = "a"\n[services.web]\n{service}\n')
+    assert made.services["web"].strip_prefix is strips
+    assert origins["services.web.strip_prefix"] == origin

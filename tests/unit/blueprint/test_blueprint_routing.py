@@ -6,7 +6,7 @@ import pytest
 
 from golive.blueprint.models import Condition, HeaderRule, Redirect, Rewrite, Service, ServiceKind
 from golive.blueprint.path_pattern import BadPattern, compile_source, to_re2
-from golive.blueprint.routing import Outcome, Request, evaluate, rules_of
+from golive.blueprint.routing import Outcome, Request, evaluate, folder_rules, rules_of
 
 
 def service(**routing: object) -> Service:
@@ -154,3 +154,23 @@ def test_trailing_slashes(slash: bool | None, path: str, location: str) -> None:
 def test_html_suffixes() -> None:
     web = service(redirect_html=True)
     assert [asked(web, p).location for p in ("/a.html", "/index.html", "/d/index", "/a")] == ["/a", "/", "/d", "/a"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "to"),
+    [
+        ({}, "/docs", "/docs/"),
+        ({}, "/docs/", None),
+        ({}, "/docs/a", None),
+        ({}, "/docsx", None),
+        ({"strip_prefix": False}, "/docs", None),
+        ({"trailing_slash": False}, "/docs", None),
+        ({"kind": "web"}, "/docs", None),
+        ({"redirects": [{"source": "/docs", "destination": "/docs/v2/"}]}, "/docs", None),
+    ],
+)
+def test_a_prefix_that_shows_a_folder_ends_with_a_slash(settings, path, to):
+    made = Service.model_validate({"kind": "static", "route": ["/docs"], "strip_prefix": True, **settings})
+    outcome = evaluate(folder_rules(made, "/docs"), Request(path))
+    assert (outcome.location if outcome.status else None) == to
+    assert folder_rules(made, "/") == ()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from release_fakes import WEB, blueprint
 
-from golive.release.verify import REQUIRED, _headers, _routed_to, probe_path, probe_paths
+from golive.release.verify import REQUIRED, _headers, _routed_to, judged, probe_path, probe_paths
 
 SITE: dict[str, Any] = {"kind": "static", "route": ["/"]}
 API: dict[str, Any] = {**WEB, "route": ["/api"]}
@@ -49,6 +49,10 @@ def test_nobody_answers_what_has_no_route() -> None:
         ({"health": {"ready": {"path": "/ready"}, "live": {"path": "/api/live"}}}, "/api/live"),
         ({"health": {"ready": {"path": "/ready"}}}, "/api"),
         ({"health": {"ready": {"tcp": True}}}, "/api"),
+        ({"health": {"ready": {"path": "/ready"}}, "strip_prefix": True}, "/api/ready"),
+        ({"health": {"ready": {"path": "/api/x"}}, "strip_prefix": True}, "/api/api/x"),
+        ({"health": {"ready": {"path": "/up"}}, "strip_prefix": True, "route": ["/v1/", "/v2"]}, "/v1/up"),
+        ({"health": {"ready": {"tcp": True}, "live": {"path": "/up"}}, "strip_prefix": True}, "/api/up"),
         ({"route": []}, None),
         ({"domains": ["other.example.com"]}, None),
         ({"domains": ["shop.localhost", "other.example.com"]}, "/api"),
@@ -58,6 +62,27 @@ def test_one_path_for_a_service(settings: dict[str, Any], path: str | None) -> N
     made = blueprint({"site": SITE, "api": {**API, **settings}})
     assert probe_path(made, made.services["api"]) == path
     assert probe_paths(made) == ("/", *([path] if path else []))
+
+
+@pytest.mark.parametrize(
+    ("status", "strict", "good"),
+    [
+        (200, True, True), (308, True, True), (404, True, False), (401, True, False), (503, True, False),
+        (200, False, True), (401, False, True), (404, False, True), (500, False, False), (503, False, False),
+        (429, True, True), (429, False, True),
+    ],
+)  # fmt: skip
+def test_a_health_path_has_to_be_there_and_a_bare_prefix_need_not(status: int, strict: bool, good: bool) -> None:
+    assert judged(status, strict=strict)[0] is good
+    assert ("nothing at its prefix" in judged(status, strict=strict)[1]) is (status == 404 and not strict)
+
+
+def test_a_health_path_that_another_service_answers_is_not_asked() -> None:
+    admin = {**WEB, "route": ["/api/ready"]}
+    made = blueprint(
+        {"site": SITE, "api": {**API, "strip_prefix": True, "health": {"ready": {"path": "/ready"}}}, "a": admin}
+    )
+    assert probe_path(made, made.services["api"]) == "/api"
 
 
 def test_security_headers_are_evidence() -> None:
