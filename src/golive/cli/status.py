@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from golive.cli import complete, output
+from golive.cli.maintenance import line as maintenance_line
 from golive.cli.place import Target, client, environment_option, find, place_options
 from golive.errors import NotFound, UsageError
 from golive.units import human_duration, human_size
@@ -83,6 +84,8 @@ def _show_app(app: dict[str, Any]) -> None:
     rows += [(name, f"{r['engine']} {r['version']}", *_process(r)) for name, r in app["resources"].items()]
     if rows:
         output.table(HEADERS, rows, fold=("kind", "state"))
+    if app["maintenance"]:
+        print(f"  {maintenance_line(app['maintenance'])}")
     for line in old_lines(app["old"]):
         print(f"  {line}")
     for deployment in app["deployments"]:
@@ -105,6 +108,8 @@ def _show_machine(found: dict[str, Any]) -> None:
 def service_rows(name: str, service: dict[str, Any]) -> list[tuple[Any, ...]]:
     """One row for each instance; for what has none, one that says why."""
     kind, instances = service["kind"], service["instances"]
+    if since := service.get("suspended_since"):
+        return [(name, kind, f"suspended {output.ago(since)}", "", "", "", "")]
     if kind == "cron":
         last = service["last_run"]
         state = f"{last['outcome'] or 'running'}, {output.ago(last['due_at'])}" if last else "not due yet"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from golive.blueprint.models import NAME_PATTERN
 from golive.state.records import Place
@@ -45,6 +46,26 @@ class RestartCall(PlaceCall):
 class ScaleCall(PlaceCall):
     service: ServiceName
     instances: int = Field(ge=0, le=100)
+
+
+class ServicesCall(PlaceCall):
+    """To suspend or resume; all of them when none is named."""
+
+    services: tuple[ServiceName, ...] = ()
+
+
+class MaintenanceCall(ServicesCall):
+    """`until` in seconds since 1970; `page` is HTML, `allow` are networks such as `10.0.0.0/8`."""
+
+    until: float | None = Field(None, ge=0, lt=2**33, allow_inf_nan=False)
+    message: str | None = Field(None, max_length=2000)
+    page: str | None = Field(None, max_length=256 * 1024)
+    allow: tuple[str, ...] = Field((), max_length=100)
+
+    @field_validator("allow")
+    @classmethod
+    def _networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(str(ip_network(text, strict=False)) for text in given))
 
 
 class SetVariables(PlaceCall):

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Collection
 
 from golive.errors import GoliveError
-from golive.release import resources
+from golive.release import resources, suspension
 from golive.release.host import Host
 from golive.release.instances import ensure_running, stop_generation
 from golive.release.traffic import edge_config
@@ -40,6 +40,7 @@ async def settle_interrupted(host: Host, under_way: Collection[int] = ()) -> Non
         if generation.deployment not in open_ones:  # undoing it failed then
             await _attempt(generation.upstream, stop_generation(host, generation))
     await _attempt("the edge", host.gateway.apply(edge_config(host)))
+    await _attempt("suspended services", suspension.settle(host))
 
 
 async def _resources(host: Host, app: App) -> None:
@@ -59,7 +60,8 @@ async def _instances(host: Host, generation: Generation, gate: asyncio.Semaphore
     stopped before its successor started, and must not come back beside it."""
     async with gate:
         live = generation.state is GenerationState.LIVE
-        await _attempt(generation.upstream, ensure_running(host, generation, start=live))
+        wanted = live and generation.service not in host.state.suspended(generation.place)
+        await _attempt(generation.upstream, ensure_running(host, generation, start=wanted))
 
 
 async def _attempt(what: str, action: Awaitable[None] | Awaitable[bool]) -> None:

@@ -103,7 +103,8 @@ class Cron:
         return self._host.supervisor.adopt(unit, ProcessId(process[0], process[1]), process[2])
 
     def _scheduled(self) -> list[tuple[Generation, Service]]:
-        return [pair for pair in self._host.live_services() if pair[1].kind is ServiceKind.CRON]
+        found = [pair for pair in self._host.live_services() if pair[1].kind is ServiceKind.CRON]
+        return [(g, s) for g, s in found if g.service not in self._host.state.suspended(g.place)]
 
     def _start(self, generation: Generation, due: float) -> None:
         key = _key(generation)

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from golive import __version__
 from golive.daemon import api, variables, views
+from golive.daemon.closures import Closures
 from golive.daemon.daemon import PROTOCOL, Daemon
 from golive.daemon.operations import Operations
 from golive.errors import BlueprintError, Conflict, GoliveError, NotFound, UsageError
@@ -34,6 +35,7 @@ class Server:
     def __init__(self, daemon: Daemon, shut_down: Callable[[], None]) -> None:
         self._daemon = daemon
         self._operations = Operations(daemon)
+        self._closures = Closures(daemon)
         self._shut_down = shut_down
         self._closing = asyncio.Event()
 
@@ -58,6 +60,11 @@ class Server:
             ("GET", "/v1/migrations", self._migrations),
             ("POST", "/v1/migrations", self._migrate),
             ("POST", "/v1/scale", self._scale),
+            ("POST", "/v1/suspend", self._suspend),
+            ("POST", "/v1/resume", self._resume),
+            ("GET", "/v1/maintenance", self._maintenance),
+            ("POST", "/v1/maintenance", self._close_app),
+            ("DELETE", "/v1/maintenance", self._open_app),
             ("POST", "/v1/exec", self._exec),
             ("POST", "/v1/down", self._down),
             ("POST", "/v1/destroy", self._destroy),
@@ -169,6 +176,21 @@ class Server:
 
     async def _scale(self, request: Request) -> Any:
         return await self._operations.scale(await _call(api.ScaleCall, request), _actor(request))
+
+    async def _suspend(self, request: Request) -> Any:
+        return await self._closures.suspend(await _call(api.ServicesCall, request), _actor(request))
+
+    async def _resume(self, request: Request) -> Any:
+        return await self._closures.resume(await _call(api.ServicesCall, request), _actor(request))
+
+    async def _maintenance(self, request: Request) -> Any:
+        return self._closures.maintenance(_place(request))
+
+    async def _close_app(self, request: Request) -> Any:
+        return await self._closures.turn_on(await _call(api.MaintenanceCall, request), _actor(request))
+
+    async def _open_app(self, request: Request) -> Any:
+        return await self._closures.turn_off(await _call(api.PlaceCall, request), _actor(request))
 
     async def _exec(self, request: Request) -> Any:
         return self._operations.exec(await _call(api.ExecCall, request), _actor(request))

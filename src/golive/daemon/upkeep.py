@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from golive.release import maintenance
 from golive.release.drain import Drain
 from golive.release.host import Host
 from golive.release.retention import prune
@@ -65,13 +66,15 @@ class Upkeep:
                 busy = bool(await self._attempt("drain", self._drain.tick))
                 await self._due("scale", lambda: self._apart("scale", self._autoscaler.tick))
                 await self._due("certificates", self._renew)
+                await self._attempt("maintenance", lambda: maintenance.end_what_is_over(self._host))
             await self._due("logs", self._rotate)
             await self._due("history", self._forget)
             if self._untidy:
                 await self._apart("tidy", self._prune)
             self._wake.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), pause if busy else IDLE)
+                idle = min(IDLE, maintenance.seconds_left(self._host) + BUSY)
+                await asyncio.wait_for(self._wake.wait(), pause if busy else idle)
                 pause = BUSY
             except TimeoutError:
                 pause = min(pause * SLOWER, SLOWEST) if busy else BUSY

@@ -13,7 +13,7 @@ import psutil
 
 from golive.blueprint.models import Blueprint, ServiceKind
 from golive.errors import NotFound, nearest
-from golive.release.desired import instances_wanted
+from golive.release import maintenance, suspension
 from golive.release.host import Host
 from golive.release.resources import unit_name
 from golive.state.records import App, Deployment, Generation, GenerationState, Place
@@ -80,6 +80,7 @@ def _app(host: Host, app: App, states: dict[str, UnitState], memory: dict[int, i
             {"id": d.id, "kind": d.kind, "state": d.state.value, "queued_at": d.queued_at} for d in waiting
         ],
         "old": [],
+        "maintenance": maintenance.view(host, app.place),
     }
     if blueprint is not None and host.opened is not None:
         found["urls"] = [host.gateway.url(d, https=blueprint.edge.https) for d in blueprint.domains if "*" not in d]
@@ -107,7 +108,8 @@ def _service(
         "route": list(service.route),
         "release": generation.release,
         "instances": instances,
-        "wanted": instances_wanted(service, host.state.scale(generation.place, generation.service)),
+        "wanted": suspension.wanted(host, generation.place, generation.service, service),
+        "suspended_since": host.state.suspended(generation.place).get(generation.service),
     }
     if service.kind is ServiceKind.CRON:
         found |= {

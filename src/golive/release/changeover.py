@@ -28,6 +28,8 @@ FLUSH = 1.5
 def cannot_overlap(deploy: Deploy) -> list[tuple[ServicePlan, Generation]]:
     """The services to change over, each with the generation that has to go first."""
     live = {g.service: g for g in deploy.host.state.generations(deploy.place, (GenerationState.LIVE,))}
+    for suspended in deploy.host.state.suspended(deploy.place):
+        live.pop(suspended, None)
     return [
         (plan, live[plan.name])
         for plan in deploy.plans

@@ -19,14 +19,15 @@ from golive.data.store import Report, Store
 from golive.errors import Conflict, NotFound, StartFailed, UsageError
 from golive.migrate.project import Runtime
 from golive.migrate.step import migrate, pending
-from golive.release import environment, migrations, resources, verify
+from golive.release import closed, environment, maintenance, migrations, resources, verify
 from golive.release.changeover import bring_back, change_over
-from golive.release.desired import Action, ServicePlan, instances_wanted, plan_services, replaced
+from golive.release.desired import Action, ServicePlan, plan_services, replaced
 from golive.release.host import Host
 from golive.release.instances import ensure_running, start_instances, wait_ready
 from golive.release.journal import Journal, StepNote
 from golive.release.prober import Prober, ProbeReport
 from golive.release.scaling import reach
+from golive.release.suspension import wanted
 from golive.release.traffic import edge_config
 from golive.secret import Secret
 from golive.state.records import Deployment, Generation, GenerationState, Place, Release
@@ -124,7 +125,8 @@ class Deploy:
         async with self.journal.step("ready") as note:
             await self._ready(note)
         address = self.host.gateway.address(self.blueprint.domains[0], https=self.blueprint.edge.https)
-        async with Prober(address, verify.probe_paths(self.blueprint)) as prober:
+        paths = verify.probe_paths(self._serving())
+        async with Prober(address, paths, lambda: maintenance.passing(self.host, self.place)) as prober:
             await change_over(self)
             async with self.journal.step("shift") as note:
                 await self._shift(note)
@@ -278,12 +280,14 @@ class Deploy:
         for action, words in ((Action.KEEP, "unchanged"), (Action.REUSE, "still warm")):
             names = [p.name for p in self.plans if p.action is action]
             parts += [f"{', '.join(names)} {words}"] if names else []
+        if suspended := [name for name in self.started if name in state.suspended(self.place)]:
+            parts.append(f"{', '.join(suspended)} suspended, not started")
         note.detail = "; ".join(parts)
         note.skipped = not self.started
 
     async def start_plan(self, plan: ServicePlan) -> None:
-        wanted = instances_wanted(plan.service, self.host.state.scale(self.place, plan.name))
-        await start_instances(self.host, self.started[plan.name], wanted)
+        count = wanted(self.host, self.place, plan.name, plan.service)
+        await start_instances(self.host, self.started[plan.name], count)
 
     def _reused(self) -> list[Generation]:
         found = [p.generation for p in self.plans if p.generation and p.action is Action.REUSE]
@@ -293,8 +297,7 @@ class Deploy:
         """What died of a warm generation, and as many more as are wanted by now."""
         await ensure_running(self.host, generation)
         service = self.blueprint.services[generation.service]
-        wanted = instances_wanted(service, self.host.state.scale(self.place, generation.service))
-        await start_instances(self.host, generation, wanted)
+        await start_instances(self.host, generation, wanted(self.host, self.place, generation.service, service))
 
     async def _ready(self, note: StepNote) -> None:
         waiting = [g for g in self.started.values() if self.host.state.instances(g.id)]
@@ -335,7 +338,8 @@ class Deploy:
 
     async def _verify(self, prober: Prober, note: StepNote) -> ProbeReport:
         await asyncio.sleep(self.blueprint.release.verify.total_seconds())
-        self.evidence += await verify.through_the_edge(self.host.gateway, self.blueprint)
+        sent = maintenance.passing(self.host, self.place)
+        self.evidence += await verify.through_the_edge(self.host.gateway, self._serving(), sent)
         report = prober.report()
         note.detail = f"{report.requests} requests through the edge, {report.failed} failed"
         broken = [e for e in self.evidence if not e.ok]
@@ -350,6 +354,9 @@ class Deploy:
         return report
 
     # What the steps share
+
+    def _serving(self) -> Blueprint:
+        return closed.serving(self.blueprint, self.host.state.suspended(self.place))
 
     def _plan(self, environments: dict[str, dict[str, Secret]], force: tuple[str, ...] = ()) -> None:
         running = self.host.state.generations(self.place)
@@ -407,9 +414,9 @@ class Deploy:
         """Bounds of scale need no new instance, so what goes on running may have too few of them, or too many."""
         for plan in self.plans:
             if plan.generation:
-                wanted = instances_wanted(plan.service, self.host.state.scale(self.place, plan.name))
-                if wanted != len(self.host.state.instances(plan.generation)):
-                    await reach(self.host, self.host.state.generation(plan.generation), wanted)
+                count = wanted(self.host, self.place, plan.name, plan.service)
+                if count != len(self.host.state.instances(plan.generation)):
+                    await reach(self.host, self.host.state.generation(plan.generation), count)
 
     def _leftovers(self) -> str:
         draining = self.host.state.generations(self.place, (GenerationState.DRAINING,))

@@ -11,10 +11,11 @@ import asyncio
 import ssl
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from golive.system.http import TIMEOUT, Connection, Streams
+from golive.system.http import TIMEOUT, Connection, Headers, Streams
 
 CONNECTIONS = 4
 PAUSE = 0.05
@@ -53,11 +54,12 @@ class ProbeReport:
 
 
 class Prober:
-    """`async with Prober(address, paths) as prober: …; prober.report()`."""
+    """`async with Prober(address, paths) as prober: …; prober.report()`. `headers` are asked for each request."""
 
-    def __init__(self, address: Address, paths: tuple[str, ...]) -> None:
+    def __init__(self, address: Address, paths: tuple[str, ...], headers: Callable[[], Headers] = lambda: ()) -> None:
         self._address = address
         self._paths = paths
+        self._headers = headers
         self._requests = 0
         self._slowest = 0.0
         self._failures: Counter[str] = Counter()
@@ -84,7 +86,7 @@ class Prober:
         connection = self._address.connection()
         for path in self._paths:
             try:
-                if (await connection.get(path)).status >= 500:
+                if (await connection.get(path, self._headers())).status >= 500:
                     self._broken_before.add(path)
             except (OSError, EOFError, TimeoutError, ValueError):
                 self._broken_before.add(path)
@@ -111,7 +113,7 @@ class Prober:
         excused = path in self._broken_before
         problem = ""
         try:
-            status = (await connection.get(path)).status
+            status = (await connection.get(path, self._headers())).status
             if status >= 500:
                 problem = f"{path} answered {status}"
         except (OSError, EOFError, TimeoutError, ValueError) as error:

@@ -35,6 +35,8 @@ async def scale(host: Host, place: Place, service: str, count: int) -> dict[str,
     something else changes it. New ones that do not become ready are taken away again.
     """
     generation = _live(host, place, service)
+    if service in host.state.suspended(place):
+        raise Conflict(f"{service} is suspended", hint=f"golive resume {service}")
     settings = host.service(generation)
     if instances_wanted(settings, count) != count:
         high = max(settings.scale.min, settings.scale.max)
@@ -104,7 +106,9 @@ class Autoscaler:
         watched = [
             (generation, service)
             for generation, service in self.host.live_services()
-            if service.scale.cpu and service.scale.max > service.scale.min
+            if service.scale.cpu
+            and service.scale.max > service.scale.min
+            and generation.service not in self.host.state.suspended(generation.place)
         ]
         ids = {generation.id for generation, _ in watched}
         self._seen = {id: seen for id, seen in self._seen.items() if id in ids}

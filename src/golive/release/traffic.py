@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ from golive.blueprint.models import Blueprint, Service, ServiceKind
 from golive.blueprint.routing import folder_rules, rules_of
 from golive.edge.model import EdgeConfig, Endpoint, RouteRule, Site, Upstream
 from golive.edge.static_plan import SLASH
+from golive.release import closed
 from golive.release.host import Host
 from golive.state.records import App, Generation, GenerationState
 from golive.supervise.unit import Status
@@ -83,6 +85,8 @@ def _upstreams(host: Host, generation: Generation, service: Service) -> tuple[Up
 
 def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation]) -> Site:
     rules = []
+    suspended = host.state.suspended(app.place)
+    maintenance = closed.in_force(host.state.maintenance(app.place), time.time())
     for name, service in blueprint.services.items():
         generation = live.get(name)
         if generation is None or not service.route:
@@ -99,7 +103,8 @@ def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation
             rule = _rule(name, service, prefix, grpc_upstream(generation), (), blueprint)
             rule = replace(rule, strip_prefix=False, timeout=timedelta(0), compression=False)
             rules.append(replace(rule, rules=(), grpc=True))
-    return Site(*app.place, blueprint.domains, tuple(rules), blueprint.edge)
+    found = (replace(rule, closed=closed.of_service(maintenance, rule.service, suspended)) for rule in rules)
+    return Site(*app.place, blueprint.domains, tuple(found), blueprint.edge, closed.of_site(maintenance))
 
 
 def _previous(host: Host, app: App, service: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from golive.blueprint.models import Blueprint, Service, ServiceKind
 from golive.release.prober import Address
+from golive.system.http import Headers
 
 if TYPE_CHECKING:
     from golive.release.gateway import Gateway
@@ -59,8 +60,11 @@ def _routed_to(blueprint: Blueprint, path: str) -> Service | None:
     return best[1] if best else None
 
 
-async def through_the_edge(gateway: Gateway, blueprint: Blueprint) -> list[Evidence]:
-    """Every routed service answers; HTTP redirects; the security headers are there; nothing tells what runs."""
+async def through_the_edge(gateway: Gateway, blueprint: Blueprint, sent: Headers = ()) -> list[Evidence]:
+    """Every routed service answers; HTTP redirects; the security headers are there; nothing tells what runs.
+
+    `sent` goes with each request.
+    """
     found: list[Evidence] = []
     address = gateway.address(blueprint.domains[0], https=blueprint.edge.https)
     headers: dict[str, str] = {}
@@ -69,7 +73,7 @@ async def through_the_edge(gateway: Gateway, blueprint: Blueprint) -> list[Evide
         if path is None:
             continue
         strict = service.kind is ServiceKind.STATIC or path == health_path(blueprint, service)
-        evidence, seen = await _answers(address, name, path, strict=strict)
+        evidence, seen = await _answers(address, name, path, sent, strict=strict)
         found.append(evidence)
         headers = headers or seen
     if headers and blueprint.edge.https:
@@ -78,10 +82,12 @@ async def through_the_edge(gateway: Gateway, blueprint: Blueprint) -> list[Evide
     return found
 
 
-async def _answers(address: Address, name: str, path: str, *, strict: bool) -> tuple[Evidence, dict[str, str]]:
+async def _answers(
+    address: Address, name: str, path: str, sent: Headers, *, strict: bool
+) -> tuple[Evidence, dict[str, str]]:
     connection = address.connection()
     try:
-        answer = await connection.get(path)
+        answer = await connection.get(path, sent)
     except (OSError, EOFError, TimeoutError, ValueError) as error:
         return Evidence(f"service {name}", False, f"GET {path}: {type(error).__name__} {error}".strip()), {}
     finally:
