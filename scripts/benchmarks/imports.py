@@ -28,6 +28,7 @@ KINDS = {
     "render.yaml": "render.yaml",
     "railway": "railway",
     "nixpacks.toml": "nixpacks.toml",
+    "railpack.json": "railpack.json",
     "compose": "compose",
     "Procfile": "Procfile",
     "app.json": "app.json",

@@ -12,7 +12,7 @@ MAX_READ = 4_000_000
 """Bytes; a lock file of a large project is about 2 MB."""
 MAX_FILES = 20_000
 MAX_DEPTH = 6
-_SKIPPED = {"node_modules", "__pycache__", "venv", "env", "site-packages", "target", "htmlcov"}
+_SKIPPED = {"node_modules", "__pycache__", "venv", "site-packages", "target", "htmlcov"}
 
 
 class OutsideCheckout(ValueError):
@@ -35,10 +35,13 @@ class Checkout:
         found: list[str] = []
         for folder, subfolders, names in os.walk(self._real):
             relative = Path(folder).relative_to(self._real)
+            if "pyvenv.cfg" in names:  # a virtual environment, whatever it is called
+                subfolders.clear()
+                continue
             if len(relative.parts) >= MAX_DEPTH:
                 subfolders.clear()
-            subfolders[:] = sorted(d for d in subfolders if not d.startswith(".") and d not in _SKIPPED)
-            found += [(relative / name).as_posix() for name in names]
+            subfolders[:] = sorted(d for d in subfolders if not d.startswith(".") and d not in _SKIPPED and _is_text(d))
+            found += [(relative / name).as_posix() for name in names if _is_text(name)]
             if len(found) > MAX_FILES:
                 break
         return tuple(sorted(found[:MAX_FILES]))
@@ -82,6 +85,11 @@ class Checkout:
         if not target.is_relative_to(self._real):
             raise OutsideCheckout("is a symbolic link that leads out of the checkout")
         return target
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file's name is UTF-8; another one could not be written in golive.toml."""
+    return not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def _normal(folder: str) -> str:

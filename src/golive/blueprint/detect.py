@@ -28,9 +28,9 @@ from golive.blueprint.python_project import (
     dependencies,
     django_app,
     find_apps,
-    health_paths,
     python_version,
 )
+from golive.blueprint.python_routes import health_paths
 from golive.blueprint.start import start_command
 
 _STATIC_FOLDERS = ("public", "dist", "build", "out", "site", "_site")

@@ -25,7 +25,7 @@ _FACTORIES = ("create_app", "make_app", "get_app", "build_app")
 _ENTRY_FILES = ("main.py", "app.py", "asgi.py", "wsgi.py", "server.py", "api.py", "application.py", "run.py")
 _ENTRY_FILES_AND_PACKAGE = (*_ENTRY_FILES, "__init__.py")
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_APP_NAMES = ("app", "application", "api", "asgi", "wsgi")
+APP_NAMES = ("app", "application", "api", "asgi", "wsgi")
 
 
 @dataclass(frozen=True)
@@ -148,24 +148,6 @@ def parse(checkout: Checkout, path: str) -> ast.Module | None:
         return None
 
 
-def health_paths(checkout: Checkout, folder: str, app: App) -> list[str]:
-    """Constant GET paths that the app's own file gives to the app object, in the order of the file."""
-    tree = parse(checkout, join(folder, app.file))
-    nodes = ast.walk(tree) if tree else iter(())
-    return [path for node in nodes if isinstance(node, ast.Call) and (path := _route_of(node, app))]
-
-
-def _route_of(call: ast.Call, app: App) -> str | None:
-    target = call.func
-    if isinstance(target, ast.Attribute):
-        owner = target.value.id if isinstance(target.value, ast.Name) else ""
-        routed = target.attr in ("get", "route", "api_route", "head") and owner in (app.name, *_APP_NAMES)
-    else:
-        routed = isinstance(target, ast.Name) and target.id == "Route"
-    first = call.args[0] if routed and call.args else None
-    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
-
-
 def _is_entry(file: str) -> bool:
     *folders, name = file.split("/")
     if name not in _ENTRY_FILES_AND_PACKAGE or len(folders) > 2 or (name == "__init__.py" and not folders):
@@ -185,7 +167,7 @@ def _apps_of(tree: ast.Module, file: str, files: tuple[str, ...]) -> Iterator[Ap
     shown = ".:src" if path else None
     found: list[App] = []
     for statement in _top_level(tree.body):
-        for name, value in _assigned(statement):
+        for name, value in assigned(statement):
             if framework := _framework_of(value, classes, modules):
                 found.append(App(file, module, name, framework, python_path=shown))
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -198,7 +180,7 @@ def _apps_of(tree: ast.Module, file: str, files: tuple[str, ...]) -> Iterator[Ap
 
 
 def _rank(name: str) -> int:
-    return _APP_NAMES.index(name) if name in _APP_NAMES else len(_APP_NAMES)
+    return APP_NAMES.index(name) if name in APP_NAMES else len(APP_NAMES)
 
 
 def _top_level(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -224,7 +206,8 @@ def _imported(tree: ast.Module) -> tuple[dict[str, str], dict[str, str]]:
     return classes, modules
 
 
-def _assigned(statement: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
+def assigned(statement: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
+    """The names that a statement gives a value, and the value."""
     if isinstance(statement, ast.Assign):
         for target in statement.targets:
             if isinstance(target, ast.Name):

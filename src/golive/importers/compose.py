@@ -96,11 +96,23 @@ def import_compose(text: str, file: str = "docker-compose.yml") -> Imported:
             _service(node, name, folder_of(file))
         else:
             _foreign(node)
+    _volumes(root, stores)
     lose_known(root, _TOP)
     for key, node in root.items():
         if key.startswith("x-"):
             node.carry("where its anchor is used")
     return ledger.close()
+
+
+def _volumes(root: Node, stores: list[Node]) -> None:
+    """Those that only the databases use are golive's own to keep."""
+    theirs = {str(n.path[-1]) for n in stores}
+    others = str([node.get("volumes").value for name, node in root.get("services").items() if name not in theirs])
+    for name, node in root.get("volumes").items():
+        if stores and not re.search(rf"\b{re.escape(name)}\b", others):
+            node.carry("the resources, which golive runs and keeps on disk itself")
+        else:
+            node.lose(*why.DISK)
 
 
 def _engine(node: Node) -> str | None:

@@ -32,12 +32,27 @@ def parse_env(text: str) -> tuple[Loaded, dict[str, str]]:
             if match[1] in found.data:
                 found.repeated.append((match[1],))
             found.data[match[1]] = value
-            if len(comment) == 1 and 3 < len(comment[0]) < 120 and "=" not in comment[0]:
+            if len(comment) == 1 and _describes(comment[0], match[1], first=len(found.data) == 1):
                 comments[match[1]] = comment[0]
             comment = []
         else:
             found.data[f"line {at}"] = None
     return found, comments
+
+
+_ABOUT_THE_FILE = re.compile(
+    r"copyright|licen[cs]e|spdx|generated|do not (?:edit|commit)|all rights|^[-=*~_]{2}|^copy |\.env|"
+    r"environment variables",
+    re.IGNORECASE,
+)
+
+
+def _describes(comment: str, name: str, *, first: bool) -> bool:
+    """Whether a line above a variable is about it. Above the first, only one with its words is."""
+    if not 3 < len(comment) < 120 or "=" in comment or _ABOUT_THE_FILE.search(comment):
+        return False
+    words = {word for word in name.lower().split("_") if len(word) > 2}
+    return not first or bool(words & set(re.findall(r"[a-z0-9]+", comment.lower())))
 
 
 def _value(text: str, lines: list[str], at: int) -> tuple[str, int]:

@@ -15,6 +15,7 @@ from golive.importers.next_config import NAMES, import_next_config
 from golive.importers.nixpacks import import_nixpacks
 from golive.importers.places import folder_of
 from golive.importers.procfile import import_procfile, parse_procfile
+from golive.importers.railpack import import_railpack
 from golive.importers.railway import import_railway
 from golive.importers.render import import_render
 from golive.importers.report import Imported, unreadable
@@ -31,6 +32,7 @@ IMPORTERS: tuple[tuple[str, re.Pattern[str], Importer], ...] = (
     ("fly.toml", re.compile(r"fly\.toml"), import_fly),
     ("railway", re.compile(r"railway\.(?:json|toml)"), import_railway),
     ("nixpacks.toml", re.compile(r"nixpacks\.toml"), import_nixpacks),
+    ("railpack.json", re.compile(r"railpack\.json"), import_railpack),
     ("vercel.json", re.compile(r"vercel\.json"), import_vercel),
     ("compose", re.compile(r"(?:docker-)?compose\.ya?ml"), import_compose),
     (".env", re.compile(r"\.env\.(?:example|sample|template|dist)|env\.example|example\.env"), import_env),

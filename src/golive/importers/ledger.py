@@ -54,9 +54,9 @@ class Ledger:
         if keys := self._claim(path):
             self._carried.append(Carried(key_path(path), to, keys))
 
-    def lose(self, path: KeyPath, value: Any, why: str, instead: str) -> None:
+    def lose(self, path: KeyPath, value: Any, why: str, instead: str, variable: str | None = None) -> None:
         if keys := self._claim(path):
-            self._lost.append(Lost(key_path(path), summary(path, value), why, instead, keys))
+            self._lost.append(Lost(key_path(path), summary(path, value), why, instead, keys, variable))
 
     def repeated(self, path: KeyPath, why: str, instead: str) -> None:
         """A key the loader could not keep, such as the first of two with one name."""
@@ -161,5 +161,5 @@ class Node:
     def carry(self, to: str) -> None:
         self.ledger.carry(self.path, to)
 
-    def lose(self, why: str, instead: str = "nothing") -> None:
-        self.ledger.lose(self.path, self.value, why, instead)
+    def lose(self, why: str, instead: str = "nothing", variable: str | None = None) -> None:
+        self.ledger.lose(self.path, self.value, why, instead, variable)

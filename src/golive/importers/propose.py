@@ -3,44 +3,47 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from golive.blueprint.checkout import Checkout
 from golive.blueprint.detect import detect_migrations, detect_project, detect_service
 from golive.blueprint.document import parse_document
-from golive.blueprint.env import RESERVED
+from golive.blueprint.env import check_environment
+from golive.blueprint.models import Blueprint, ServiceKind
 from golive.blueprint.problem import Problem
 from golive.blueprint.resolve import Resolved, resolve
 from golive.blueprint.sugar import expand
+from golive.engines.catalog import KINDS
 from golive.errors import BlueprintError
+from golive.importers.answers import paths_of_next, served_prefixes
 from golive.importers.drivers import find_drivers
 from golive.importers.files import import_checkout
 from golive.importers.grpc_services import find_grpc
-from golive.importers.hush import is_own_secret, is_secret
-from golive.importers.merge import Merged, add_resource, drop_service, merge_imports, tidy, with_route
+from golive.importers.merge import Merged, add_resource, drop_service, merge_imports, shorten, tidy, with_route
+from golive.importers.needs import declare_used
 from golive.importers.places import service_name
 from golive.importers.report import Imported, Table
 from golive.importers.toml_text import document
-from golive.importers.usage import Usage, used_variables
 from golive.importers.workers import find_workers
+from golive.importers.writing import text_of
 
 _FRONT = ("web", "frontend", "front", "client", "app", "ui", "www", "site")
 _FRONT_FRAMEWORKS = ("next", "nuxt", "astro", "remix", "sveltekit", "vite", "react-router")
-MAX_LISTED = 40
-"""Lines about what was not carried over, at the end of the file."""
 
 
 @dataclass(frozen=True)
 class Proposed:
-    """The file's text and data; `problems` is what it still needs, empty when `golive config` accepts it."""
+    """The file's text and data; `problems` is what it still needs, empty when `golive config` accepts it; `unset` are
+    the variables that must have a value before the first `golive up`; `found` is what there is, in a few words each."""
 
     text: str
     table: Table
     imported: tuple[Imported, ...]
     notes: tuple[str, ...]
     problems: tuple[Problem, ...]
+    unset: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
 
     def to_json(self) -> Table:
         return {
@@ -49,6 +52,8 @@ class Proposed:
             "imported": [entry.to_json() for entry in self.imported],
             "notes": list(self.notes),
             "problems": [problem.to_json() for problem in self.problems],
+            "unset": list(self.unset),
+            "found": list(self.found),
         }
 
 
@@ -63,17 +68,41 @@ def propose_from(checkout: Checkout, name: str, imports: Sequence[Imported]) -> 
     merged.table = {"name": service_name(str(merged.table.get("name") or name)) or "app", **_without_name(merged.table)}
     _detected(merged, checkout)
     _undetectable(merged, checkout)
+    nothing = _nothing(merged, checkout)
     _workers(merged, checkout)
     _stores(merged, checkout)
     _grpc(merged, checkout)
     _ports(merged)
     _routes(merged, checkout)
-    usage = _usage(merged, checkout)
-    tidy(merged)
+    usage = declare_used(merged, checkout)
+    static = [name for name, table in merged.tables("services").items() if _kind(table, checkout)[0] == "static"]
+    given = tidy(merged, usage, static)
+    _plain_kinds(merged, checkout)
+    shorten(merged.table)
+    imports = [entry.given(given) for entry in imports]
     resolved, problems = _accepted(merged, checkout)
-    text = _text(merged, imports, usage, resolved, problems)
+    problems = (nothing,) if nothing else problems
+    merged.notes += _too_old(resolved.blueprint) if resolved else []
+    text = text_of(merged, imports, usage, resolved, problems)
     notes = [note for entry in imports for note in entry.notes] + merged.notes
-    return Proposed(text, merged.table, tuple(imports), tuple(dict.fromkeys(notes)), problems)
+    unset, found = (_unset(resolved), tuple(_words(resolved.blueprint))) if resolved else ((), ())
+    return Proposed(text, merged.table, tuple(imports), tuple(dict.fromkeys(notes)), problems, unset, found)
+
+
+def _words(blueprint: Blueprint) -> Iterator[str]:
+    for name, service in blueprint.services.items():
+        what = service.build.framework or (service.build.builder if service.kind is ServiceKind.WEB else service.kind)
+        yield f"{name} ({what}{'' if service.source == '.' else f' in {service.source}'})"
+    yield from (f"{name} ({resource.engine})" for name, resource in blueprint.resources.items())
+    if blueprint.env:
+        yield f"{len(blueprint.env)} variable{'' if len(blueprint.env) == 1 else 's'}"
+    if blueprint.migrations:
+        yield f"migrations ({blueprint.migrations.tool} in {blueprint.migrations.source})"
+
+
+def _unset(resolved: Resolved) -> tuple[str, ...]:
+    """Variables that nobody but the user knows, without which nothing starts."""
+    return tuple(p.path.removeprefix("env.") for p in check_environment(resolved.blueprint, {}))
 
 
 def _without_name(table: Table) -> Table:
@@ -92,7 +121,7 @@ def _detected(merged: Merged, checkout: Checkout) -> None:
         name = service_name(proposal.name, services)
         services[name] = {"source": proposal.source}
         kinds = proposal.detection.values.get(("kind",))
-        merged.came_from(f"services.{name}", f"detected from {kinds[1] if kinds else proposal.source}")
+        merged.came_from(f"services.{name}", f"found in {kinds[1] if kinds else proposal.source}")
 
 
 def _is_below(place: str, folder: str) -> bool:
@@ -113,6 +142,19 @@ def _undetectable(merged: Merged, checkout: Checkout) -> None:
             drop_service(merged, name, f"{fault.message}; to keep it: `{'.'.join(map(str, fault.path))}`{hint}")
 
 
+def _nothing(merged: Merged, checkout: Checkout) -> Problem | None:
+    """Where no service was found: the one that a choice is missing for, or the problem that there is none."""
+    if merged.tables("services"):
+        return None
+    fault = next(iter(detect_service(checkout, {}).faults), None)
+    if fault and fault.path[0] in ("build", "command"):
+        merged.tables("services")["web"] = {"source": "."}
+        return None
+    said = fault.message if fault else "nothing here shows how it is built or started"
+    hint = "the service's folder is `source` in [services.web], and `command` the line that starts it, on $PORT"
+    return Problem("services", f"there is none: {said}", hint)
+
+
 def _workers(merged: Merged, checkout: Checkout) -> None:
     services = merged.tables("services")
     folders = list(dict.fromkeys(table.get("source", ".") for table in services.values()))
@@ -123,19 +165,19 @@ def _workers(merged: Merged, checkout: Checkout) -> None:
         for worker in find_workers(checkout, folder):
             name = service_name(worker.name, services)
             services[name] = {"kind": "worker", "source": worker.source, "command": worker.command}
-            merged.came_from(f"services.{name}", f"detected from {worker.evidence}")
+            merged.came_from(f"services.{name}", f"found in {worker.evidence}")
 
 
 def _stores(merged: Merged, checkout: Checkout) -> None:
     folders = (".", *(table.get("source", ".") for table in merged.tables("services").values()))
     drivers = find_drivers(checkout, folders)
     for engine, evidence in sorted(drivers.engines.items()):
-        add_resource(merged, engine, f"detected from {evidence}")
+        add_resource(merged, engine, f"found in {evidence}")
     for store, evidence in drivers.others.items():
         merged.notes.append(f"{evidence} talks to {store}, which golive does not run: give its address as a variable")
     migrations = detect_migrations(checkout, tuple(dict.fromkeys(folders)))
     if migrations and not drivers.others:
-        add_resource(merged, "postgres", f"detected from {migrations[0].evidence}")
+        add_resource(merged, "postgres", f"found in {migrations[0].evidence}")
     if len(migrations) > 1 and "migrations" not in merged.table:
         merged.table["migrations"] = {"source": migrations[0].source}
         others = ", ".join(found.source for found in migrations[1:])
@@ -150,7 +192,7 @@ def _grpc(merged: Merged, checkout: Checkout) -> None:
         found = find_grpc(checkout, table.get("source", "."))
         if found and found.ready:
             table["grpc"] = {"route": list(found.routes)}
-            merged.came_from(f"services.{name}", f"gRPC detected from {found.evidence}")
+            merged.came_from(f"services.{name}", f"gRPC found in {found.evidence}")
         elif found:
             routes = ", ".join(found.routes)
             merged.notes.append(
@@ -182,11 +224,13 @@ def _routes(merged: Merged, checkout: Checkout) -> None:
     left = [name for name in open_ if "route" not in services[name]]
     if len(open_) < 2:
         return
+    shadowed: list[str] = []
     for name in sorted(left, key=lambda n: _rank(n, *kinds[n])):
         if "/" not in taken:
             services[name]["route"] = "/"
+            shadowed = paths_of_next(checkout, services[name].get("source", ".")) if kinds[name][1] == "next" else []
         else:
-            _below(services[name], name, taken, checkout)
+            _below(services[name], name, taken, checkout, shadowed)
         taken |= {services[name]["route"]} if isinstance(services[name]["route"], str) else set(services[name]["route"])
 
 
@@ -198,58 +242,43 @@ def _kind(table: Table, checkout: Checkout) -> tuple[str, str]:
     return str(kind), str(framework or "")
 
 
+def _plain_kinds(merged: Merged, checkout: Checkout) -> None:
+    """A kind that is detected all the same need not be written."""
+    for table in merged.tables("services").values():
+        kind = table.get("kind")
+        rest = {key: value for key, value in table.items() if key != "kind"}
+        if kind and "command" not in rest and _kind(rest, checkout)[0] == kind and not _faulty(rest, checkout):
+            del table["kind"]
+
+
+def _faulty(table: Table, checkout: Checkout) -> bool:
+    return bool(detect_service(checkout, expand({"services": {"x": table}})["services"]["x"]).faults)
+
+
 def _rank(name: str, kind: str, framework: str) -> tuple[bool, bool, bool, str]:
     return kind != "static", framework not in _FRONT_FRAMEWORKS, name not in _FRONT, name
 
 
-def _below(table: Table, name: str, taken: set[str], checkout: Checkout) -> None:
-    """`/api` when the code itself answers there; else the service's name, which it does not get to see."""
-    for route in (f"/{name}", "/api"):
-        if route not in taken and _mentions(checkout, table.get("source", "."), route):
-            table["route"] = route
-            return
+def _below(table: Table, name: str, taken: set[str], checkout: Checkout, shadowed: list[str]) -> None:
+    """The prefixes that the code itself answers; else the service's name, which it does not get to see."""
+    served = [p for p in served_prefixes(checkout, table.get("source", "."), name, shadowed) if p not in taken]
+    if served:
+        with_route(table, served)
+        return
     table["route"] = f"/{name}"
     table["strip_prefix"] = True
 
 
-def _mentions(checkout: Checkout, source: str, route: str) -> bool:
-    pattern = re.compile(rf"""["'`](?:[A-Z]+ )?{re.escape(route)}(?:["'`/])""")
-    files = [f for f in checkout.below(source) if f.endswith((".py", ".go", ".js", ".ts", ".mjs", ".cjs"))]
-    if source != "." and any("/app/api/" in f"/{f}" or "/pages/api/" in f"/{f}" for f in files) and route == "/api":
-        return True
-    prefix = "" if source == "." else source.rstrip("/") + "/"
-    return any(pattern.search((checkout.read(prefix + f) or "")[:300_000]) for f in files[:400])
-
-
-def _usage(merged: Merged, checkout: Checkout) -> dict[str, Usage]:
-    """Declare what the code reads and nothing declares yet."""
-    services, variables = merged.tables("services"), merged.tables("env")
-    found: dict[str, Usage] = {}
-    owners: dict[str, list[str]] = {}
-    for source in dict.fromkeys(table.get("source", ".") for table in services.values()):
-        names = [name for name, table in services.items() if table.get("source", ".") == source]
-        for variable, usage in used_variables(checkout, source).items():
-            found.setdefault(variable, usage)
-            owners.setdefault(variable, []).extend(names)
-            if variable in variables and usage.required and "default" not in variables[variable]:
-                variables[variable].pop("required", None)
-    for variable, usage in found.items():
-        constant = any(variable in table.get("env", {}) for table in services.values())
-        if variable not in variables and variable not in RESERVED and not constant:
-            variables[variable] = _declared(usage) | {"for": owners[variable]}
-            merged.came_from(f"env.{variable}", f"read in {usage.file}")
-    return found
-
-
-def _declared(usage: Usage) -> Table:
-    if is_secret(usage.name) and not usage.name.startswith(("NEXT_PUBLIC_", "VITE_", "PUBLIC_")):
-        if is_own_secret(usage.name):
-            return {"type": "secret", "generate": True}
-        return {"type": "secret"} if usage.required else {"type": "secret", "required": False}
-    entry: Table = {} if usage.required else {"required": False}
-    if usage.name.startswith(("NEXT_PUBLIC_", "VITE_", "PUBLIC_")):
-        entry |= {"client": True, "build": True}
-    return entry or {"type": "string"}
+def _too_old(blueprint: Blueprint) -> list[str]:
+    """Toolchains that are asked for and that golive itself could not fetch."""
+    notes = []
+    for name, service in blueprint.services.items():
+        found = re.match(r"[v=^~ ]*(\d+)(?![\d])", service.build.node or "")
+        oldest = KINDS["node"].minimum[0]
+        if found and int(found[1]) < oldest:
+            asked = f"services.{name} asks for Node.js {service.build.node}"
+            notes.append(f"{asked}: golive brings {oldest} and newer. Raise it in package.json, or install that one")
+    return notes
 
 
 def _accepted(merged: Merged, checkout: Checkout) -> tuple[Resolved | None, tuple[Problem, ...]]:
@@ -259,58 +288,3 @@ def _accepted(merged: Merged, checkout: Checkout) -> tuple[Resolved | None, tupl
         return resolve(parse_document(text), checkout), ()
     except BlueprintError as error:
         return None, tuple(error.problems)
-
-
-def _text(
-    merged: Merged,
-    imports: Sequence[Imported],
-    usage: dict[str, Usage],
-    resolved: Resolved | None,
-    problems: tuple[Problem, ...],
-) -> str:
-    comments: dict[str, list[str]] = {}
-    for path, origins in merged.origins.items():
-        comments[path] = [", ".join(origins)]
-    for name in merged.table.get("services", {}):
-        comments.setdefault(f"services.{name}", []).extend(_found(name, resolved))
-    for name in merged.table.get("env", {}):
-        if name in usage and f"env.{name}" not in comments:
-            comments[f"env.{name}"] = [f"read in {usage[name].file}"]
-    head = [
-        "Written by `golive init`. `golive config` shows all of it with what is detected; `golive up` makes it live."
-    ]
-    if problems:
-        head += ["", "It still needs:", *(f"  {problem.path}: {problem.message}" for problem in problems[:MAX_LISTED])]
-    return document(merged.table, comments, head, _foot(merged, imports))
-
-
-def _found(name: str, resolved: Resolved | None) -> list[str]:
-    """What golive detects of a service, so that the file need not say it."""
-    if resolved is None:
-        return []
-    shown: list[Any] = []
-    for key in ("build.framework", "command", "health.ready.path", "build.output"):
-        path = f"services.{name}.{key}"
-        if (origin := resolved.origins.get(path)) is None or origin.source != "detected":
-            continue
-        value = next((value for at, value, _ in resolved.leaves() if at == path), None)
-        shown.append(f"{key.removesuffix('.path')}: {value}")
-    return [f"detected: {'; '.join(shown)}"] if shown else []
-
-
-def _foot(merged: Merged, imports: Sequence[Imported]) -> list[str]:
-    rows = [f"{entry.file}: {entry.problem}" for entry in imports if entry.problem]
-    rows += merged.notes
-    for entry in imports:
-        needed = [lost for lost in entry.lost if not lost.instead.startswith("nothing")]
-        rows += [f"{entry.file}: {x.path} ({x.value}): {x.why}; instead: {x.instead}" for x in needed]
-        rest = [lost.path for lost in entry.lost if lost.instead.startswith("nothing")]
-        rows += [f"{entry.file}, without a counterpart and nothing to do: {', '.join(rest)}"] if rest else []
-    if not rows:
-        return []
-    more = (
-        [f"… and {len(rows) - MAX_LISTED} more: golive init --dry-run --json lists all"]
-        if len(rows) > MAX_LISTED
-        else []
-    )
-    return ["Not carried over:", *(f"  {row}" for row in rows[:MAX_LISTED]), *more]

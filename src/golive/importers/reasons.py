@@ -17,7 +17,7 @@ IMAGE = (
     "run it elsewhere and give its address as a variable",
 )
 REGION = ("golive runs where it is installed", "nothing")
-PLAN = ("the machine is yours: there are no plans", "services.<name>.limits")
+PLAN = ("the machine is yours: there are no plans", "nothing, or services.<name>.limits")
 DISK = ("golive gives services no disks of their own", "keep data in a resource, or in a folder outside the checkout")
 DEPLOYS = ("deploys happen when `golive up` is run", "nothing")
 PREVIEWS = ("previews are environments of their own", "[environments.preview]")
@@ -25,6 +25,10 @@ NETWORK = ("services reach each other on loopback; there are no networks to name
 ABOUT = ("describes the app on the platform's own pages", "nothing")
 INSTALL = ("golive installs what the lock file says", "services.<name>.build.command, when more is needed")
 SLEEP = ("golive does not put services to sleep", "services.<name>.scale")
+ELSEWHERE = (
+    "is another server's to answer, and golive's edge asks only the services of this app",
+    "a service of this checkout with `route`, a redirect, or a service of your own that asks it",
+)
 FRAMEWORK = ("golive detects the framework from the checkout", "services.<name>.build.framework")
 RELEASE = ("golive runs no other command before a release", "`golive run` before `golive up`")
 

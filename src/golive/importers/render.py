@@ -13,7 +13,7 @@ from golive.importers.reasons import Reasons, lose_known
 from golive.importers.report import Imported, Table
 from golive.importers.stores import put_resource
 from golive.importers.variables import Given, declare
-from golive.importers.vercel_routes import checked
+from golive.importers.vercel_routes import checked, leads_elsewhere
 from golive.importers.yaml_loading import load_yaml
 
 _KINDS = {"web": "web", "pserv": "web", "worker": "worker", "cron": "cron", "static": "static"}
@@ -260,7 +260,9 @@ def _static_rules(node: Node, service: str, kind: str) -> None:
             continue
         rule = "redirects" if entry.get("type").text() == "redirect" else "rewrites"
         made = checked(rule, entry, {"source": source, "destination": to.replace("*", "$1")})  # type: ignore[arg-type]
-        if made:
+        if made and leads_elsewhere(rule, made.rule):  # type: ignore[arg-type]
+            entry.lose(*why.ELSEWHERE)
+        elif made:
             table.setdefault(rule, []).append(made.rule)
             entry.carry(f"services.{service}.{rule}")
     for entry in node.get("headers").entries():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 Table = dict[str, Any]
@@ -19,13 +20,17 @@ class Carried:
 
 @dataclass(frozen=True)
 class Lost:
-    """`path` has no place in golive.toml: a summary of its value (never a secret's), why, and what to do instead."""
+    """`path` has no place in golive.toml: a summary of its value (never a secret's), why, and what to do instead.
+
+    `variable` is the variable whose value it is, where it is one's.
+    """
 
     path: str
     value: str
     why: str
     instead: str
     keys: tuple[str, ...]
+    variable: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,12 @@ class Imported:
     def accounted(self) -> int:
         """How many leaves of the file are in `carried` or `lost`."""
         return sum(len(entry.keys) for entry in self.carried) + sum(len(entry.keys) for entry in self.lost)
+
+    def given(self, names: Mapping[str, str]) -> Imported:
+        """The same when golive gives these variables: their values, which were listed, are needed no more."""
+        left = tuple(lost for lost in self.lost if lost.variable not in names)
+        moved = [Carried(x.path, names[x.variable], x.keys) for x in self.lost if x.variable and x.variable in names]
+        return replace(self, carried=(*self.carried, *moved), lost=left) if moved else self
 
     def to_json(self) -> Table:
         return asdict(self)

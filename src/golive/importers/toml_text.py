@@ -37,7 +37,9 @@ def document(data: Table, comments: Mapping[str, list[str]], head: list[str], fo
         value = data[key]
         if not isinstance(value, dict):
             continue
-        if key in ("services", "resources", "env", "environments"):
+        if key in ("resources", "env"):
+            blocks += _entries(key, value, comments)
+        elif key in ("services", "environments"):
             for name, table in value.items():
                 blocks.append(_table((key, name), table, comments))
         else:
@@ -45,6 +47,23 @@ def document(data: Table, comments: Mapping[str, list[str]], head: list[str], fo
     if foot:
         blocks.append("".join(comment(line) for line in foot))
     return "\n".join(block for block in blocks if block)
+
+
+def _entries(key: str, entries: Table, comments: Mapping[str, list[str]]) -> list[str]:
+    """One table with a line for each entry, those of one comment together below it; what is too long for a line has a
+    table of its own behind it."""
+    groups: dict[str, str] = {"": ""}
+    tables = []
+    for name, entry in entries.items():
+        line = f"{_key(name)} = {value(entry)}\n"
+        if isinstance(entry, dict) and len(line) > WIDTH:
+            tables.append(_table((key, name), entry, comments))
+        else:
+            above = "".join(comment(row) for row in comments.get(f"{key}.{name}", []))
+            groups[above] = groups.get(above, "") + line
+    lines = "\n".join(above + text for above, text in groups.items() if text)
+    head = "".join(comment(row) for row in comments.get(key, []))
+    return [f"{head}[{key}]\n{lines}", *tables] if lines else tables
 
 
 def _plain(data: Table) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from golive.blueprint.checkout import Checkout, join
+from golive.importers.report import Table
+from golive.importers.schemas import schema_entries
 
 MAX_FILES = 3000
 MAX_BYTES = 300_000
@@ -14,22 +16,30 @@ MAX_BYTES = 300_000
 _SUFFIXES = {".py": "python", ".go": "go"} | dict.fromkeys(
     (".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx", ".mts", ".vue", ".svelte", ".astro"), "script"
 )
-_NAME = r"([A-Z][A-Z0-9_]{1,80})"
+_NAME = r"(?P<name>[A-Z][A-Z0-9_]{1,80})"
+_LITERAL = r"""(?P<default>"[^"\\\n]*"|'[^'\\\n]*'|-?\d+(?:\.\d+)?\b(?![\w.*])|true\b|false\b|True\b|False\b)"""
+_SECOND = rf"(?:\s*,\s*(?:default\s*=\s*|fallback\s*=\s*)?{_LITERAL}\s*,?\s*\))?"
+_OTHERWISE = rf"(?:\s*(?:\|\||\?\?)\s*{_LITERAL})?"
 _PATTERNS: dict[str, tuple[tuple[re.Pattern[str], bool], ...]] = {
     "python": (
-        (re.compile(rf"""\bos\.environ\[\s*["']{_NAME}["']\s*\](?!\s*=[^=])"""), True),
-        (re.compile(rf"""\benviron\[\s*["']{_NAME}["']\s*\](?!\s*=[^=])"""), True),
-        (re.compile(rf"""\b(?:os\.)?(?:getenv|environ\.get|env\.get)\(\s*["']{_NAME}["']"""), False),
-        (re.compile(rf"""\benv\[\s*["']{_NAME}["']\s*\](?!\s*=[^=])|\w\(env,\s*["']{_NAME}["']"""), False),
+        (re.compile(rf"""\b(?:os\.)?environ\[\s*["']{_NAME}["']\s*\](?!\s*=[^=])"""), True),
+        (re.compile(rf"""\b(?:os\.)?(?:getenv|environ\.get|env\.get)\(\s*["']{_NAME}["']{_SECOND}"""), False),
+        (re.compile(rf"""\benv\[\s*["']{_NAME}["']\s*\](?!\s*=[^=])"""), False),
+        (re.compile(rf"""\w\(env,\s*["']{_NAME}["']{_SECOND}"""), False),
+        (re.compile(rf"""\b(?:env|config)(?:\.(?:str|int|bool|float|url))?\(\s*["']{_NAME}["']{_SECOND}"""), False),
     ),
     "go": (
         (re.compile(rf"""\bos\.(?:Getenv|LookupEnv)\(\s*["`]{_NAME}["`]"""), False),
+        (re.compile(rf"""\b\w*[eE]nv\w*\(\s*"{_NAME}"{_SECOND}"""), False),
         (re.compile(rf"""`[^`\n]*\benv(?:config)?:"{_NAME}(?:,[^"]*)?"[^`\n]*`"""), False),
     ),
     "script": (
         (re.compile(rf"\bprocess\.env\.{_NAME}!"), True),
-        (re.compile(rf"\b(?:process\.env|import\.meta\.env|Bun\.env)\.{_NAME}\b"), False),
-        (re.compile(rf"""\b(?:process\.env|import\.meta\.env|Bun\.env)\[\s*["'`]{_NAME}["'`]\s*\]"""), False),
+        (re.compile(rf"\b(?:process\.env|import\.meta\.env|Bun\.env)\.{_NAME}\b{_OTHERWISE}"), False),
+        (
+            re.compile(rf"""\b(?:process\.env|import\.meta\.env|Bun\.env)\[\s*["'`]{_NAME}["'`]\s*\]{_OTHERWISE}"""),
+            False,
+        ),
         (re.compile(rf"""\bDeno\.env\.get\(\s*["']{_NAME}["']"""), False),
     ),
 }
@@ -38,8 +48,9 @@ _SETTINGS = re.compile(
 )
 _FIELD = re.compile(r"^(?:    |\t)([A-Za-z]\w*)\s*:\s*([^=\n#]+?)\s*(=\s*[^\n]*)?$", re.M)
 _PREFIX = re.compile(r"""env_prefix\s*=\s*["']([A-Za-z0-9_]*)["']""")
-_SCHEMA = re.compile(rf"^\s*{_NAME}\s*:\s*z\b([^\n]*(?:\n\s*\.[^\n]*)*)", re.M)
-_OPTIONAL = re.compile(r"\.(?:optional|default|nullish|catch)\s*\(")
+_SCHEMAS = re.compile(r"""["']zod(?:/[\w-]+)?["']""")
+_ABOUT_ENV = re.compile(r"createEnv|process\.env|import\.meta\.env")
+_NAMED_ENV = re.compile(r"(?:^|[/._-])(?:env|environment|config|settings)(?:[/._-]|$)", re.IGNORECASE)
 _NOT_THE_APPS = re.compile(
     r"(?:^|/)(?:tests?|__tests__|spec|e2e|fixtures|node_modules|vendor|docs?|\.next|dist|scripts)/|"
     r"(?:\.|_)(?:test|spec)\.|(?:^|/)(?:test_|conftest)|\.d\.ts$|(?:^|/)(?:playwright|vitest|jest)\.config"
@@ -55,15 +66,17 @@ AMBIENT = re.compile(
 
 @dataclass(frozen=True)
 class Usage:
-    """A variable the code reads. `required`: it plainly cannot do without."""
+    """A variable the code reads. `required`: it plainly cannot do without. `entry` is what the code says it must be:
+    `type`, `values`, `default`."""
 
     name: str
     required: bool
     file: str
+    entry: Table = field(default_factory=dict)
 
 
 def used_variables(checkout: Checkout, folder: str = ".") -> dict[str, Usage]:
-    """By name, the first place that reads it; required when any place is."""
+    """By name, the first place that reads it; required when any place is, and typed by the place that says most."""
     found: dict[str, Usage] = {}
     scanned = 0
     for file in checkout.below(folder):
@@ -74,33 +87,68 @@ def used_variables(checkout: Checkout, folder: str = ".") -> dict[str, Usage]:
         if scanned > MAX_FILES:
             break
         text = checkout.read(join(folder, file)) or ""
-        for name, required in _in_text(text[:MAX_BYTES], language):
-            before = found.get(name)
-            if before is None or (required and not before.required):
-                found[name] = Usage(name, required, before.file if before else join(folder, file))
+        for usage in _in_text(text[:MAX_BYTES], language, join(folder, file)):
+            found[usage.name] = _together(found.get(usage.name), usage)
     return {name: usage for name, usage in sorted(found.items()) if not AMBIENT.fullmatch(name)}
 
 
-def _in_text(text: str, language: str) -> Iterator[tuple[str, bool]]:
+def _together(before: Usage | None, usage: Usage) -> Usage:
+    if before is None:
+        return usage
+    fuller = usage if len(usage.entry) > len(before.entry) else before
+    return Usage(usage.name, before.required or usage.required, fuller.file, fuller.entry)
+
+
+def _in_text(text: str, language: str, file: str) -> Iterator[Usage]:
     for pattern, required in _PATTERNS[language]:
         for match in pattern.finditer(text):
-            yield next(name for name in match.groups() if name), required
+            given = match.groupdict().get("default")
+            yield Usage(match["name"], required, file, _given(given) if given else {})
     if language == "python" and "BaseSettings" in text:
-        yield from _settings(text)
-    if language == "script" and ("createEnv" in text or "process.env" in text) and re.search(r"\bz\.", text):
-        for match in _SCHEMA.finditer(text):
-            yield match[1], not _OPTIONAL.search(match[2])
+        for name, required, entry in _settings(text):
+            yield Usage(name, required, file, entry)
+    if (
+        language == "script"
+        and ("createEnv" in text or _SCHEMAS.search(text))
+        and (_ABOUT_ENV.search(text) or _NAMED_ENV.search(file))
+    ):
+        for name, entry in schema_entries(text):
+            yield Usage(name, "default" not in entry and entry.get("required", True), file, entry)
 
 
-def _settings(text: str) -> Iterator[tuple[str, bool]]:
+def _given(literal: str) -> Table:
+    """The default that the code itself falls back on."""
+    if literal[0] in "\"'":
+        return {"default": literal[1:-1]} if literal[1:-1] else {}
+    if literal.lower() in ("true", "false"):
+        return {"type": "bool", "default": literal.lower() == "true"}
+    return {"type": "float", "default": float(literal)} if "." in literal else {"type": "int", "default": int(literal)}
+
+
+_FIELD_TYPES = {"int": "int", "float": "float", "bool": "bool", "AnyUrl": "url", "HttpUrl": "url", "AnyHttpUrl": "url"}
+
+
+def _settings(text: str) -> Iterator[tuple[str, bool, Table]]:
     """Fields of pydantic settings; one without a default is required."""
     for block in _SETTINGS.finditer(text):
         prefix = found[1] if (found := _PREFIX.search(block[1])) else ""
-        for field in _FIELD.finditer(block[1]):
-            if field[1] in ("model_config", "Config") or field[1].startswith("_") or "ClassVar" in field[2]:
+        for field_ in _FIELD.finditer(block[1]):
+            if field_[1] in ("model_config", "Config") or field_[1].startswith("_") or "ClassVar" in field_[2]:
                 continue
-            alias = re.search(r"""(?:validation_alias|alias|env)\s*=\s*["'](\w+)["']""", field[3] or "")
-            name = alias[1].upper() if alias else (prefix + field[1]).upper()
-            plain = field[3] is None or bool(re.match(r"=\s*Field\(\s*(?:\.\.\.|\w+\s*=(?!\s*None))", field[3]))
-            has_default = field[3] is not None and bool(re.search(r"\bdefault(?:_factory)?\s*=", field[3]))
-            yield name, plain and not has_default and "None" not in field[2]
+            alias = re.search(r"""(?:validation_alias|alias|env)\s*=\s*["'](\w+)["']""", field_[3] or "")
+            name = alias[1].upper() if alias else (prefix + field_[1]).upper()
+            plain = field_[3] is None or bool(re.match(r"=\s*Field\(\s*(?:\.\.\.|\w+\s*=(?!\s*None))", field_[3]))
+            has_default = field_[3] is not None and bool(re.search(r"\bdefault(?:_factory)?\s*=", field_[3]))
+            required = plain and not has_default and "None" not in field_[2]
+            yield name, required, _field_entry(field_[2].strip(), field_[3])
+
+
+def _field_entry(annotation: str, given: str | None) -> Table:
+    known = next(
+        (name for word, name in _FIELD_TYPES.items() if re.fullmatch(rf"{word}(?:\s*\|\s*None)?", annotation)), None
+    )
+    entry: Table = {"type": known} if known else {}
+    literal = re.fullmatch(rf"=\s*(?:Field\(\s*(?:default\s*=\s*)?)?{_LITERAL}\s*(?:[,)].*)?", (given or "").strip())
+    if literal and (said := _given(literal["default"])):
+        entry |= {"default": said["default"]} if known else said
+    return entry

@@ -20,7 +20,8 @@ _LOCAL = re.compile(r"://(?:[^/@]*@)?(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\
 """An example for the developer's machine, which would be wrong anywhere else."""
 _MODE = re.compile(r"(?:[A-Z]+_)?(?:ENV|ENVIRONMENT|STAGE)")
 _NOT_PRODUCTION = ("development", "dev", "local")
-_CLIENT = ("NEXT_PUBLIC_", "VITE_", "PUBLIC_", "REACT_APP_", "NUXT_PUBLIC_", "EXPO_PUBLIC_")
+CLIENT = ("NEXT_PUBLIC_", "VITE_", "PUBLIC_", "REACT_APP_", "NUXT_PUBLIC_", "EXPO_PUBLIC_")
+"""What a framework puts into pages for a browser to read."""
 
 
 @dataclass(frozen=True)
@@ -48,32 +49,28 @@ def declare(node: Node, given: Given) -> None:
 
 
 def _declare(node: Node, name: str, given: Given) -> None:
-    value = given.value
+    value, example = given.value, given.example
     text = {True: "true", False: "false", None: ""}.get(value, "") if isinstance(value, bool | None) else str(value)
     if found := _ALONE.fullmatch(text):
-        text = found[2] or ""
+        text, example = found[2] or "", True  # what stands behind `:-` is for whoever has set nothing
     entry: dict[str, Any] = {}
     secret = given.generate or is_secret(name, text)
-    if secret and not name.startswith(_CLIENT):
+    if secret and not name.startswith(CLIENT):
         entry = {"type": "secret"}
         if given.generate or is_own_secret(name):
             entry["generate"] = True
         elif given.required is not True:
             entry["required"] = False
-    elif not text or _PLACEHOLDER.search(text) or _COMPOSED.search(text) or secret:
+    elif secret or (entry := default_of(name, text, example=example)) == {}:
         entry = {"required": bool(given.required)}
-    elif given.example and _LOCAL.search(text):
-        entry = {"required": False, "example": text}
-    else:
-        entry = typed("production" if _MODE.fullmatch(name) and text in _NOT_PRODUCTION else text)
-    if name.startswith(_CLIENT):
+    if name.startswith(CLIENT):
         entry |= {"client": True, "build": True}
     _enter(node, name, entry, given)
     kept = "default" in entry
-    if text and not kept and (_COMPOSED.search(text) or (not given.example and not _PLACEHOLDER.search(text))):
+    if text and not kept and (_COMPOSED.search(text) or (not example and not _PLACEHOLDER.search(text))):
         why = "is put together from other variables" if _COMPOSED.search(text) else "may be a secret; it is not copied"
         instead = "golive makes one" if entry.get("generate") else f"golive env set {name}"
-        node.lose(why, f"{instead}; env.{name} is declared")
+        node.lose(why, f"{instead}; env.{name} is declared", name)
     else:
         node.carry(f"env.{name}")
 
@@ -94,6 +91,17 @@ def _enter(node: Node, name: str, entry: dict[str, Any], given: Given) -> None:
             node.ledger.put(("services", given.service, "env", name), constant(entry["default"]))
         else:
             before["for"].append(given.service)
+
+
+def default_of(name: str, text: str, *, example: bool = False) -> dict[str, Any]:
+    """The declaration of a variable whose value, or example, is this; empty when the text is no value to keep."""
+    if not text or _PLACEHOLDER.search(text) or _COMPOSED.search(text):
+        return {}
+    if example and _LOCAL.search(text):
+        return {"required": False, "example": text}
+    if name.endswith("LOG_LEVEL") and text.lower() in ("debug", "trace"):  # a developer's own
+        return {"required": False, "example": text}
+    return typed("production" if _MODE.fullmatch(name) and text in _NOT_PRODUCTION else text)
 
 
 def constant(value: Any) -> str:

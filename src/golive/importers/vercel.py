@@ -12,7 +12,7 @@ from golive.importers.places import folder_of, inside, service_name
 from golive.importers.reasons import Reasons, lose_known
 from golive.importers.report import Imported
 from golive.importers.variables import Given, declare
-from golive.importers.vercel_routes import Converted, convert
+from golive.importers.vercel_routes import Converted, convert, leads_elsewhere
 
 SERVICE = "web"
 _FUNCTION = ("is a function of the platform; golive runs servers", "a service that answers this path, with `route`")
@@ -158,6 +158,9 @@ def _routing(root: Node, service: str, services: dict[str, str]) -> None:
         if isinstance(root.get(key).value, bool):
             root.get(key).put("services", service, field)
     for converted in convert(root):
+        if leads_elsewhere(converted.kind, converted.rule):
+            converted.node.lose(*why.ELSEWHERE)
+            continue
         if converted.kind == "rewrites" and _answered_by_code(converted, services):
             continue
         if converted.kind == "rewrites" and _single_page(converted) and not _is_next(root):

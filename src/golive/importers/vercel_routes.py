@@ -135,6 +135,11 @@ def checked(kind: Kind, node: Node, rule: Table) -> Converted | None:
     return Converted(kind, node, rule)
 
 
+def leads_elsewhere(kind: Kind, rule: Table) -> bool:
+    """Whether a rewrite asks another server, which the edge does not."""
+    return kind == "rewrites" and bool(re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:/|//", str(rule.get("destination", ""))))
+
+
 @dataclass
 class _Route:
     """One legacy entry."""

@@ -379,3 +379,28 @@ def test_a_project_of_folders(tree):
 
 def test_a_project_of_nothing(tree):
     assert detect_project(Checkout(tree({"README.md": ""}))) == []
+
+
+@pytest.mark.parametrize(
+    ("main", "router", "health"),
+    [
+        ("from parts import health\napp.include_router(health.router)\n", "APIRouter()", "/health"),
+        ("from parts.health import router as r\napp.include_router(r, prefix='/api')\n", "APIRouter()", "/api/health"),
+        ("from parts import health\napp.include_router(health.router)\n", "APIRouter(prefix='/api')", "/api/health"),
+        ("from parts import health\nfor p in (health,):\n    app.include_router(p.router)\n", "APIRouter()", "/health"),
+        ("from parts import health\napp.include_router(health.router, prefix=BASE)\n", "APIRouter()", None),
+        ("from parts import health\napp.include_router(health.router)\n", "APIRouter(prefix=BASE)", None),
+        ("import parts.health\n", "APIRouter()", None),
+    ],
+)
+def test_health_of_a_router_with_its_prefix(tree: Any, main: str, router: str, health: str | None) -> None:
+    part = f"from fastapi import APIRouter\nrouter = {router}\n"
+    files = tree(
+        {
+            "requirements.txt": "fastapi\nuvicorn\n",
+            "main.py": f"from fastapi import FastAPI\napp = FastAPI()\n{main}",
+            "parts/health.py": f"{part}@router.get('/health')\ndef f(): ...\n",
+        }
+    )
+    probe = detect_service(Checkout(files), {}).values.get(("health", "ready"))
+    assert (probe[0] if probe else None) == ({"path": health} if health else None)

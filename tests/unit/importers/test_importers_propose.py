@@ -57,9 +57,10 @@ def test_stores_workers_and_variables_are_found(checkout: MakeCheckout) -> None:
     table = proposed.table
     assert table["services"]["worker"]["command"] == "celery -A tasks:queue worker --loglevel info"
     assert "beat" in table["services"]
-    assert {r["engine"] for r in table["resources"].values()} == {"postgres", "redis"}
+    assert table["resources"] == {"db": "postgres", "cache": "redis"}
+    assert proposed.unset == ("STRIPE_API_KEY",)
     assert table["env"]["STRIPE_API_KEY"] == {"type": "secret"}
-    assert table["env"]["MY_LEVEL"] == {"required": False}
+    assert table["env"]["MY_LEVEL"] == "info"
     assert "DATABASE_URL" not in table["env"]
     assert "# read in main.py" in proposed.text
 
@@ -89,9 +90,9 @@ def test_files_of_several_platforms_about_one_service_make_one_service(checkout:
     assert table["name"] == "my-shop"
     assert set(table["services"]) == {"web", "worker"}
     assert table["services"]["web"]["scale"] == 2
-    assert table["services"]["web"]["health"] == {"ready": {"path": "/up"}}
-    assert table["resources"] == {"db": {"engine": "postgres", "version": 17}}
-    assert table["env"]["A"]["default"] == 1
+    assert table["services"]["web"]["health"] == "/up"
+    assert table["resources"] == {"db": "postgres:17"}
+    assert table["env"]["A"] == 1
     assert table["env"]["API_KEY"] == {"type": "secret", "required": False}
 
 
