@@ -31,6 +31,8 @@ def plan(directory: Path, environment: str, as_json: bool) -> int:
     if as_json:
         output.data(found)
         return 0
+    for text in found["warnings"]:
+        output.say(output.wrap(text, f"{output.paint('warning:', 'bold')} ", "         "))
     if not found["changes"] and not found["missing"]:
         print(f"nothing to do: release {found['live']} is live and unchanged")
         return 0

@@ -19,7 +19,7 @@ from golive.data.store import Report, Store
 from golive.errors import Conflict, NotFound, StartFailed, UsageError
 from golive.migrate.project import Runtime
 from golive.migrate.step import migrate, pending
-from golive.release import closed, environment, maintenance, migrations, resources, verify
+from golive.release import closed, connections, environment, maintenance, migrations, resources, verify
 from golive.release.changeover import bring_back, change_over
 from golive.release.desired import Action, ServicePlan, plan_services, replaced
 from golive.release.host import Host
@@ -155,6 +155,8 @@ class Deploy:
         self.stores = await resources.declare(
             host, place, self.blueprint, lambda p: self.journal.progress(p.name, p.done, p.total)
         )
+        for text in connections.warnings(self.blueprint, self._environments(self._live() or 0)):
+            self.journal.note(text)
         count = len(self.blueprint.env)
         note.detail = "; ".join([f"{count} variables" + (f", generated {', '.join(made)}" if made else ""), *said])
         if count:

@@ -12,7 +12,7 @@ from golive.blueprint.models import Blueprint
 from golive.build.plan import BuildRequest
 from golive.errors import GoliveError
 from golive.migrate.step import pending
-from golive.release import environment, resources
+from golive.release import connections, environment, resources
 from golive.release.desired import Action, plan_services
 from golive.release.host import Host
 from golive.secret import Secret
@@ -20,7 +20,8 @@ from golive.state.records import Place
 
 
 async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
-    """As JSON: services (what happens to each and why), resources, migrations, variables, settings, what is missing."""
+    """As JSON: services (what happens to each and why), resources, migrations, variables, settings, what is missing,
+    warnings."""
     loaded = await asyncio.to_thread(load, checkout, place.environment)
     blueprint = loaded.resolved.blueprint
     given = host.state.variables(place)
@@ -68,6 +69,7 @@ async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
         "migrations": migrations,
         "settings": settings,
         "missing": missing,
+        "warnings": connections.warnings(blueprint, environments),
     }
 
 

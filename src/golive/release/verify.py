@@ -38,6 +38,8 @@ def probe_path(blueprint: Blueprint, service: Service) -> str | None:
     main = blueprint.domains[0]
     if not service.route or (service.domains and main not in service.domains):
         return None
+    if service.kind is ServiceKind.STATIC and service.strip_prefix:  # without the slash it is redirected there
+        return f"{service.route[0].rstrip('/')}/"
     return health_path(blueprint, service) or service.route[0]
 
 

@@ -85,6 +85,11 @@ def test_a_health_path_that_another_service_answers_is_not_asked() -> None:
     assert probe_path(made, made.services["api"]) == "/api"
 
 
+def test_a_folder_below_a_prefix_is_asked_for_its_page() -> None:
+    made = blueprint({"docs": {**SITE, "route": ["/docs"], "strip_prefix": True}})
+    assert probe_paths(made) == ("/docs/",)
+
+
 def test_security_headers_are_evidence() -> None:
     whole = dict.fromkeys(REQUIRED, "x")
     made = blueprint({"site": SITE})
