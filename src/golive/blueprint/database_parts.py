@@ -48,6 +48,11 @@ def _families(url: str) -> tuple[Mapping[str, str], ...]:
     return (own, *_OTHERS) if url == "DATABASE_URL" else (own,)
 
 
+def family_names(url: str) -> set[str]:
+    """Every variable that may be a part of the URL of that name."""
+    return {name for family in _families(url) for name in family.values()}
+
+
 def wanted_parts(blueprint: Blueprint, values: Mapping[str, Secret | str]) -> dict[str, Parts]:
     """For every PostgreSQL URL that the app wants and nobody set: what is given of it in parts."""
     names = [r.url_from for r in blueprint.resources.values() if r.url_from and r.engine == "postgres"]

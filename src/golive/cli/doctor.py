@@ -61,7 +61,30 @@ def examine(home: Home) -> list[Finding]:
         _ports(home),
         *_engines(home),
         _sockets(home),
+        *_variables(Path()),
     ]
+
+
+def _variables(folder: Path) -> list[Finding]:
+    """Of the checkout that the command is given in; nothing elsewhere."""
+    from golive.cli.place import find
+
+    try:
+        target = find(folder, "production")
+        if target.checkout is None:
+            return []
+        return [_declared(target.checkout)]
+    except GoliveError:
+        return []
+
+
+def _declared(checkout: Path) -> Finding:
+    from golive.blueprint.load import load
+    from golive.release.undeclared import sentence, undeclared
+
+    found = undeclared(checkout, load(checkout).blueprint)
+    mend = "declare each as [env.NAME] in golive.toml; golive env lists them"
+    return Finding("variables", None if found else True, sentence(found) or "all that the code reads is declared", mend)
 
 
 def _python() -> Finding:

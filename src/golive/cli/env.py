@@ -66,6 +66,8 @@ def ls(target: Target, as_json: bool) -> int:
 
 
 def _origin(variable: dict[str, Any]) -> str:
+    if variable["origin"] == "undeclared":
+        return f"not declared, read in {variable['read']}"
     if variable["origin"] != "set":
         detail = f" ({variable['detail']})" if variable.get("detail") else ""
         return ORIGINS.get(variable["origin"], str(variable["origin"])) + detail
@@ -73,7 +75,8 @@ def _origin(variable: dict[str, Any]) -> str:
     scope = variable.get("scope") or ""
     where = f" for {scope}" if scope.startswith("preview") else ""
     over = f", over that of {variable['over']}" if variable.get("over") else ""
-    return f"{word}{where} {output.ago(variable['set_at'])}{over}" + ("" if variable["declared"] else ", not declared")
+    undeclared = "" if variable["declared"] else ", not declared"
+    return f"{word}{where} {output.ago(variable['set_at'])}{over}{undeclared}"
 
 
 @env.command(name="set")

@@ -18,17 +18,20 @@ from golive.daemon.api import CompareCall, ReadVariables
 from golive.errors import BlueprintError, GoliveError, UsageError
 from golive.release.environment import secret_names
 from golive.release.host import Host
+from golive.release.undeclared import Undeclared, undeclared
 from golive.secret import MASK
 from golive.state.records import Place
 
 
 @dataclass(frozen=True)
 class Known:
-    """The blueprint that an environment's variables are judged by; `fault` says why it is not the checkout's."""
+    """The blueprint that variables are judged by; `fault` says why it is not the checkout's, and `read`
+    is what the checkout's code reads without a declaration."""
 
     blueprint: Blueprint | None = None
     origins: Mapping[str, Origin] = field(default_factory=dict)
     fault: str | None = None
+    read: tuple[Undeclared, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,39 +45,42 @@ class _Set:
     over: str | None
 
 
-def known(host: Host, place: Place, checkout: str | None) -> Known:
-    """Of the checkout as it is now (the one it was deployed from when none is named); of the live release where that
-    cannot be read."""
+def known(host: Host, place: Place, checkout: str | None, *, look: bool = False) -> Known:
+    """Of the checkout as it is now (the one it was deployed from when none is named), whose code is looked through with
+    `look`; of the live release where that cannot be read."""
     app = host.state.app(place)
     path = checkout or (app.checkout if app else None)
     fault = None
     if path is not None:
         try:
-            resolved = load(Path(path), place.environment).resolved
+            loaded = load(Path(path), place.environment)
         except GoliveError as error:
             fault = error.what
         else:
-            return Known(resolved.blueprint, resolved.origins)
+            cache = host.home.cache
+            read = undeclared(loaded.checkout, loaded.blueprint, cache=cache) if look else ()
+            return Known(loaded.blueprint, loaded.resolved.origins, read=read)
     live = host.release_blueprint(place, app.live) if app and app.live else None
     return Known(live, {}, fault)
 
 
 async def listing(host: Host, place: Place, checkout: str | None) -> dict[str, Any]:
     """Declared, set and injected variables. Values of secrets, and of what nobody declared, are masked."""
-    found = await asyncio.to_thread(known, host, place, checkout)
+    found = await asyncio.to_thread(known, host, place, checkout, look=True)
     values = _in_force(host, place)
     declared = found.blueprint.env if found.blueprint else {}
     injected = injected_names(found.blueprint) if found.blueprint else set()
-    secret = _secret(found.blueprint, {*declared, *values, *injected})
+    names = {*declared, *values, *injected, *(one.name for one in found.read)}
+    secret = _secret(found.blueprint, names)
     rows = [
-        _row(name, found, values.get(name), injected=name in injected, secret=name in secret)
-        for name in sorted({*declared, *values, *injected})
+        _row(name, found, values.get(name), injected=name in injected, secret=name in secret) for name in sorted(names)
     ]
     return {"variables": rows, "fault": found.fault}
 
 
 def _row(name: str, known: Known, value: _Set | None, *, injected: bool, secret: bool) -> dict[str, Any]:
     variable = known.blueprint.env.get(name) if known.blueprint else None
+    place_read = next((one.place for one in known.read if one.name == name), None)
     origin = "set" if value else "resource" if injected else _unset(variable)
     text = value.text if value else default_text(variable) if variable else None
     place = known.origins.get(key_path(("env", name, "default"))) if origin == "default" else None
@@ -87,6 +93,7 @@ def _row(name: str, known: Known, value: _Set | None, *, injected: bool, secret:
         if place
         else "",
         "declared": variable is not None,
+        "read": place_read,
         "for": list(variable.services) if variable else [],
         "scope": value.scope if value else None,
         "over": value.over if value else None,
@@ -96,7 +103,9 @@ def _row(name: str, known: Known, value: _Set | None, *, injected: bool, secret:
 
 
 def _unset(variable: Variable | None) -> str:
-    if variable is None or default_text(variable) is not None:
+    if variable is None:
+        return "undeclared"
+    if default_text(variable) is not None:
         return "default"
     if variable.generate:
         return "golive"

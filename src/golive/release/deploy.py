@@ -29,6 +29,7 @@ from golive.release.prober import Prober, ProbeReport
 from golive.release.scaling import reach
 from golive.release.suspension import wanted
 from golive.release.traffic import edge_config
+from golive.release.undeclared import sentence, undeclared
 from golive.secret import Secret
 from golive.state.records import Deployment, Generation, GenerationState, Place, Release
 from golive.units import human_duration, human_size
@@ -168,6 +169,8 @@ class Deploy:
         for app in self.host.state.apps():
             if app.place != self.place and app.live is not None:
                 theirs = self.host.release_blueprint(app.place, app.live).domains
+        if read := await asyncio.to_thread(undeclared, loaded.checkout, self.blueprint, cache=host.home.cache):
+            self.journal.note(sentence(read))
                 if both := sorted(set(theirs) & set(self.blueprint.domains)):
                     raise Conflict(
                         f"{', '.join(both)} is served by {app.place} already",
