@@ -158,6 +158,8 @@ class Deploy:
         )
         for text in connections.warnings(self.blueprint, self._environments(self._live() or 0)):
             self.journal.note(text)
+        if read := await asyncio.to_thread(undeclared, loaded.checkout, self.blueprint, cache=host.home.cache):
+            self.journal.note(sentence(read))
         count = len(self.blueprint.env)
         note.detail = "; ".join([f"{count} variables" + (f", generated {', '.join(made)}" if made else ""), *said])
         if count:
@@ -169,8 +171,6 @@ class Deploy:
         for app in self.host.state.apps():
             if app.place != self.place and app.live is not None:
                 theirs = self.host.release_blueprint(app.place, app.live).domains
-        if read := await asyncio.to_thread(undeclared, loaded.checkout, self.blueprint, cache=host.home.cache):
-            self.journal.note(sentence(read))
                 if both := sorted(set(theirs) & set(self.blueprint.domains)):
                     raise Conflict(
                         f"{', '.join(both)} is served by {app.place} already",
