@@ -217,12 +217,17 @@ def alive(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def new_home(folder: Path | None = None) -> Iterator[Golive]:
-    """A home whose engines and uv cache are shared with every other test, so that a build takes a moment."""
+def new_home(folder: Path | None = None, *, cold: bool = False) -> Iterator[Golive]:
+    """A home whose engines and caches of packages are shared with every other test, so that a build takes a moment.
+
+    A `cold` one shares the engines only.
+    """
     root = folder or Path(tempfile.mkdtemp(prefix="gl-", dir="/tmp"))
     root.chmod(0o711)
     golive = Golive(root)
-    _share(root)
+    _share_engines(root)
+    if not cold:
+        _share_caches(root)
     # As kept from an earlier day: several homes must not race for the same ports.
     http = ports.choose()
     (root / "edge").mkdir(mode=0o700)
@@ -233,19 +238,27 @@ def new_home(folder: Path | None = None) -> Iterator[Golive]:
         golive.close()
 
 
-def _share(root: Path) -> None:
-    builder = users.ensure("golive_build")
-    SHARED.mkdir(exist_ok=True)
-    SHARED.chmod(0o711)
-    cache = SHARED / f"uv-{builder.uid if builder else os.geteuid()}"
-    cache.mkdir(exist_ok=True)
-    if builder:
-        os.chown(cache, builder.uid, builder.gid)
-    (root / "cache").mkdir(mode=0o711)
-    (root / "cache" / (f"uv-{builder.name}" if builder else "uv")).symlink_to(cache)
+def _share_engines(root: Path) -> None:
     ENGINES.mkdir(parents=True, exist_ok=True)
     ENGINES.parent.chmod(0o711)
     (root / "engines").symlink_to(ENGINES)
+
+
+def _share_caches(root: Path) -> None:
+    """For each user that builds: what one wrote, another does not trust."""
+    builder = users.ensure("golive_build")
+    SHARED.mkdir(exist_ok=True)
+    SHARED.chmod(0o711)
+    (root / "cache").mkdir(mode=0o711)
+    for name in ("uv", "go"):
+        cache = SHARED / f"{name}-{builder.uid if builder else os.geteuid()}"
+        cache.mkdir(exist_ok=True)
+        if builder:
+            os.chown(cache, builder.uid, builder.gid)
+        (root / "cache" / (f"{name}-{builder.name}" if builder else name)).symlink_to(cache)
+    rules = SHARED / "secrets"  # compiled once
+    rules.mkdir(exist_ok=True, mode=0o700)
+    (root / "cache/secrets").symlink_to(rules)
 
 
 @dataclass

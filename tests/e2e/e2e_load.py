@@ -22,7 +22,7 @@ class Load:
     """`with Load(app, "/") as load: …; load.unharmed()`.
 
     `users` keep-alive connections each ask for `paths` in turn, every `pause` seconds; half of them speak HTTP/2 when
-    `http2`. What is no 2xx has failed.
+    `http2`. What is no 2xx has failed. `apart`: each comes from an address of its own, as a limit for one counts them.
     """
 
     app: App
@@ -31,6 +31,7 @@ class Load:
     http2: bool = False
     method: str = "GET"
     pause: float = 0.01
+    apart: bool = False
     requests: int = 0
     slowest: float = 0.0
     failures: list[str] = field(default_factory=list)
@@ -51,12 +52,16 @@ class Load:
     async def _user(self, number: int) -> None:
         http2 = self.http2 and number % 2 == 0
         app = self.app
-        client = httpx.AsyncClient(
-            base_url=f"https://127.0.0.1:{app.golive.https_port}",
-            headers={"host": app.domain},
+        transport = httpx.AsyncHTTPTransport(
             verify=app.golive.tls(),
             http2=http2,
             http1=not http2,
+            local_address=f"127.0.1.{number + 1}" if self.apart else None,
+        )
+        client = httpx.AsyncClient(
+            base_url=f"https://127.0.0.1:{app.golive.https_port}",
+            headers={"host": app.domain},
+            transport=transport,
             timeout=30,
         )
         async with client:

@@ -1,0 +1,116 @@
+"""Each example from a fresh checkout: up, used in a browser, every service changed under load, used again.
+
+Those of Next.js take minutes: they are nightly. `scripts/bench examples` runs all of them and prints their times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from e2e_browser import browser
+from e2e_examples import EXAMPLES, ROOT, Example
+from e2e_harness import App, Golive, new_home
+from e2e_load import Load
+from e2e_upstream import KEY, upstream
+
+from golive.build.toolchains import choose_toolchain, open_toolchain
+from golive.engines import Engines
+from golive.system import users
+
+COLD = os.environ.get("GOLIVE_E2E_COLD") == "1"
+"""Without the caches of packages that other tests filled, for true times."""
+BUILD = 600
+TIMES = os.environ.get("GOLIVE_E2E_TIMES")
+"""A file to which each test adds a line: JSON, of what it noted."""
+Note = Callable[[str, object], None]
+
+
+@pytest.fixture
+def note(request: pytest.FixtureRequest) -> Iterator[Note]:
+    found: dict[str, object] = {}
+    yield found.__setitem__
+    if TIMES:
+        with Path(TIMES).open("a") as file:
+            file.write(json.dumps({"test": request.node.name, **found}) + "\n")
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in ("threadr", "datifyy") else pytest.mark.nightly) for n in EXAMPLES]
+)
+def test_an_example_from_checkout_to_changed_under_load(name: str, note: Note, tmp_path: Path) -> None:
+    example = EXAMPLES[name]
+    with new_home(cold=COLD) as golive, upstream() as model:
+        app = App(golive, name, example.checkout(tmp_path / name))
+        if example.asks:
+            prefix, path = example.asks
+            app.command("env", "set", f"{prefix}_BASE_URL={model.url}{path}").ok()
+            app.command("env", "set", f"{prefix}_API_KEY", input=KEY).ok()
+        note("first up", app.up(timeout=BUILD).ok().seconds)
+        note("nothing changed", app.up().ok().seconds)
+        with browser(golive, app.domain) as tab:
+            example.visit(tab)
+            tab.shot(name)
+            load = _change_everything(app, example, note)
+            example.again(tab)
+            tab.is_content()
+            tab.shot(f"{name}-again")
+        assert bool(model.asked) == bool(example.asks)
+        note("browser", "ok")
+        note("requests", load.requests)
+        note("failed", len(load.failures))
+        load.unharmed()
+        golive.no_strays()
+
+
+def _change_everything(app: App, example: Example, note: Note) -> Load:
+    """One deploy for each service. The load stays below what a client may ask: its users come from many addresses."""
+    with Load(app, example.watched, users=10, http2=True, pause=0.07, apart=True) as load:
+        for service, change in example.changes.items():
+            file = app.folder / change.file
+            text = file.read_text()
+            assert text.count(change.before) == 1, f"{change.file} has another text now"
+            file.write_text(text.replace(change.before, change.after))
+            note(f"{service} changed", app.up(timeout=BUILD).ok().seconds)
+            assert "changed" in app.get(change.path).text
+        load.more()
+    return load
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "folder",
+    ["datifyy/apps/backend", pytest.param("rt-apps/api", marks=pytest.mark.nightly)],
+    ids=["datifyy", "rt-apps"],
+)
+def test_the_go_tests_of_an_example(folder: str, golive: Golive) -> None:
+    """With golive's own Go, and what the deploy above compiled: by the same user, with the same flags and cache."""
+    builder = users.ensure("golive_build")
+    chosen = choose_toolchain("go", None, builder)
+    go = asyncio.run(open_toolchain(chosen, Engines(golive.home), print))
+    cache = golive.home.cache / (f"go-{builder.name}" if builder else "go")
+    done = subprocess.run(
+        [str(go.program("go")), "test", "./..."],
+        cwd=ROOT / "examples" / folder,
+        env={
+            **os.environ,
+            "CGO_ENABLED": "0",
+            "GOTOOLCHAIN": "local",
+            "GOFLAGS": "-trimpath -modcacherw -buildvcs=false",
+            "GOCACHE": str(cache / "build"),
+            "GOMODCACHE": str(cache / "mod"),
+            "HOME": str(cache),
+        },
+        user=builder.uid if builder else None,
+        group=builder.gid if builder else None,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
