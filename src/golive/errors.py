@@ -6,6 +6,7 @@
     ├── NotFound                exit 1   an app, release or service that does not exist
     ├── Conflict                exit 1   something else is under way, or in the way (a port, a lock)
     ├── BuildFailed             exit 1   the build's own output is in `log`
+    ├── SecretFound             exit 1   a secret stands in the source, its history, a bundle or a build's log
     ├── StartFailed             exit 1   an instance exited, never listened, or never became ready
     ├── MigrationFailed         exit 1   says exactly what stands in the database
     ├── EdgeRejected            exit 1   Envoy refused a resource file; the last good one is in force
@@ -66,6 +67,10 @@ class BuildFailed(GoliveError):
 
 
 class StartFailed(GoliveError):
+class SecretFound(GoliveError):
+    pass
+
+
     pass
 
 

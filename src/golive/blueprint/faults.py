@@ -34,6 +34,7 @@ _STAND_INS: Mapping[str, Any] = {
     "source": ".",
     "resource": "db",
     "services": {"app": {"kind": "static", "route": ["/"]}},
+    "because": "…",
 }
 """For required keys, so that the rest can be checked; problems about them are not reported twice."""
 
@@ -147,6 +148,7 @@ _MISSING_HINTS: Mapping[Any, str] = {
     "engine": "`postgres` or `redis`",
     "limit": "such as `100/min`",
     "resource": "the PostgreSQL resource that the migrations change",
+    "because": 'such as `because = "revoked on 2 May"`',
 }
 
 _TYPE_ERRORS = {

@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from golive.units import Rate, duration, size
 
@@ -416,3 +416,25 @@ class Blueprint(Model):
     release: ReleasePolicy = Field(ReleasePolicy(), description="How a release is made live and kept.")
     edge: EdgePolicy = Field(EdgePolicy(), description="What the edge does for every service.")
     build: BuildPolicy = Field(BuildPolicy(), description="Limits of builds.")
+class AllowedSecret(Model):
+    """Something that looks like a secret and may stay. Every key that is given has to fit."""
+
+    fingerprint: str | None = Field(None, description="Of the token, as `golive secrets scan` shows it.")
+    path: str | None = Field(None, description="Files, as a line of .gitignore says them.")
+    rule: str | None = Field(None, description="Kind of token, as `golive secrets scan` names it.")
+    because: str = Field(min_length=1, description="Why it may stay, for whoever reads this later.")
+
+    @model_validator(mode="after")
+    def _says_what(self) -> AllowedSecret:
+        if not (self.fingerprint or self.path or self.rule):
+            raise ValueError("needs `fingerprint`, `path` or `rule`")
+        return self
+
+
+class SecretsPolicy(Model):
+    """The search for secrets before a deploy."""
+
+    allow: tuple[AllowedSecret, ...] = Field((), description="What it finds and may stay where it is.")
+
+
+    secrets: SecretsPolicy = Field(SecretsPolicy(), description="What the search for secrets lets pass.")

@@ -41,6 +41,8 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[build]", models.BuildPolicy),
 )
 
+    ("[secrets]", models.SecretsPolicy),
+    ("[[secrets.allow]]", models.AllowedSecret),
 _INTRODUCTION = """\
 # golive.toml
 

@@ -5,20 +5,16 @@ A deploy asks for what browsers get: packed pages, Next's client bundles and pre
 
 from __future__ import annotations
 
-import base64
-import json
 import os
-import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from golive.build.artifact import Artifact
+from golive.build.needles import forms
 from golive.errors import BuildFailed
 from golive.secret import Secret
 
-SHORTEST = 8
-"""Shorter values are ordinary words too often."""
 PIECE = 2**20
 CLIENT = (
     ".next/static",
@@ -36,11 +32,12 @@ _PRERENDERED = (".html", ".rsc", ".body", ".meta", ".json", ".txt", ".xml")
 
 @dataclass(frozen=True)
 class Leak:
-    """A secret's name, and where its value stands; `line` counts from 1."""
+    """A secret's name, and where its value stands first; lines and columns (bytes) count from 1."""
 
     secret: str
     file: Path
     line: int
+    column: int
 
 
 def check_artifact(artifact: Artifact, secrets: Mapping[str, Secret]) -> None:
@@ -52,8 +49,8 @@ def check_artifact(artifact: Artifact, secrets: Mapping[str, Secret]) -> None:
     leaks = [leak for place in client_places(artifact) for leak in find_leaks(place, secrets)]
     if not leaks:
         return
-    base = artifact.whole / "files" if artifact.kind == "static" else artifact.whole
-    shown = [f"{leak.secret} in {leak.file.relative_to(base)}, line {leak.line}" for leak in leaks]
+    base = shown_from(artifact)
+    shown = [f"{x.secret} in {x.file.relative_to(base)}, line {x.line}, column {x.column}" for x in leaks]
     names = ", ".join(sorted({leak.secret for leak in leaks}))
     raise BuildFailed(
         f"what browsers get holds the value of {names}: " + "; ".join(shown[:10]) + (" …" if len(shown) > 10 else ""),
@@ -63,6 +60,11 @@ def check_artifact(artifact: Artifact, secrets: Mapping[str, Secret]) -> None:
     )
 
 
+def shown_from(artifact: Artifact) -> Path:
+    """The folder from which files of an artifact are named to users."""
+    return artifact.whole / "files" if artifact.kind == "static" else artifact.whole
+
+
 def client_places(artifact: Artifact) -> tuple[Path, ...]:
     """The folders of an artifact that are sent to browsers."""
     if artifact.kind == "static":
@@ -70,52 +72,36 @@ def client_places(artifact: Artifact) -> tuple[Path, ...]:
     return tuple(place for name in CLIENT if (place := artifact.app / name).is_dir())
 
 
+def is_sent(file: Path) -> bool:
+    """Whether browsers get a file of a client place: of Next's server folder only what is prerendered."""
+    return ".next/server/" not in file.as_posix() or file.name.endswith(_PRERENDERED)
+
+
 def find_leaks(path: Path, secrets: Mapping[str, Secret]) -> list[Leak]:
     """Every file below a folder that holds one of the values, with the first line that does."""
-    forms = {name: sorted(set(_forms(secret.reveal()))) for name, secret in secrets.items()}
-    needles = sorted({needle for known in forms.values() for needle in known})
+    known = {name: sorted(set(forms(secret.reveal()))) for name, secret in secrets.items()}
+    needles = sorted({needle for written in known.values() for needle in written})
     found = []
     for file in _files(path) if needles else ():
-        server = ".next/server/" in file.as_posix()
-        if (server and not file.name.endswith(_PRERENDERED)) or not _holds(file, needles):
+        if not is_sent(file) or not _holds(file, needles):
             continue
-        for name, known in forms.items():
-            if line := _line(file, known):
-                found.append(Leak(name, file, line))
+        for name, written in known.items():
+            if place := _place(file, written):
+                found.append(Leak(name, file, *place))
     return found
 
 
 def find_secrets(path: Path, secrets: Iterable[Secret]) -> list[Path]:
     """The files below an artifact that hold one of the values: plain, in base64 at any offset, URL- or JSON-encoded."""
-    needles = sorted({needle for secret in secrets for needle in _forms(secret.reveal())})
+    needles = sorted({needle for secret in secrets for needle in forms(secret.reveal())})
     return [file for file in _files(path) if needles and _holds(file, needles)]
 
 
-def _line(file: Path, needles: list[bytes]) -> int:
-    """The first line with one of them, 0 when there is none."""
+def _place(file: Path, needles: list[bytes]) -> tuple[int, int] | None:
+    """Line and column of the first of them, None when there is none."""
     content = file.read_bytes()
-    at = [place for needle in needles if (place := content.find(needle)) >= 0]
-    return content.count(b"\n", 0, min(at)) + 1 if at else 0
-
-
-def _forms(value: str) -> Iterator[bytes]:
-    raw = value.encode(errors="surrogateescape")
-    if len(raw) < SHORTEST:
-        return
-    yield raw
-    yield urllib.parse.quote(value, safe="", errors="surrogateescape").encode()
-    yield urllib.parse.quote_plus(value, errors="surrogateescape").encode()
-    yield json.dumps(value)[1:-1].encode()
-    for shift in range(3):
-        yield from _base64_forms(raw, shift)
-
-
-def _base64_forms(raw: bytes, shift: int) -> Iterator[bytes]:
-    """The characters that `shift` bytes before the value and anything after it cannot change."""
-    text = base64.b64encode(b"\0" * shift + raw)
-    sure = text[(shift * 8 + 5) // 6 : (shift + len(raw)) * 8 // 6]
-    yield sure
-    yield sure.translate(bytes.maketrans(b"+/", b"-_"))
+    at = min([place for needle in needles if (place := content.find(needle)) >= 0], default=-1)
+    return (content.count(b"\n", 0, at) + 1, at - content.rfind(b"\n", 0, at)) if at >= 0 else None
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -62,8 +62,9 @@ class Tree:
         return replace(self, entries=tuple(replace(entry, path=entry.path[len(folder) + 1 :]) for entry in inside))
 
 
-def scan(checkout: Path, source: str = ".", *, cache: Path | None = None) -> Tree:
-    """Scan a service's source. `cache` is the folder in which the last scan is remembered.
+def scan(checkout: Path, source: str = ".", *, cache: Path | None = None, strict: bool = True) -> Tree:
+    """Scan a service's source. `cache` is the folder in which the last scan is remembered; not `strict`, what cannot be
+    part of a build is passed over.
 
     Raises BuildFailed when the folder is missing or outside the checkout, and for links that leave the checkout,
     devices, sockets and files that cannot be read, naming all of them.
@@ -75,7 +76,7 @@ def scan(checkout: Path, source: str = ".", *, cache: Path | None = None) -> Tre
     memory = _Memory.load(cache, root)
     walk = _Walk(checkout, root, memory)
     entries = tuple(sorted(walk.folder(root, "", rules), key=lambda entry: os.fsencode(entry.path)))
-    if walk.problems:
+    if walk.problems and strict:
         shown = "\n".join(f"  {problem}" for problem in walk.problems[:20])
         raise BuildFailed(
             f"{source} has files that cannot be part of a build:\n{shown}",

@@ -33,6 +33,7 @@ COMMANDS = {
     "resume": ("suspend", "Start suspended services again."),
     "env": ("env", "Variables: list, set, import, export, compare."),
     "run": ("run", "One command in a service's environment."),
+    "secrets": ("secrets", "Search source and history for secrets."),
     "shell": ("run", "A shell in a service's environment."),
     "down": ("down", "Stop an app and keep its data."),
     "destroy": ("destroy", "Stop an app and remove its data."),
@@ -62,8 +63,8 @@ GROUPS = {
         "down",
         "destroy",
     ),
-    "Look at it": ("status", "logs", "env", "config", "audit"),
-    "Work in it": ("run", "shell"),
+    "Look at it": ("status", "logs", "env", "config", "secrets", "audit"),
+    "Work in it": ("dev", "run", "shell"),
     "This machine": ("doctor", "engines", "trust", "daemon", "service", "completion"),
 }
 PLACE_OPTIONS = ("-C", "-e", "--app", "--directory", "--environment", "--json")

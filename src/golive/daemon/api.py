@@ -114,3 +114,11 @@ class LogsCall(PlaceCall):
     lines: int = Field(200, ge=0, le=100_000)
     follow: bool = False
     edge: bool = False
+class SecretsCall(PlaceCall):
+    """Search a checkout for secrets; `history` all of it, `anew` also what was searched before."""
+
+    checkout: str
+    history: bool = False
+    anew: bool = False
+
+

@@ -20,6 +20,7 @@ from golive.daemon import api, variables, views
 from golive.daemon.closures import Closures
 from golive.daemon.daemon import PROTOCOL, Daemon
 from golive.daemon.operations import Operations
+from golive.daemon.secrets import scan
 from golive.errors import BlueprintError, Conflict, GoliveError, NotFound, UsageError
 from golive.state.records import Place
 
@@ -61,6 +62,7 @@ class Server:
             ("POST", "/v1/migrations", self._migrate),
             ("POST", "/v1/scale", self._scale),
             ("POST", "/v1/suspend", self._suspend),
+            ("POST", "/v1/secrets", self._secrets),
             ("POST", "/v1/resume", self._resume),
             ("GET", "/v1/maintenance", self._maintenance),
             ("POST", "/v1/maintenance", self._close_app),
@@ -145,6 +147,12 @@ class Server:
     async def _status(self, request: Request) -> Any:
         place = _place(request) if "app" in request.query_params else None
         return await views.status(self._daemon, place)
+    async def _dev(self, request: Request) -> Any:
+        return self._stream(self._daemon.dev.session(await _call(api.DevCall, request), _actor(request)))
+
+    async def _end_dev(self, request: Request) -> Any:
+        return await self._daemon.dev.end(await _call(api.EndDevCall, request))
+
 
     async def _releases(self, request: Request) -> Any:
         return {"releases": views.releases(self._daemon.host, _place(request))}
@@ -176,6 +184,9 @@ class Server:
 
     async def _scale(self, request: Request) -> Any:
         return await self._operations.scale(await _call(api.ScaleCall, request), _actor(request))
+
+    async def _secrets(self, request: Request) -> Any:
+        return self._stream(scan(self._daemon.host, await _call(api.SecretsCall, request)))
 
     async def _suspend(self, request: Request) -> Any:
         return await self._closures.suspend(await _call(api.ServicesCall, request), _actor(request))

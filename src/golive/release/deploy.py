@@ -26,6 +26,7 @@ from golive.release.host import Host
 from golive.release.instances import ensure_running, start_instances, wait_ready
 from golive.release.journal import Journal, StepNote
 from golive.release.prober import Prober, ProbeReport
+from golive.release.secrets import Search, searching
 from golive.release.scaling import reach
 from golive.release.suspension import wanted
 from golive.release.traffic import edge_config
@@ -80,8 +81,13 @@ class Deploy:
         """Validate, build, resources, migrate. True when there is nothing to do."""
         async with self.journal.step("validate") as note:
             loaded = await self._validate(note)
-        async with self.journal.step("build") as note:
-            await self._build(loaded, note)
+        async with searching(
+            self.host, self.place, self.journal, self.blueprint, loaded.checkout, self._secrets()
+        ) as search:
+            async with self.journal.step("build") as note:
+                await self._build(loaded, note, search)
+            async with self.journal.step("secrets") as note:
+                await search.finish(note)
         if await self._is_unchanged(loaded):
             return True
         async with self.journal.step("resources") as note:
@@ -137,7 +143,12 @@ class Deploy:
         async with self.journal.step("drain") as note:
             await self._rescale()
             note.detail = self._leftovers()
-        return self._result(report)
+        result = self._result(report)
+        if self.deployment.kind != "restart":
+            self.host.claimed -= self._claimed
+            self.host.state.set_deployment_result(self.deployment.id, result)
+            await hooks.run_all(self, hooks.POST)
+        return result
 
     # The steps
 
@@ -178,7 +189,7 @@ class Deploy:
                         hint=f"choose another in golive.toml, or golive destroy --app {app.place.app}",
                     )
 
-    async def _build(self, loaded: Loaded, note: StepNote) -> None:
+    async def _build(self, loaded: Loaded, note: StepNote, search: Search) -> None:
         cached, size = 0, 0
         for name, service in self.blueprint.services.items():
             request = BuildRequest(
@@ -190,7 +201,8 @@ class Deploy:
                 build_env=build_environment(self.blueprint, name, self.values),
                 user=self.host.app_user(self.place.app),
             )
-            built = await self.host.builder.build(request, functools.partial(self.journal.log, name))
+            built = await self.host.builder.build(request, search.log(name))
+            search.built(name, built.artifact, cached=built.cached)
             await asyncio.to_thread(check_artifact, built.artifact, self._secrets())
             self.artifacts[name] = built.artifact.key
             self.host.building.add(built.artifact.key)
