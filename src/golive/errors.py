@@ -66,11 +66,11 @@ class BuildFailed(GoliveError):
     pass
 
 
-class StartFailed(GoliveError):
 class SecretFound(GoliveError):
     pass
 
 
+class StartFailed(GoliveError):
     pass
 
 

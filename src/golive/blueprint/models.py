@@ -403,19 +403,6 @@ class BuildPolicy(Model):
     )
 
 
-class Blueprint(Model):
-    """The resolved blueprint of one environment of an app."""
-
-    name: Name = Field(description="The app's name; unique on a target.")
-    environment: str = Field("production", description="Chosen on the command line, not in the file.")
-    domains: tuple[Domain, ...] = Field((), description="Where the app answers; `<name>.localhost` when left out.")
-    services: dict[Name, Service] = Field(min_length=1, description="What answers or works.")
-    resources: dict[Name, Resource] = Field({}, description='Stores; `db = "postgres:17"` is the short form.')
-    env: dict[VariableName, Variable] = Field({}, description="Variables; a bare value is a default of its own type.")
-    migrations: Migrations | None = Field(None, description="Detected; a bare string is the source, false is none.")
-    release: ReleasePolicy = Field(ReleasePolicy(), description="How a release is made live and kept.")
-    edge: EdgePolicy = Field(EdgePolicy(), description="What the edge does for every service.")
-    build: BuildPolicy = Field(BuildPolicy(), description="Limits of builds.")
 class AllowedSecret(Model):
     """Something that looks like a secret and may stay. Every key that is given has to fit."""
 
@@ -437,4 +424,17 @@ class SecretsPolicy(Model):
     allow: tuple[AllowedSecret, ...] = Field((), description="What it finds and may stay where it is.")
 
 
+class Blueprint(Model):
+    """The resolved blueprint of one environment of an app."""
+
+    name: Name = Field(description="The app's name; unique on a target.")
+    environment: str = Field("production", description="Chosen on the command line, not in the file.")
+    domains: tuple[Domain, ...] = Field((), description="Where the app answers; `<name>.localhost` when left out.")
+    services: dict[Name, Service] = Field(min_length=1, description="What answers or works.")
+    resources: dict[Name, Resource] = Field({}, description='Stores; `db = "postgres:17"` is the short form.')
+    env: dict[VariableName, Variable] = Field({}, description="Variables; a bare value is a default of its own type.")
+    migrations: Migrations | None = Field(None, description="Detected; a bare string is the source, false is none.")
+    release: ReleasePolicy = Field(ReleasePolicy(), description="How a release is made live and kept.")
+    edge: EdgePolicy = Field(EdgePolicy(), description="What the edge does for every service.")
+    build: BuildPolicy = Field(BuildPolicy(), description="Limits of builds.")
     secrets: SecretsPolicy = Field(SecretsPolicy(), description="What the search for secrets lets pass.")

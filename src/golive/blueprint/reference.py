@@ -39,10 +39,10 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[release]", models.ReleasePolicy),
     ("[edge]", models.EdgePolicy),
     ("[build]", models.BuildPolicy),
-)
-
     ("[secrets]", models.SecretsPolicy),
     ("[[secrets.allow]]", models.AllowedSecret),
+)
+
 _INTRODUCTION = """\
 # golive.toml
 

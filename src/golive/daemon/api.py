@@ -103,6 +103,14 @@ class PlanCall(PlaceCall):
     checkout: str
 
 
+class SecretsCall(PlaceCall):
+    """Search a checkout for secrets; `history` all of it, `anew` also what was searched before."""
+
+    checkout: str
+    history: bool = False
+    anew: bool = False
+
+
 class MigrateCall(PlaceCall):
     """Run what is pending, for the live release."""
 
@@ -114,11 +122,3 @@ class LogsCall(PlaceCall):
     lines: int = Field(200, ge=0, le=100_000)
     follow: bool = False
     edge: bool = False
-class SecretsCall(PlaceCall):
-    """Search a checkout for secrets; `history` all of it, `anew` also what was searched before."""
-
-    checkout: str
-    history: bool = False
-    anew: bool = False
-
-

@@ -60,9 +60,9 @@ class Server:
             ("POST", "/v1/env/read", self._read_env),
             ("GET", "/v1/migrations", self._migrations),
             ("POST", "/v1/migrations", self._migrate),
+            ("POST", "/v1/secrets", self._secrets),
             ("POST", "/v1/scale", self._scale),
             ("POST", "/v1/suspend", self._suspend),
-            ("POST", "/v1/secrets", self._secrets),
             ("POST", "/v1/resume", self._resume),
             ("GET", "/v1/maintenance", self._maintenance),
             ("POST", "/v1/maintenance", self._close_app),
@@ -144,15 +144,15 @@ class Server:
     async def _plan(self, request: Request) -> Any:
         return await self._operations.plan(await _call(api.PlanCall, request))
 
-    async def _status(self, request: Request) -> Any:
-        place = _place(request) if "app" in request.query_params else None
-        return await views.status(self._daemon, place)
     async def _dev(self, request: Request) -> Any:
         return self._stream(self._daemon.dev.session(await _call(api.DevCall, request), _actor(request)))
 
     async def _end_dev(self, request: Request) -> Any:
         return await self._daemon.dev.end(await _call(api.EndDevCall, request))
 
+    async def _status(self, request: Request) -> Any:
+        place = _place(request) if "app" in request.query_params else None
+        return await views.status(self._daemon, place)
 
     async def _releases(self, request: Request) -> Any:
         return {"releases": views.releases(self._daemon.host, _place(request))}
@@ -182,11 +182,11 @@ class Server:
     async def _migrate(self, request: Request) -> Any:
         return self._stream(self._operations.migrate(await _call(api.MigrateCall, request), _actor(request)))
 
-    async def _scale(self, request: Request) -> Any:
-        return await self._operations.scale(await _call(api.ScaleCall, request), _actor(request))
-
     async def _secrets(self, request: Request) -> Any:
         return self._stream(scan(self._daemon.host, await _call(api.SecretsCall, request)))
+
+    async def _scale(self, request: Request) -> Any:
+        return await self._operations.scale(await _call(api.ScaleCall, request), _actor(request))
 
     async def _suspend(self, request: Request) -> Any:
         return await self._closures.suspend(await _call(api.ServicesCall, request), _actor(request))

@@ -26,8 +26,8 @@ from golive.release.host import Host
 from golive.release.instances import ensure_running, start_instances, wait_ready
 from golive.release.journal import Journal, StepNote
 from golive.release.prober import Prober, ProbeReport
-from golive.release.secrets import Search, searching
 from golive.release.scaling import reach
+from golive.release.secrets import Search, searching
 from golive.release.suspension import wanted
 from golive.release.traffic import edge_config
 from golive.release.undeclared import sentence, undeclared
@@ -44,6 +44,7 @@ class Deploy:
     journal: Journal
     deployment: Deployment
     blueprint: Blueprint = field(init=False)
+    given: dict[str, Secret] = field(default_factory=dict)
     values: dict[str, Secret] = field(default_factory=dict)
     stores: dict[str, Store] = field(default_factory=dict)
     artifacts: dict[str, str] = field(default_factory=dict)
