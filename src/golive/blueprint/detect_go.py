@@ -8,7 +8,8 @@ from typing import Any
 from golive.blueprint.checkout import Checkout, join
 from golive.blueprint.detection import Detection, build_of, place_of, probes
 from golive.blueprint.faults import Fault
-from golive.blueprint.go_project import Module, choose_main, go_version, main_packages, program_name, routes
+from golive.blueprint.go_project import Module, choose_main, go_version, main_packages, program_name
+from golive.blueprint.go_routes import routes
 
 
 def detect_go(found: Detection, checkout: Checkout, given: Mapping[str, Any], module: Module, kind: str) -> None:

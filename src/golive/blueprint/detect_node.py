@@ -9,7 +9,8 @@ from typing import Any
 from golive.blueprint.checkout import Checkout, join
 from golive.blueprint.detection import Detection, build_of, place_of, probes
 from golive.blueprint.faults import Fault
-from golive.blueprint.node_project import SERVERS, Project, config_text, node_version, package_manager, routes
+from golive.blueprint.node_project import SERVERS, Project, config_text, node_version, package_manager
+from golive.blueprint.node_routes import routes
 from golive.blueprint.start import node_start
 
 _ROUTERS = frozenset((

@@ -13,10 +13,6 @@ _MAIN = re.compile(r"^package main\b", re.MULTILINE)
 _FUNC = re.compile(r"^func main\(\)", re.MULTILINE)
 _IGNORED = re.compile(r"^//go:build\s+ignore\b", re.MULTILINE)
 _NOT_SOURCE = {"vendor", "testdata", "examples", "example", "third_party"}
-_ROUTE = re.compile(
-    r"""\.(?:HandleFunc|Handle|GET|Get|Any|Route|Path|HandlerFunc|Method|Group)\(\s*(?:["`]GET["`]\s*,\s*)?"""
-    r"""["`](?:GET )?(/[\w./{}:-]*)["`]"""
-)
 
 
 @dataclass(frozen=True)
@@ -95,15 +91,6 @@ def program_name(package: str, module: Module, folder: str) -> str:
     if last in (".", ""):
         last = re.sub(r"/v\d+$", "", module.path).rpartition("/")[2]
     return re.sub(r"[^\w.-]", "-", last) or "server"
-
-
-def routes(checkout: Checkout, folder: str) -> list[str]:
-    """Constant paths given to any router, in the files of the folder."""
-    found: list[str] = []
-    for file in checkout.below(folder):
-        if file.endswith(".go") and not file.endswith("_test.go") and not file.startswith("vendor/"):
-            found += _ROUTE.findall(checkout.read(join(folder, file)) or "")
-    return list(dict.fromkeys(found))
 
 
 def workspace_members(text: str) -> list[str]:

@@ -50,7 +50,6 @@ PREFIXES: Mapping[str, str] = {
 }
 """The prefix without which a framework keeps a variable out of the browser."""
 _CONFIG = ("js", "mjs", "cjs", "ts", "mts", "cts")
-_ROUTE = re.compile(r"""\.(?:get|all|route|use|head)\(\s*["'`](/[\w./:-]*)["'`]""")
 
 
 @dataclass(frozen=True)
@@ -207,22 +206,6 @@ def config_text(checkout: Checkout, project: Project, name: str) -> tuple[str, s
         if text := checkout.read(path):
             return re.sub(r"/\*.*?\*/|(?<![:\"'])//[^\n]*", "", text, flags=re.DOTALL), path
     return "", ""
-
-
-def routes(checkout: Checkout, folder: str, framework: str | None) -> list[str]:
-    """Constant paths that a server answers: by Next's files, else what is given to a router."""
-    found: list[str] = []
-    for file in checkout.below(folder):
-        plain = re.sub(r"\.(ts|tsx|js|jsx|mjs)$", "", file.removeprefix("src/"))
-        if plain == file or "node_modules" in file or re.search(r"\.(test|spec|d)$", plain):
-            continue
-        if framework == "next":
-            if match := re.fullmatch(r"app/((?:[^/\[]+/)*)route|pages/(api/[^\[]+?)(?:/index)?", plain):
-                path = re.sub(r"\([^)]*\)/", "", match[1] or match[2] or "")
-                found.append("/" + path.rstrip("/"))
-        elif file.count("/") < 4:
-            found += _ROUTE.findall(checkout.read(join(folder, file)) or "")
-    return list(dict.fromkeys(found))
 
 
 def _depends(data: Mapping[str, Any], package: str) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from golive.blueprint.checkout import Checkout, join
-from golive.blueprint.node_project import routes as files_of_next
+from golive.blueprint.node_routes import routes as files_of_next
 
 MAX_FILES = 400
 MAX_BYTES = 300_000

@@ -8,6 +8,7 @@ import pytest
 
 from golive.blueprint.checkout import Checkout
 from golive.blueprint.detect import detect_service
+from golive.blueprint.go_routes import routes
 
 MAIN = "package main\n\nfunc main() {\n}\n"
 MODULE = "module example.com/team/shop/v2\n\ngo 1.24\n"
@@ -117,3 +118,32 @@ def test_workers_have_no_health_path(tree: Any) -> None:
     values = found(tree, {"go.mod": MODULE, "main.go": MAIN + '// mux.HandleFunc("/health", h)'}, kind="worker")
     assert values["command"] == "./bin/shop"
     assert "health.ready" not in values
+
+
+@pytest.mark.parametrize(
+    ("code", "paths"),
+    [
+        ('mux.HandleFunc("GET /health", h)\nmux.Handle("POST /x", h)', ["/health"]),
+        ("r.Get(`/health`, h)", ["/health"]),
+        ('r.Route("/api", func(r chi.Router) {\n r.Get("/health", h)\n})\nr.Get("/live", h)', ["/api/health", "/live"]),
+        (
+            'r.Route("/api", func(r chi.Router) { r.Route("/v1", func(r chi.Router) { r.Get("/health", h) }) })',
+            ["/api/v1/health"],
+        ),
+        ('api := e.Group("/api")\nv1 := api.Group("/v1")\nv1.GET("/health", h)', ["/api/v1/health"]),
+        ('api := r.PathPrefix("/api").Subrouter()\napi.HandleFunc("/health", h)', ["/api/health"]),
+        ('app.Get("/health", func(c *fiber.Ctx) error { return nil })', ["/health"]),
+        ('x := "}"\nr.Route("/api", func(r chi.Router) { s := "{" })\nr.Get("/health", h)', ["/health"]),
+    ],
+)
+def test_routes_of_a_program_with_the_prefixes_of_their_groups(tree: Any, code: str, paths: list[str]) -> None:
+    assert routes(Checkout(tree({"main.go": f"package main\nfunc main() {{\n{code}\n}}\n"})), ".") == paths
+
+
+def test_a_router_that_another_function_mounts_is_below_its_prefix_or_unknown(tree: Any) -> None:
+    main = 'package main\nfunc main() {\n r.Mount("/api", admin())\n health(api)\n r.Get("/ready", h)\n}\n'
+    parts = (
+        'package main\nfunc admin() http.Handler {\n r := chi.NewRouter()\n r.Get("/health", h)\n return r\n}\n'
+        'func health(g *gin.RouterGroup) {\n g.GET("/live", h)\n v := g.Group("/v1")\n v.GET("/livez", h)\n}\n'
+    )
+    assert routes(Checkout(tree({"main.go": main, "parts.go": parts})), ".") == ["/ready", "/api/health"]

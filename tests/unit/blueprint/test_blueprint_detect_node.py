@@ -9,6 +9,7 @@ import pytest
 
 from golive.blueprint.checkout import Checkout
 from golive.blueprint.detect import detect_service
+from golive.blueprint.node_routes import routes
 
 
 def package(**more: Any) -> str:
@@ -279,3 +280,43 @@ def test_a_procfile_gives_commands(tree: Any) -> None:
 def test_npm_start_in_a_procfile_is_what_package_json_says(tree: Any) -> None:
     files = {"package.json": package(uses=["express"], scripts={"start": "node app.js"}), "Procfile": "web: npm start"}
     assert found(tree, files)["command"] == "node app.js"
+
+
+@pytest.mark.parametrize(
+    ("files", "paths"),
+    [
+        ({"a.js": "app.get('/health', ok)"}, ["/health"]),
+        ({"a.js": "const r = express.Router(); r.get('/health', ok); app.use('/api', r)"}, ["/api/health"]),
+        ({"a.js": "const r = Router(); r.get('/health', ok); app.use(r)"}, ["/health"]),
+        ({"a.js": "const r = Router(); r.get('/health', ok); export default r"}, []),
+        (
+            {
+                "a.ts": "import { health } from './routes/health.js'; app.use('/api', health)",
+                "routes/health.ts": "export const health = Router()\nhealth.get('/health', ok)",
+            },
+            ["/api/health"],
+        ),
+        (
+            {
+                "a.js": "app.use('/api', require('./routes'))",
+                "routes/index.js": "const router = express.Router()\nrouter.get('/health', ok)",
+            },
+            ["/api/health"],
+        ),
+        (
+            {
+                "a.js": "import health from './health.js'\nimport other from './other.js'\nimport odd from './odd.js'\n"
+                "app.register(health)\napp.register(other, { prefix: '/x' })\napp.register(odd, { prefix: base })",
+                "health.js": "export default async function (app) { app.get('/health', ok) }",
+                "other.js": "export default async function (app) { app.get('/live', ok) }",
+                "odd.js": "export default async function (app) { app.get('/ready', ok) }",
+                "unused.js": "export default async function (app) { app.get('/readyz', ok) }",
+            },
+            ["/health", "/x/live"],
+        ),
+    ],
+)
+def test_routes_of_a_server_with_the_prefixes_of_their_routers(
+    tree: Any, files: dict[str, str], paths: list[str]
+) -> None:
+    assert routes(Checkout(tree(files)), ".", None) == paths
