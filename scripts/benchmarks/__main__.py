@@ -14,8 +14,9 @@ from benchmarks.command import CommandFailedError
 from benchmarks.processes import NotReadyError
 from benchmarks.report import show
 from benchmarks.result import Result
+from golive.errors import GoliveError
 
-KINDS = ("edge", "deploy", "idle", "start", "import")
+KINDS = ("edge", "deploy", "grpc", "idle", "start", "build", "examples", "import")
 
 
 def main() -> int:
@@ -35,7 +36,7 @@ def main() -> int:
     except machine.MissingToolError as error:
         print(f"scripts/bench: {error}", file=sys.stderr)
         return 2
-    except (CommandFailedError, NotReadyError, TimeoutError) as error:
+    except (CommandFailedError, NotReadyError, TimeoutError, GoliveError) as error:
         print(f"scripts/bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -57,6 +58,18 @@ def _runner(kind: str, options: argparse.Namespace) -> Callable[[], Result]:
         if options.kill:
             return lambda: deploy.run_kill(options.seconds or 30)
         return lambda: deploy.run(options.count)
+    if kind == "grpc":
+        from benchmarks import grpc
+
+        return grpc.run
+    if kind == "build":
+        from benchmarks import build
+
+        return lambda: build.run(options.rounds, tuple(options.only or ()), options.seconds or 420)
+    if kind == "examples":
+        from benchmarks import examples
+
+        return lambda: examples.run(tuple(options.only or ()))
     if kind == "import":
         from benchmarks import imports
 
@@ -76,18 +89,24 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "kind",
         choices=(*KINDS, "all"),
-        help="edge: against Traefik, Caddy and nginx; deploy: deploys and rollbacks under load; idle: memory and "
-        "processor time at rest; start: how long commands take; import: other platforms' files of the corpus",
+        help="edge: against Traefik, Caddy and nginx; deploy: deploys and rollbacks under load; grpc: gRPC, "
+        "gRPC-web and REST of one service meanwhile; idle: memory and processor time at rest; start: how long commands "
+        "take; build: beside the bare tools; examples: all five, up, in a browser, changed under load; import: other "
+        "platforms' files of the corpus",
     )
     parser.add_argument(
-        "--seconds", type=float, help="of each load (edge: 5), at rest (idle: 60), of kills (deploy: 30)"
+        "--seconds",
+        type=float,
+        help="of each load (edge: 5), at rest (idle: 60), of kills (deploy: 30), of all rounds (build: 420)",
     )
-    parser.add_argument("--rounds", type=int, default=3, help="edge: interleaved rounds (3)")
-    parser.add_argument("--only", action="append", help="edge: only this engine; may be given more than once")
+    parser.add_argument("--rounds", type=int, default=3, help="edge, build: interleaved rounds (3)")
+    parser.add_argument(
+        "--only", action="append", help="edge: only this engine; build, examples: this example; may be repeated"
+    )
     parser.add_argument("--count", type=int, default=20, help="deploy: how many deploys and rollbacks (20)")
     parser.add_argument("--kill", action="store_true", help="deploy: instead, kill one of two instances every second")
     parser.add_argument("--json", action="store_true", help="results as JSON on stdout, narration on stderr")
-    parser.epilog = "scripts/bench --setup installs wrk, h2load and nginx on Debian, as root."
+    parser.epilog = "scripts/bench --setup installs wrk, h2load, nginx and Chromium on Debian, as root."
     return parser.parse_args()
 
 

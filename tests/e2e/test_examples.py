@@ -9,6 +9,8 @@ import asyncio
 import json
 import os
 import subprocess
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -81,6 +83,24 @@ def _change_everything(app: App, example: Example, note: Note) -> Load:
             assert "changed" in app.get(change.path).text
         load.more()
     return load
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+def test_a_fresh_clone_does_all_of_its_own_set_up(note: Note) -> None:
+    """Of what is committed, with the launcher that a person types: no environment is there yet."""
+    with new_home(cold=True) as golive, tempfile.TemporaryDirectory(prefix="gl-clone-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        clone = Path(folder) / "golive"
+        subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
+        began = time.monotonic()
+        command = ["./golive", "up", "examples/threadr"]
+        done = subprocess.run(command, cwd=clone, env=golive.environ, check=False, capture_output=True, text=True)
+        note("first up", time.monotonic() - began)
+        assert done.returncode == 0, done.stderr
+        app = App(golive, "threadr", clone / "examples/threadr")
+        assert done.stdout.strip() == f"https://{app.domain}:{golive.https_port}"
+        assert app.get("/readiness").status_code == 200
 
 
 @pytest.mark.timeout(900)
