@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -133,3 +135,79 @@ def test_every_file_of_the_corpus_imports() -> None:
         assert found.tracebacks == []
         assert found.carried + found.lost == found.keys
         assert found.valid >= 0.95 * found.files, found.refused
+
+
+PROJECT = {
+    "next.config.ts": 'import type { NextConfig } from "next";\nimport "./src/env";\n'
+    'import { base, type Base } from "@/base";\nconst own: Base = base;\nconst config: NextConfig = {\n  output: "export",\n  basePath: own,\n'
+    '  redirects: async () => [{ source: "/a", destination: "/b", permanent: true }],\n};\n'
+    "export default config satisfies NextConfig;\n",
+    "src/env.ts": "if (!process.env.SKIP_ENV_VALIDATION) throw new Error('DATABASE_URL');\nexport const env = {};\n",
+    "src/base.ts": 'export type Base = string;\nexport const base: Base = "/docs";\n',
+    "tsconfig.json": '{ // as Next.js writes it\n  "compilerOptions": { "paths": { "@/*": ["./src/*"] }, },\n}\n',
+}
+EXPORTED = {
+    "source": ".",
+    "route": ["/docs"],
+    "kind": "static",
+    "redirects": [{"source": "/docs/a", "destination": "/docs/b"}],
+}
+
+
+def project(folder: Path) -> Checkout:
+    for name, text in PROJECT.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    return Checkout(folder)
+
+
+def test_a_next_config_of_several_files_is_read_by_a_node_that_knows_types(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    playwright = pytest.importorskip("playwright")
+    node = Path(playwright.__file__).parent / "driver/node"  # newer than the machine's often is
+    if not node.is_file():
+        pytest.skip("playwright's own node is not there")
+    monkeypatch.setattr("golive.importers.next_config.nodes", lambda: [str(node)])
+    found = import_next_config(project(tmp_path), "next.config.ts")
+    assert found.proposal["services"]["web"] == EXPORTED
+
+
+@needs_node
+def test_a_next_config_of_several_files_is_read_with_the_projects_own_typescript(tmp_path: Path) -> None:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "golive-bench" / "typescript"
+    package = cache / "node_modules" / "typescript"
+    npm = shutil.which("npm")
+    if npm and not package.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        command = [
+            npm,
+            "install",
+            "--prefix",
+            str(cache),
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "typescript@5.9",
+        ]
+        subprocess.run(command, capture_output=True, timeout=180, check=False)
+    if not package.is_dir():
+        pytest.skip("npm does not give typescript")
+    made = project(tmp_path)
+    (tmp_path / "node_modules").symlink_to(package.parent)
+    assert import_next_config(made, "next.config.ts").proposal["services"]["web"] == EXPORTED
+
+
+@needs_node
+def test_what_is_not_read_is_said_with_what_golive_then_does_not_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("golive.importers.next_config.nodes", lambda: [])
+    with pytest.raises(Unreadable, match=r"node is not on this machine\. Its basePath, redirects are not carried over"):
+        import_next_config(project(tmp_path), "next.config.ts")
+    monkeypatch.undo()
+    served = "import a from 'not-installed';\nexport default { async headers() { return [] } };\n"
+    (tmp_path / "next.config.mjs").write_text(served)
+    with pytest.raises(Unreadable, match=r"it needs `not-installed`, .*Next\.js obeys it all the same") as refusal:
+        import_next_config(Checkout(tmp_path), "next.config.mjs")
+    assert "route" not in str(refusal.value)
