@@ -381,6 +381,28 @@ class ReleasePolicy(Model):
     verify: Duration = Field(timedelta(seconds=0.5), description="Probe requests go on this long after the switch.")
 
 
+class Hook(Model):
+    """A command of the app's own, run once for a deployment: in the new release's files and environment, as its user
+    and within its limits."""
+
+    run: str = Field(description="Shell line.")
+    service: Name | None = Field(
+        None, description="Whose files, environment and limits it has; the only one that is not static when left out."
+    )
+    timeout: Duration = Field(timedelta(minutes=5), description="It is ended, and has failed, after this.")
+
+
+class Hooks(Model):
+    """Commands around a release. One that fails ends the list."""
+
+    pre_deploy: tuple[Hook, ...] = Field(
+        (), description="After migrations, before new instances start. A failure leaves the old release serving."
+    )
+    post_deploy: tuple[Hook, ...] = Field(
+        (), description="When the new release is live and verified. A failure is told, and takes nothing back."
+    )
+
+
 class EdgePolicy(Model):
     """What the edge does for every service of the app."""
 
@@ -434,6 +456,7 @@ class Blueprint(Model):
     resources: dict[Name, Resource] = Field({}, description='Stores; `db = "postgres:17"` is the short form.')
     env: dict[VariableName, Variable] = Field({}, description="Variables; a bare value is a default of its own type.")
     migrations: Migrations | None = Field(None, description="Detected; a bare string is the source, false is none.")
+    hooks: Hooks = Field(Hooks(), description="Commands of the app's own before and after a release goes live.")
     release: ReleasePolicy = Field(ReleasePolicy(), description="How a release is made live and kept.")
     edge: EdgePolicy = Field(EdgePolicy(), description="What the edge does for every service.")
     build: BuildPolicy = Field(BuildPolicy(), description="Limits of builds.")

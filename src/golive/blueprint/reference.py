@@ -36,6 +36,8 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[resources.<name>]", models.Resource),
     ("[env.<NAME>]", models.Variable),
     ("[migrations]", models.Migrations),
+    ("[hooks]", models.Hooks),
+    ("[[hooks.pre_deploy]]", models.Hook),
     ("[release]", models.ReleasePolicy),
     ("[edge]", models.EdgePolicy),
     ("[build]", models.BuildPolicy),
@@ -66,6 +68,7 @@ are `100/min`, `5/day`, `10/30s`. Shares are `70%` or `0.7`.
 | `resources.db = "postgres:17"` | `resources.db = { engine = "postgres", version = 17 }` |
 | `env.LOG_LEVEL = "info"` | `env.LOG_LEVEL = { type = "string", default = "info" }`; the type follows the value |
 | `migrations = "db/migrations"` | `migrations = { source = "db/migrations" }` |
+| `hooks.pre_deploy = "./warm.sh"` | `hooks.pre_deploy = [{ run = "./warm.sh" }]` |
 | `migrations = false` | no migrations, although a folder of them was found |
 
 ## Environments

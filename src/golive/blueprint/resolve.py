@@ -168,6 +168,7 @@ def _attempt(
     _fill_routes(table)
     _fill_prefixes(draft, table, checkout)
     _fill_migrations(draft, table, checkout)
+    _fill_hooks(draft, table)
     if "environment" in given:
         draft.faults.append(Fault(("environment",), "unknown key", _ENVIRONMENT_HINT))
     blueprint, shape = validate(table)
@@ -336,6 +337,19 @@ def _fill_migrations(draft: _Draft, table: dict[str, Any], checkout: Checkout) -
             given["service"] = owner
             draft.origins["migrations", "service"] = Origin("detected", source)
     table["migrations"] = given
+
+
+def _fill_hooks(draft: _Draft, table: dict[str, Any]) -> None:
+    """Where there is one service that a hook can run in, that is it."""
+    running = [name for name, s in _tables(table, "services").items() if s.get("kind") != "static"]
+    hooks = table.get("hooks")
+    if len(running) != 1 or not isinstance(hooks, dict):
+        return
+    for when, listed in hooks.items():
+        for index, hook in enumerate(listed if isinstance(listed, list) else ()):
+            if isinstance(hook, dict) and "service" not in hook:
+                listed[index] = {**hook, "service": running[0]}
+                draft.origins["hooks", when, index, "service"] = Origin("detected", f"services.{running[0]}")
 
 
 def _fill_database(draft: _Draft, given: dict[str, Any], postgres: list[str]) -> None:

@@ -6,6 +6,7 @@ from golive.blueprint.data_rules import DATA_RULES
 from golive.blueprint.destination_rules import DESTINATION_RULES
 from golive.blueprint.facts import Facts
 from golive.blueprint.faults import Fault
+from golive.blueprint.hook_rules import HOOK_RULES
 from golive.blueprint.routing_rules import ROUTING_RULES
 from golive.blueprint.service_rules import SERVICE_RULES
 from golive.blueprint.static_prefix import STATIC_PREFIX_RULES
@@ -13,5 +14,5 @@ from golive.blueprint.static_prefix import STATIC_PREFIX_RULES
 
 def check(facts: Facts) -> list[Fault]:
     """Every fault of every rule."""
-    rules = (*SERVICE_RULES, *ROUTING_RULES, *DESTINATION_RULES, *DATA_RULES, *STATIC_PREFIX_RULES)
+    rules = (*SERVICE_RULES, *ROUTING_RULES, *DESTINATION_RULES, *DATA_RULES, *HOOK_RULES, *STATIC_PREFIX_RULES)
     return [fault for rule in rules for fault in rule(facts)]

@@ -113,6 +113,9 @@ def _add_short_forms(root: Schema, definitions: dict[str, Schema]) -> None:
         _also(definitions["Health"]["properties"], probe, path)
     _also(definitions["Probe"]["properties"], "grpc", {"type": "boolean"})
     _also(definitions["Variable"]["properties"], "for", {"type": "string"})
+    hook: Schema = {"anyOf": [{"$ref": "#/$defs/Hook"}, {"type": "string"}]}
+    for when in definitions["Hooks"]["properties"]:
+        _also(definitions["Hooks"]["properties"], when, hook, {"type": "array", "items": hook})
     _also_items(root["properties"]["resources"], {"type": "string", "pattern": r"^(postgres|redis)(:[0-9]+)?$"})
     _also_items(root["properties"]["env"], {"type": ["string", "integer", "number", "boolean", "array"]})
 

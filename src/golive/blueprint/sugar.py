@@ -23,6 +23,7 @@ def expand(raw: Table, declared: Any = None) -> Table:
     _each(table, "env", _variable)
     if isinstance(declared, dict) and isinstance(own := raw.get("env"), dict):
         table["env"] |= {k: {"default": v} for k, v in own.items() if k in declared and not isinstance(v, dict)}
+    _each(table, "hooks", _hooks)
     if isinstance(source := table.get("migrations"), str):
         table["migrations"] = {"source": source}
     return table
@@ -74,6 +75,11 @@ def _probe(value: Any) -> Any:
     if isinstance(value, dict) and value.get("grpc") is False:
         return {key: entry for key, entry in value.items() if key != "grpc"}
     return value
+
+
+def _hooks(value: Any) -> Any:
+    listed = value if isinstance(value, list) else [value]
+    return [{"run": entry} if isinstance(entry, str) else entry for entry in listed]
 
 
 def _resource(value: Any) -> Any:

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from golive.cli import output
-from golive.errors import GoliveError, from_json
+from golive.errors import GoliveError, HookFailed, from_json
 from golive.units import human_duration, human_size
 
 if TYPE_CHECKING:
@@ -231,8 +231,8 @@ def tell(daemon: Client, deployment: int, end: dict[str, Any], as_json: bool) ->
     if error is not None:
         output.say()
         note = "" if done else _still(row)
-        output.show_error(error, word="warning" if done else "error", note=note)
-    if done:
+        output.show_error(error, word="warning" if done and not isinstance(error, HookFailed) else "error", note=note)
+    if done and not isinstance(error, HookFailed):
         return 0
     return error.exit_code if error else 1
 
@@ -251,7 +251,8 @@ def _show_result(daemon: Client, result: dict[str, Any], row: dict[str, Any]) ->
     else:
         _show_checks(result)
         took = (row["ended_at"] or 0) - (row["started_at"] or 0)
-        output.say(output.paint(f"\nrelease {result.get('release')} is live, after {human_duration(took)}", "bold"))
+        release = result.get("release") or row.get("release")
+        output.say(output.paint(f"\nrelease {release} is live, after {human_duration(took)}", "bold"))
     if url:
         print(url, flush=True)
     if not result.get("nothing_to_do") and row["kind"] == "deploy" and not row["previous"]:

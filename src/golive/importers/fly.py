@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from golive.importers import reasons as why
+from golive.importers.hooks import put_release_command
 from golive.importers.ledger import Ledger, Node
 from golive.importers.loading import load_toml
-from golive.importers.places import folder_of, is_migration, memory, put_command, seconds, service_name
+from golive.importers.places import folder_of, memory, put_command, seconds, service_name
 from golive.importers.probes import put_duration, put_path
 from golive.importers.reasons import Reasons, lose_known
 from golive.importers.report import Imported
@@ -61,8 +62,8 @@ _DEPLOY: Reasons = {
     "strategy": ("golive changes over without a gap", "[release]"),
     "max_unavailable": ("golive changes over without a gap", "[release]"),
     "wait_timeout": ("golive waits until it is ready", "release.ready_timeout"),
-    "release_command_timeout": why.RELEASE,
-    "seed_command": why.RELEASE,
+    "release_command_timeout": ("there is no command that it is for", "migrations.timeout"),
+    "seed_command": why.FIRST,
 }
 
 
@@ -80,11 +81,7 @@ def import_fly(text: str, file: str = "fly.toml") -> Imported:
     for node in root.get("vm").entries():
         _machine(node, services, web or first)
     _kill(root.get("kill_timeout"), services)
-    command = root.get("deploy", "release_command")
-    if is_migration(command.value):
-        command.carry("migrations, detected and run by golive before every release")
-    else:
-        command.lose(*why.RELEASE)
+    _release(root.get("deploy"), web or first)
     lose_known(root.get("deploy"), _DEPLOY)
     lose_known(root.get("build"), _BUILD)
     for node in [*root.get("statics").entries(), root.get("statics")]:
@@ -94,6 +91,14 @@ def import_fly(text: str, file: str = "fly.toml") -> Imported:
         _check(node, web or first)
     lose_known(root, _TOP)
     return ledger.close()
+
+
+def _release(node: Node, service: str) -> None:
+    command, timeout = node.get("release_command"), node.get("release_command_timeout")
+    hook = put_release_command(command, service) if command else None
+    if hook and (text := seconds(timeout)):
+        hook["timeout"] = text
+        timeout.carry("hooks.pre_deploy[0].timeout")
 
 
 def _processes(root: Node, base: str) -> dict[str, str]:

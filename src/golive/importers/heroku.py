@@ -139,4 +139,4 @@ def _script(node: Node, name: str) -> None:
     elif name.startswith("test"):
         node.lose("golive does not run tests", "run them before `golive up`")
     else:
-        node.lose(*why.RELEASE)
+        node.lose(*why.FIRST)

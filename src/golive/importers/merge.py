@@ -43,9 +43,21 @@ def merge_imports(imports: Sequence[Imported]) -> Merged:
         renamed = _services(merged, proposal.pop("services", {}), imported.file)
         _resources(merged, proposal.pop("resources", {}), imported.file)
         _variables(merged, proposal.pop("env", {}), renamed)
+        _hooks(merged, proposal.pop("hooks", {}), renamed)
         for key, entry in proposal.items():
             _fill(merged.table, {key: entry})
     return merged
+
+
+def _hooks(merged: Merged, hooks: dict[str, list[Table]], renamed: Mapping[str, str]) -> None:
+    """All of them, each command once."""
+    for when, listed in hooks.items():
+        known: list[Table] = merged.table.setdefault("hooks", {}).setdefault(when, [])
+        for hook in listed:
+            if "service" in hook:
+                hook["service"] = renamed.get(hook["service"], hook["service"])
+            if all(hook["run"] != other["run"] for other in known):
+                known.append(hook)
 
 
 def _services(merged: Merged, services: dict[str, Table], file: str) -> dict[str, str]:
@@ -156,10 +168,23 @@ def tidy(merged: Merged, usage: Mapping[str, Usage], static: Collection[str]) ->
     given = given_names(resources)
     for service, table in services.items():
         _constants(merged, service, table, given)
+    _homes(merged, [name for name in services if name not in static])
     for key in ("services", "resources", _ENV):
         if not merged.table.get(key, True):
             del merged.table[key]
     return dict.fromkeys(gone, "the resource, which golive runs") | dict.fromkeys(reserved, "golive, to every instance")
+
+
+def _homes(merged: Merged, running: list[str]) -> None:
+    """Hooks run in a service that is there and has an environment; said only where there is a choice."""
+    for when, listed in dict(merged.table.get("hooks", {})).items():
+        for hook in listed:
+            wanted = hook.pop("service", None)
+            if len(running) > 1:
+                hook["service"] = wanted if wanted in running else running[0]
+        if not running:
+            merged.notes.append(f"hooks.{when} is left out: there is no service that it could run in")
+            del merged.table["hooks"]
 
 
 def _strange(name: str, usage: Mapping[str, Usage], resources: Mapping[str, Table]) -> str:

@@ -88,7 +88,7 @@ def is_migration(command: object) -> bool:
     return bool(_MIGRATIONS.search(text[:2000]))
 
 
-def _without_migrations(text: str) -> str:
+def without_migrations(text: str) -> str:
     """`migrate && serve` as `serve`; a line that only migrates stays."""
     steps = [step.strip() for step in text.split("&&")]
     kept = [step for step in steps if not is_migration(step)]
@@ -104,7 +104,7 @@ def put_command(node: Node, service: str, *, web: bool, port: int | None = None,
     if holds_secret(text):
         node.lose("has a credential written into it", f"set services.{service}.{key}, with the secret from a variable")
         return False
-    text = _without_migrations(text)
+    text = without_migrations(text)
     if web and _PACKAGE_START.fullmatch(text):
         node.carry(f"services.{service}.command, detected from package.json")
         return True

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from golive.importers.hooks import put_release_command
 from golive.importers.ledger import Ledger, Node
 from golive.importers.loading import Loaded, clean
-from golive.importers.places import folder_of, is_migration, put_command, service_name
+from golive.importers.places import folder_of, put_command, service_name
 from golive.importers.report import Imported
 
 _LINE = re.compile(r"\s*([A-Za-z0-9_-]+)\s*:\s*(.*?)\s*")
@@ -38,9 +39,12 @@ def import_procfile(text: str, file: str = "Procfile") -> Imported:
         if node.value is None:
             node.lose("is not `type: command`", "correct the line")
         elif name == "release":
-            release_command(node)
+            continue
         else:
             _process(node, name, folder_of(file))
+    if release := ledger.root.get("release"):
+        services = ledger.proposal.get("services", {})
+        put_release_command(release, "web" if "web" in services else next(iter(services), None))
     return ledger.close()
 
 
@@ -52,11 +56,3 @@ def _process(node: Node, name: str, folder: str) -> None:
     ledger.put(("services", service, "source"), folder)
     if not put_command(node, service, web=web) and not web:
         del ledger.proposal["services"][service]
-
-
-def release_command(node: Node) -> None:
-    """What runs before a release: schema migrations are a step of every deploy; the rest has no place."""
-    if is_migration(node.value):
-        node.carry("migrations, detected and run by golive before every release")
-    else:
-        node.lose("golive runs no other command before a release", "run it with `golive run` before `golive up`")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from golive.importers import reasons as why
+from golive.importers.hooks import put_release_command
 from golive.importers.ledger import Ledger, Node
 from golive.importers.loading import load_json, load_toml
 from golive.importers.nixpacks import put_build
-from golive.importers.places import folder_of, is_migration, put_command
+from golive.importers.places import folder_of, put_command
 from golive.importers.probes import put_path
 from golive.importers.reasons import Reasons, lose_known
 from golive.importers.report import Imported
@@ -92,12 +93,8 @@ def _deploy(node: Node) -> None:
     drain = node.get("drainingSeconds")
     if (seconds := drain.whole(1, 86400)) is not None:
         drain.put("release", "drain", value=f"{seconds}s")
-    _before(node.get("preDeployCommand"))
+    if before := node.get("preDeployCommand"):
+        listed = before.value if isinstance(before.value, list) else None
+        only = next(before.entries()) if listed and len(listed) == 1 else before  # a list has one line, never words
+        put_release_command(only, SERVICE)
     lose_known(node, _DEPLOY)
-
-
-def _before(node: Node) -> None:
-    if is_migration(node.value):
-        node.carry("migrations, detected and run by golive before every release")
-    elif node:
-        node.lose(*why.RELEASE)

@@ -30,7 +30,7 @@ ELSEWHERE = (
     "a service of this checkout with `route`, a redirect, or a service of your own that asks it",
 )
 FRAMEWORK = ("golive detects the framework from the checkout", "services.<name>.build.framework")
-RELEASE = ("golive runs no other command before a release", "`golive run` before `golive up`")
+FIRST = ("golive runs no command for the first release only", "`golive run` after the first `golive up`")
 
 
 def lose_known(node: Node, reasons: Reasons) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from golive.importers import reasons as why
+from golive.importers.hooks import put_release_command
 from golive.importers.ledger import Ledger, Node
 from golive.importers.nixpacks import put_build
-from golive.importers.places import folder_of, inside, is_migration, put_command, put_source, service_name
+from golive.importers.places import folder_of, inside, put_command, put_source, service_name
 from golive.importers.probes import put_path
 from golive.importers.reasons import Reasons, lose_known
 from golive.importers.report import Imported, Table
@@ -37,8 +38,8 @@ _LOST: Reasons = {
     "previewPlan": why.PREVIEWS,
     "previewDiskSizeGB": why.PREVIEWS,
     "ipAllowList": ("resources listen on this machine only; services have no lists of addresses", "nothing"),
-    "initialDeployHook": why.RELEASE,
-    "maintenanceMode": ("maintenance is switched on by hand", "nothing"),
+    "initialDeployHook": why.FIRST,
+    "maintenanceMode": ("maintenance is switched on by hand", "`golive maintenance on`"),
     "renderSubdomainPolicy": ("there is no such subdomain", "domains"),
     "readReplicas": ("golive runs one server of each resource", "nothing"),
     "highAvailability": ("golive runs one server of each resource", "nothing"),
@@ -157,10 +158,7 @@ def _run(node: Node, service: str, kind: str) -> None:
     if (seconds := delay.whole(1, 86400)) is not None and kind != "static":
         delay.put("services", service, "stop_timeout", value=f"{seconds}s")
     if before := node.get("preDeployCommand"):
-        if is_migration(before.value):
-            before.carry("migrations, detected and run by golive before every release")
-        else:
-            before.lose(*why.RELEASE)
+        put_release_command(before, service if kind != "static" else None)
 
 
 def _go_build(node: Node, service: str) -> bool:

@@ -80,17 +80,16 @@ def _table(path: tuple[str, ...], table: Any, comments: Mapping[str, list[str]])
     tables = {k: v for k, v in table.items() if isinstance(v, list) and v and all(isinstance(i, dict) for i in v)}
     nested = {k: v for k, v in table.items() if isinstance(v, dict) and v and len(value(v)) > WIDTH}
     header = ".".join(map(_key, path))
-    text = f"{above}[{header}]\n"
-    for key, entry in table.items():
-        if key not in tables and key not in nested and entry not in (None, {}):
-            text += f"{_key(key)} = {value(entry)}\n"
+    plain = {k: v for k, v in table.items() if k not in tables and k not in nested and v not in (None, {})}
+    text = f"{above}[{header}]\n" if plain or nested or not tables else above
+    text += "".join(f"{_key(key)} = {value(entry)}\n" for key, entry in plain.items())
     for key, entry in nested.items():
         text += "\n" + _table((*path, key), entry, {})
     for key, entries in tables.items():
         for entry in entries:
             lines = "".join(f"{_key(k)} = {value(v)}\n" for k, v in entry.items())
             text += f"\n[[{header}.{_key(key)}]]\n{lines}"
-    return text
+    return text.lstrip("\n")
 
 
 def _key(text: str) -> str:

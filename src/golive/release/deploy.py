@@ -19,7 +19,7 @@ from golive.data.store import Report, Store
 from golive.errors import Conflict, NotFound, StartFailed, UsageError
 from golive.migrate.project import Runtime
 from golive.migrate.step import migrate, pending
-from golive.release import closed, connections, environment, maintenance, migrations, resources, verify
+from golive.release import closed, connections, environment, hooks, maintenance, migrations, resources, verify
 from golive.release.changeover import bring_back, change_over
 from golive.release.desired import Action, ServicePlan, plan_services, replaced
 from golive.release.host import Host
@@ -79,7 +79,7 @@ class Deploy:
         return await self._go_live()
 
     async def _prepare_new(self) -> bool:
-        """Validate, build, resources, migrate. True when there is nothing to do."""
+        """Validate, build, resources, migrate, the app's own commands. True when there is nothing to do."""
         async with self.journal.step("validate") as note:
             loaded = await self._validate(note)
         async with searching(
@@ -96,6 +96,7 @@ class Deploy:
         self._make_release()
         async with self.journal.step("migrate") as note:
             await self._migrate(loaded, note)
+        await hooks.run_all(self, hooks.PRE)
         return False
 
     async def _prepare_known(self) -> None:
@@ -127,7 +128,7 @@ class Deploy:
         return names
 
     async def _go_live(self) -> dict[str, Any]:
-        """Start, ready, shift, verify, drain."""
+        """Start, ready, shift, verify, drain; then the app's own commands, which cannot take anything back."""
         async with self.journal.step("start") as note:
             await self._start(note)
         async with self.journal.step("ready") as note:

@@ -5,6 +5,8 @@ The same code serves a step that failed and a daemon that was killed: nothing he
 
 from __future__ import annotations
 
+from golive.errors import GoliveError
+from golive.release import hooks
 from golive.release.changeover import bring_back
 from golive.release.host import Host
 from golive.release.instances import ensure_running, stop_generation
@@ -45,22 +47,25 @@ async def finish(host: Host, deployment: Deployment) -> None:
     for generation in host.state.generations(deployment.place, (GenerationState.LIVE,)):
         await ensure_running(host, generation)
     await host.gateway.apply(edge_config(host))
+    cut_short = hooks.cut_short(host, deployment, hooks.POST)
     for step in host.state.steps(deployment.id):
         if step.state == "running":
-            host.state.end_step(deployment.id, step.position, "done", "finished after an interruption")
-    host.state.end_deployment(deployment.id, DeploymentState.DONE)
+            end = ("failed", "interrupted") if step.name == hooks.POST else ("done", "finished after an interruption")
+            host.state.end_step(deployment.id, step.position, *end)
+    host.state.end_deployment(deployment.id, DeploymentState.DONE, cut_short.to_json() if cut_short else None)
 
 
 async def settle(host: Host, deployment: Deployment) -> None:
     """After the daemon's death: a running deployment is undone or finished; there is no third case."""
+    await hooks.end_left_over(host, deployment)
     if deployment.committed:
         await finish(host, deployment)
         return
+    cut_short = hooks.cut_short(host, deployment, hooks.PRE)
     await undo(host, deployment)
-    error = {
-        "kind": "GoliveError",
-        "what": "the deployment was interrupted before traffic moved, and undone",
-        "why": "the daemon ended while it was under way",
-        "hint": "nothing changed for the app's users; deploy again",
-    }
-    host.state.end_deployment(deployment.id, DeploymentState.UNDONE, error)
+    error = cut_short or GoliveError(
+        "the deployment was interrupted before traffic moved, and undone",
+        why="the daemon ended while it was under way",
+        hint="nothing changed for the app's users; deploy again",
+    )
+    host.state.end_deployment(deployment.id, DeploymentState.UNDONE, error.to_json())

@@ -168,6 +168,12 @@ async def start(spec: Spec, known: Callable[[ProcessId], None] = lambda _: None)
     `known` is called in the event loop before the program begins: whoever is killed after that has written down what
     to look for, and whoever is killed before has started nothing.
     """
+    tell = _in_this_loop(known)
+    return (await _launched(lambda spec: _start(spec, tell), spec))[0]
+
+
+def _in_this_loop(known: Callable[[ProcessId], None]) -> Callable[[ProcessId], None]:
+    """For a thread to call, which waits until it has happened."""
     loop = asyncio.get_running_loop()
 
     async def told(id: ProcessId) -> None:
@@ -176,7 +182,7 @@ async def start(spec: Spec, known: Callable[[ProcessId], None] = lambda _: None)
     def tell(id: ProcessId) -> None:
         asyncio.run_coroutine_threadsafe(told(id), loop).result()
 
-    return (await _launched(lambda spec: _start(spec, tell), spec))[0]
+    return tell
 
 
 async def _launched(launch: Callable[[Spec], _Started], spec: Spec) -> _Started:
@@ -364,15 +370,18 @@ async def run(  # noqa: PLR0913
     name: str = "tool",
     private: bool = False,
     on_start: Callable[[ProcessId], Awaitable[None]] | None = None,
+    known: Callable[[ProcessId], None] = lambda _: None,
 ) -> Completed:
     """Run a tool to its end. Never raises for its exit code; cancelling or `timeout` (seconds) kills its whole group.
 
-    Raises StartFailed when it cannot be started and TimeoutError at the timeout.
+    `known` is called before it begins, see `start`; `on_start` when it has begun. Raises StartFailed when it cannot be
+    started and TimeoutError at the timeout.
     """
     spec = Spec(tuple(argv), env, cwd, user=user, limits=limits or Limits(), name=name, private=private)
     stdin_mode = subprocess.PIPE if input is not None else subprocess.DEVNULL
+    tell = _in_this_loop(known)
     process, stdin, stdout = await _launched(
-        lambda spec: _launch(spec, subprocess.PIPE, subprocess.STDOUT, stdin_mode), spec
+        lambda spec: _launch(spec, subprocess.PIPE, subprocess.STDOUT, stdin_mode, known=tell), spec
     )
     tail = _Tail()
     reading = asyncio.ensure_future(_read_lines(stdout, tail, on_line))
