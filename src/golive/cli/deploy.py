@@ -12,9 +12,11 @@ from golive.cli.follow import follow
 from golive.cli.place import Target, client, directory_argument, environment_option, find, place_options
 
 
-def _deploy(directory: Path, environment: str, as_json: bool, detach: bool) -> int:
+def _deploy(directory: Path, environment: str, *, skip_build_env_check: bool, as_json: bool, detach: bool) -> int:
     target = find(directory, environment)
-    body = {"kind": "deploy", **target.query(), "checkout": str(target.checkout)}
+    body: dict[str, Any] = {"kind": "deploy", **target.query(), "checkout": str(target.checkout)}
+    if skip_build_env_check:
+        body["skip_build_env_check"] = True
     return _submit(target, body, as_json, detach)
 
 
@@ -34,12 +36,14 @@ def _options(command: Any) -> Any:
 
 
 def _checkout_options(command: Any) -> Any:
+    skip = "Build although variables are missing or wrong; they are checked before the release starts."
+    command = click.option("--skip-build-env-check", is_flag=True, help=skip)(command)
     return _options(environment_option(directory_argument(command)))
 
 
 @click.command()
 @_checkout_options
-def up(directory: Path, environment: str, as_json: bool, detach: bool) -> int:
+def up(directory: Path, environment: str, **options: bool) -> int:
     """Make the checkout in DIR live: what it needs is fetched, then it is built, migrated, started and verified.
 
     The second time only what changed is done. Ctrl-C before traffic moves undoes it. The URL is on stdout.
@@ -50,19 +54,19 @@ def up(directory: Path, environment: str, as_json: bool, detach: bool) -> int:
       golive up examples/threadr
       golive up -e preview/new-page
     """
-    return _deploy(directory, environment, as_json, detach)
+    return _deploy(directory, environment, **options)
 
 
 @click.command()
 @_checkout_options
-def deploy(directory: Path, environment: str, as_json: bool, detach: bool) -> int:
+def deploy(directory: Path, environment: str, **options: bool) -> int:
     """Deploy the checkout in DIR. Requests go on being answered; a failure leaves the old release serving.
 
     \b
     Example:
       golive deploy --json | jq .result.probes
     """
-    return _deploy(directory, environment, as_json, detach)
+    return _deploy(directory, environment, **options)
 
 
 @click.command()

@@ -31,6 +31,8 @@ class PlaceCall(Call):
 class DeployCall(PlaceCall):
     kind: Literal["deploy"] = "deploy"
     checkout: str
+    skip_build_env_check: bool = False
+    """Variables are checked before the release starts, and not before the build too."""
 
 
 class RollbackCall(PlaceCall):

@@ -41,7 +41,10 @@ class Operations:
 
     def submit(self, call: api.PlaceCall, actor: str) -> int:
         if isinstance(call, api.DeployCall):
-            return self._daemon.submit("deploy", call.place, {"checkout": str(Path(call.checkout).absolute())}, actor)
+            request: dict[str, Any] = {"checkout": str(Path(call.checkout).absolute())}
+            if call.skip_build_env_check:
+                request["skip_build_env_check"] = True
+            return self._daemon.submit("deploy", call.place, request, actor)
         self._known(call.place)
         if isinstance(call, api.RollbackCall):
             release = call.release or self._previous(call.place)

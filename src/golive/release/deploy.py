@@ -161,10 +161,11 @@ class Deploy:
         self._check_domains()
         host.state.remember_app(place, str(loaded.checkout))
         made = environment.generate_missing(host, place, self.blueprint, self.deployment.actor)
-        self.values = host.state.variables(place)
-        self._mask({"": self.values})
-        environment.check(self.blueprint, self.values)
-        self.values, said = environment.with_urls(self.blueprint, self.values)
+        self.given = host.state.variables(place)
+        self._mask({"": self.given})
+        if not self.deployment.request.get("skip_build_env_check"):
+            environment.check(self.blueprint, self.given)
+        self.values, said = environment.with_urls(self.blueprint, self.given)
         self._mask({"": self.values})
         self.stores = await resources.declare(
             host, place, self.blueprint, lambda p: self.journal.progress(p.name, p.done, p.total)
@@ -174,7 +175,8 @@ class Deploy:
         if read := await asyncio.to_thread(undeclared, loaded.checkout, self.blueprint, cache=host.home.cache):
             self.journal.note(sentence(read))
         count = len(self.blueprint.env)
-        note.detail = "; ".join([f"{count} variables" + (f", generated {', '.join(made)}" if made else ""), *said])
+        names = f", generated {', '.join(made)}" if made else ""
+        note.detail = "; ".join([f"{count} variable{'s' * (count != 1)}{names}", *said])
         if count:
             self.evidence.append(verify.Evidence("environment", True, f"{count} variables declared, all valid"))
         return loaded
@@ -236,6 +238,7 @@ class Deploy:
         return migrations.runtime(self.host, self.place, artifact, values) if artifact else None
 
     async def _resources(self, note: StepNote) -> None:
+        environment.check(self.blueprint, self.given)  # again: before the build it may have been skipped
         if not self.blueprint.resources:
             note.skipped = True
             return

@@ -199,3 +199,16 @@ def test_what_differs(golive: Scratch) -> None:
     assert golive("env", "diff", "production").err == "production and production have the same variables and values\n"
     assert golive("env", "diff", "no.env").code == 2
     assert CANARY not in said.text + str(found)
+
+
+def test_what_the_code_reads_and_nobody_declares_is_listed(golive: Scratch) -> None:
+    (golive.cwd / "public/app.js").write_text("// the page\nconst at = import.meta.env.VITE_API + process.env.SIZE;\n")
+    assert rows(golive("env", "ls"))["VITE_API"][-2] == "not declared, read in public/app.js:2"
+    findings = {f["name"]: f for f in json.loads(golive("doctor", "--json").out)}
+    assert findings["variables"]["ok"] is None
+    assert "VITE_API is read (public/app.js:2)" in findings["variables"]["text"]
+    golive("env", "set", "VITE_API=x")
+    found = {v["name"]: v for v in json.loads(golive("env", "ls", "--json").out)["variables"]}
+    assert (found["VITE_API"]["origin"], found["VITE_API"]["read"]) == ("set", "public/app.js:2")
+    (golive.cwd / "public/app.js").unlink()
+    assert json.loads(golive("doctor", "--json", cwd=golive.cwd).out)[-1]["ok"] is True
