@@ -139,7 +139,8 @@ def test_every_file_of_the_corpus_imports() -> None:
 
 PROJECT = {
     "next.config.ts": 'import type { NextConfig } from "next";\nimport "./src/env";\n'
-    'import { base, type Base } from "@/base";\nconst own: Base = base;\nconst config: NextConfig = {\n  output: "export",\n  basePath: own,\n'
+    'import { base, type Base } from "@/base";\n'
+    'const own: Base = base;\nconst config: NextConfig = {\n  output: "export",\n  basePath: own,\n'
     '  redirects: async () => [{ source: "/a", destination: "/b", permanent: true }],\n};\n'
     "export default config satisfies NextConfig;\n",
     "src/env.ts": "if (!process.env.SKIP_ENV_VALIDATION) throw new Error('DATABASE_URL');\nexport const env = {};\n",
