@@ -32,6 +32,7 @@ COMMANDS = {
     "suspend": ("suspend", "Stop services until they are resumed."),
     "resume": ("suspend", "Start suspended services again."),
     "env": ("env", "Variables: list, set, import, export, compare."),
+    "bundle": ("bundle", "The JavaScript that each page loads."),
     "secrets": ("secrets", "Search source and history for secrets."),
     "run": ("run", "One command in a service's environment."),
     "shell": ("run", "A shell in a service's environment."),
@@ -63,7 +64,7 @@ GROUPS = {
         "down",
         "destroy",
     ),
-    "Look at it": ("status", "logs", "env", "config", "secrets", "audit"),
+    "Look at it": ("status", "logs", "env", "config", "bundle", "secrets", "audit"),
     "Work in it": ("dev", "run", "shell"),
     "This machine": ("doctor", "engines", "trust", "daemon", "service", "completion"),
 }

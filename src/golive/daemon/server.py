@@ -22,6 +22,7 @@ from golive.daemon.daemon import PROTOCOL, Daemon
 from golive.daemon.operations import Operations
 from golive.daemon.secrets import scan
 from golive.errors import BlueprintError, Conflict, GoliveError, NotFound, UsageError
+from golive.release import bundles
 from golive.state.records import Place
 
 log = logging.getLogger("golive.server")
@@ -61,6 +62,7 @@ class Server:
             ("GET", "/v1/migrations", self._migrations),
             ("POST", "/v1/migrations", self._migrate),
             ("POST", "/v1/secrets", self._secrets),
+            ("GET", "/v1/bundle", self._bundle),
             ("POST", "/v1/scale", self._scale),
             ("POST", "/v1/suspend", self._suspend),
             ("POST", "/v1/resume", self._resume),
@@ -181,6 +183,12 @@ class Server:
 
     async def _migrate(self, request: Request) -> Any:
         return self._stream(self._operations.migrate(await _call(api.MigrateCall, request), _actor(request)))
+
+    async def _bundle(self, request: Request) -> Any:
+        number = request.query_params.get("release", "0")
+        if not number.isdigit() or int(number) >= 2**31:
+            raise UsageError(f"{number!r} is not the number of a release", hint="golive releases lists them")
+        return bundles.report(self._daemon.host, _place(request), int(number) or None)
 
     async def _secrets(self, request: Request) -> Any:
         return self._stream(scan(self._daemon.host, await _call(api.SecretsCall, request)))

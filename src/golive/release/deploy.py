@@ -19,7 +19,7 @@ from golive.data.store import Report, Store
 from golive.errors import Conflict, NotFound, StartFailed, UsageError
 from golive.migrate.project import Runtime
 from golive.migrate.step import migrate, pending
-from golive.release import closed, connections, environment, hooks, maintenance, migrations, resources, verify
+from golive.release import bundles, closed, connections, environment, hooks, maintenance, migrations, resources, verify
 from golive.release.changeover import bring_back, change_over
 from golive.release.desired import Action, ServicePlan, plan_services, replaced
 from golive.release.host import Host
@@ -213,7 +213,9 @@ class Deploy:
             cached += built.cached
             size += built.artifact.disk
         total = len(self.artifacts)
-        note.detail = "unchanged" if cached == total else f"{total - cached} of {total} built, {human_size(size)}"
+        pages = bundles.check(self.host, self.place, self.artifacts, self._live(), self.blueprint.build.bundle_budget)
+        built_now = "unchanged" if cached == total else f"{total - cached} of {total} built, {human_size(size)}"
+        note.detail = "; ".join(filter(None, (built_now, pages)))
 
     async def _is_unchanged(self, loaded: Loaded) -> bool:
         """Same artifacts, environment, blueprint and schema as what is live."""
