@@ -65,7 +65,7 @@ GROUPS = {
         "destroy",
     ),
     "Look at it": ("status", "logs", "env", "config", "bundle", "secrets", "audit"),
-    "Work in it": ("dev", "run", "shell"),
+    "Work in it": ("run", "shell"),
     "This machine": ("doctor", "engines", "trust", "daemon", "service", "completion"),
 }
 PLACE_OPTIONS = ("-C", "-e", "--app", "--directory", "--environment", "--json")

@@ -146,12 +146,6 @@ class Server:
     async def _plan(self, request: Request) -> Any:
         return await self._operations.plan(await _call(api.PlanCall, request))
 
-    async def _dev(self, request: Request) -> Any:
-        return self._stream(self._daemon.dev.session(await _call(api.DevCall, request), _actor(request)))
-
-    async def _end_dev(self, request: Request) -> Any:
-        return await self._daemon.dev.end(await _call(api.EndDevCall, request))
-
     async def _status(self, request: Request) -> Any:
         place = _place(request) if "app" in request.query_params else None
         return await views.status(self._daemon, place)
