@@ -258,6 +258,9 @@ class Service(Model):
     command: str | None = Field(
         None, description="Shell line that starts it; $PORT is where it must listen. Detected for known frameworks."
     )
+    dev: str | None = Field(
+        None, description="Shell line that `golive dev` runs instead of what is detected; $PORT is where it listens."
+    )
     port: int | None = Field(
         None, ge=1, le=65535, description="A fixed port of its own. golive chooses one per instance when left out."
     )

@@ -16,6 +16,7 @@ from golive.errors import nearest
 _WEB, _STATIC, _WORKER, _CRON = ServiceKind.WEB, ServiceKind.STATIC, ServiceKind.WORKER, ServiceKind.CRON
 _MEANING: Mapping[str, tuple[ServiceKind, ...]] = {
     "command": (_WEB, _WORKER, _CRON),
+    "dev": (_WEB, _STATIC, _WORKER),
     "port": (_WEB,),
     "route": (_WEB, _STATIC),
     "grpc": (_WEB,),

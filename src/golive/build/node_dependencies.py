@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,8 @@ def read_node_dependencies(tree: Tree, recipe: BuildRecipe, inner: str) -> NodeD
     if lock is not None and lock not in entries:
         where, hint = str(tree.root), "commit it, or see `build.dependencies` of the service"
         raise BuildFailed(f"the lock file {lock} does not exist", where=where, hint=hint)
-    kind, version, integrity = _manager(recipe, top, lock, entries)
+    text = _start(entries[lock]) if lock else ""
+    kind, version, integrity = manager_of(recipe, top, lock, text, entries)
     settings = {path: entry for path, entry in entries.items() if _SETTINGS.search(path)}
     parts = [json.dumps([path, {k: d[k] for k in _DECIDING if k in d}], sort_keys=True) for path, d in data.items()]
     parts += [f"{path} {entry.digest}" for path, entry in settings.items()]
@@ -116,19 +117,21 @@ def _is_local(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(("file:", "link:", "workspace:", "portal:"))
 
 
-def _manager(
-    recipe: BuildRecipe, top: Mapping[str, Any], lock: str | None, entries: Mapping[str, Entry]
+def manager_of(
+    recipe: BuildRecipe, top: Mapping[str, Any], lock: str | None, text: str, names: Collection[str]
 ) -> tuple[str, str | None, str | None]:
-    """Who installs, the version asked for, and the hash that `packageManager` pins it by."""
+    """Who installs, the version asked for, and the hash that `packageManager` pins it by. Pure.
+
+    `top` is package.json of the workspace's root, `text` the beginning of the lock file, `names` the files beside it.
+    """
     named = re.fullmatch(r"(npm|pnpm|yarn)@([\w.-]+)(?:\+(sha\d+\.[0-9a-f]+))?", str(top.get("packageManager", "")))
     manager = recipe.package_manager or (named[1] if named else LOCKS.get((lock or "").rpartition("/")[2], "npm"))
     version, integrity = (named[2], named[3]) if named and named[1] == manager else (None, None)
-    text = _start(entries[lock]) if lock else ""
     if manager == "pnpm" and version is None:
         found = re.search(r"lockfileVersion:\s*['\"]?(\d+)", text)
         version = _PNPM_OF_LOCK.get(found[1] if found else "9", "10")
     if manager == "yarn":
-        berry = "__metadata:" in text or ".yarnrc.yml" in entries or (version or "1").split(".")[0] not in ("1", "")
+        berry = "__metadata:" in text or ".yarnrc.yml" in names or (version or "1").split(".")[0] not in ("1", "")
         return ("berry", version or "4", None) if berry else ("yarn", version or "1", integrity)
     return manager, version, integrity
 

@@ -43,7 +43,7 @@ async def node_tools(workshop: Workshop, toolchain: Toolchain, node: NodeDepende
     if node.manager != "npm":
         script = _own_yarn(workshop, node) or await _fetched(workshop, toolchain, node, npm)
     cli = (program, str(script)) if script else npm
-    folder = await in_thread(_shims, workshop, toolchain, node, cli)
+    folder = await in_thread(shims, workshop.tools.place / "bin", toolchain, node.manager, cli)
     return NodeTools(folder, npm, cli)
 
 
@@ -155,21 +155,24 @@ def _is_pinned(place: Path, package: str, integrity: str) -> bool:
     return checked == f"{algorithm}-{base64.b64encode(bytes.fromhex(wanted)).decode()}" or algorithm != "sha512"
 
 
-def _shims(workshop: Workshop, toolchain: Toolchain, node: NodeDependencies, cli: tuple[str, ...]) -> Path:
-    """Scripts that run each tool with that Node: a wheel's `npm` is no program, and corepack would fetch by itself."""
+def shims(folder: Path, toolchain: Toolchain, manager: str, cli: tuple[str, ...]) -> Path:
+    """Scripts that run each tool with that Node: a wheel's `npm` is no program, and corepack would fetch by itself.
+
+    `cli` is the argument list of `manager` (npm, pnpm, yarn or berry).
+    """
     program = str(toolchain.program("node"))
     npm = toolchain.npm
     wanted: dict[str, tuple[str, ...]] = {
         "npm": (program, str(npm)),
         "npx": (program, str(npm.with_name("npx-cli.js"))),
     }
-    if node.manager != "npm":
-        wanted["yarn" if node.manager == "berry" else node.manager] = cli
-    folder = workshop.tools.place / "bin"
+    if manager != "npm":
+        wanted["yarn" if manager == "berry" else manager] = cli
     folder.mkdir(exist_ok=True)
     for name, argv in wanted.items():
         shim = folder / name
         shim.write_text(f'#!/bin/sh\nexec {shlex.join(argv)} "$@"\n')
         shim.chmod(0o755)
+    (folder / "node").unlink(missing_ok=True)
     (folder / "node").symlink_to(program)
     return folder

@@ -53,7 +53,9 @@ class StaticIndex:
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
+    """A public file and its path in URLs."""
+
     url: str
     file: Path
 
@@ -75,7 +77,7 @@ def pack(
 
     Raises BuildFailed when the folder is missing, holds nothing to serve, or two names are one URL.
     """
-    found, skipped = _walk(source, (destination, cache), ignore)
+    found, skipped = public_files(source, (destination, cache), ignore)
     _check(source, found, spa)
     destination.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(2, "golive-static") as pool:  # the three codecs let go of the GIL
@@ -91,7 +93,7 @@ def pack(
     return StaticIndex(len(records), sum(r["size"] for r in records), tuple(skipped))
 
 
-def _check(source: Path, found: list[_Found], spa: bool) -> None:
+def _check(source: Path, found: list[Found], spa: bool) -> None:
     if not found:
         raise BuildFailed(
             "there is nothing to serve",
@@ -116,7 +118,9 @@ def _check(source: Path, found: list[_Found], spa: bool) -> None:
             )
 
 
-def _walk(source: Path, outputs: tuple[Path, ...], ignore: Ignore) -> tuple[list[_Found], list[Skipped]]:
+def public_files(
+    source: Path, outputs: tuple[Path, ...] = (), ignore: Ignore = lambda _path: False
+) -> tuple[list[Found], list[Skipped]]:
     """Every public file, sorted by URL, and what was left out for a reason worth telling."""
     try:
         root = source.resolve(strict=True)
@@ -130,13 +134,13 @@ def _walk(source: Path, outputs: tuple[Path, ...], ignore: Ignore) -> tuple[list
             hint="correct `source` of the service, or `build.output` when a build makes the folder",
         ) from error
     closed = {path.resolve() for path in outputs}
-    found: list[_Found] = []
+    found: list[Found] = []
     skipped: list[Skipped] = []
     for relative, file, problem in _entries(root, root, "", closed, frozenset((root,)), ignore):
         if problem:
             skipped.append(Skipped(relative, problem))
         else:
-            found.append(_Found(unicodedata.normalize("NFC", relative), file))
+            found.append(Found(unicodedata.normalize("NFC", relative), file))
     return sorted(found, key=lambda item: item.url), sorted(skipped, key=lambda item: item.path)
 
 
@@ -201,7 +205,7 @@ def _start(file: Path) -> bytes:
         return stream.read(4096)
 
 
-def _pack_file(item: _Found, destination: Path, cache: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
+def _pack_file(item: Found, destination: Path, cache: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
     """Copy one file; its record of the manifest and its variants in the cache."""
     target = destination / "files" / item.url
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,7 @@ COMMANDS = {
     "up": ("deploy", "Make the app of a checkout live, verified."),
     "deploy": ("deploy", "The same for an app that is up already."),
     "plan": ("plan", "What a deploy would change, without changing it."),
+    "dev": ("dev", "Run the checkout by its dev servers, behind the same routes."),
     "status": ("status", "What runs, since when, and its health."),
     "logs": ("logs", "Output of services; follow it."),
     "releases": ("status", "Releases, newest first."),
@@ -65,7 +66,7 @@ GROUPS = {
         "destroy",
     ),
     "Look at it": ("status", "logs", "env", "config", "bundle", "secrets", "audit"),
-    "Work in it": ("run", "shell"),
+    "Work in it": ("dev", "run", "shell"),
     "This machine": ("doctor", "engines", "trust", "daemon", "service", "completion"),
 }
 PLACE_OPTIONS = ("-C", "-e", "--app", "--directory", "--environment", "--json")

@@ -101,6 +101,21 @@ class ExecCall(PlaceCall):
     command: tuple[str, ...] = ()
 
 
+class EndDevCall(PlaceCall):
+    """The end of a session of `golive dev`, by the name that it gave itself."""
+
+    session: str = Field(max_length=100)
+
+
+class DevCall(EndDevCall):
+    """Resources, variables and routes for `golive dev`, as long as the answer is read. Ports are those of before."""
+
+    checkout: str
+    services: tuple[ServiceName, ...] = ()
+    ports: dict[ServiceName, int] = {}
+    grpc_ports: dict[ServiceName, int] = {}
+
+
 class PlanCall(PlaceCall):
     checkout: str
 

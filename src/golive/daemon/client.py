@@ -135,9 +135,17 @@ def connect(home: Home, *, start: bool = True) -> Client:
 
 
 def wait_gone(pid: int) -> None:
+    """Returns when it has ended, be it that our own process, which started it, has not asked how."""
     deadline = time.monotonic() + STOP_TIMEOUT
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+    while _alive(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def _start(home: Home) -> None:

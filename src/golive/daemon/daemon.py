@@ -11,9 +11,11 @@ from typing import Any
 
 from golive.daemon.boot import boot, settle_interrupted
 from golive.daemon.cron import Cron
+from golive.daemon.dev import DevSessions
 from golive.daemon.events import Events
 from golive.daemon.upkeep import Upkeep
 from golive.daemon.wiring import Wires
+from golive.engines.engine import Progress
 from golive.errors import Cancelled, GoliveError
 from golive.release.deploy import Deploy
 from golive.release.gateway import EDGE, STATIC, open_gateway
@@ -42,6 +44,7 @@ class Daemon:
         self.events = Events(host.state)
         self.cron = Cron(host)
         self.upkeep = Upkeep(host)
+        self.dev = DevSessions(self)
         self.started_at = time.time()
         self._queues: dict[Place, asyncio.Queue[int]] = {}
         self._workers: dict[Place, asyncio.Task[None]] = {}
@@ -63,6 +66,7 @@ class Daemon:
         keeper = LogKeeper(self._output_files)
         loops = (self.cron.run, self.upkeep.run, self._keep_edge_in_line, keeper.run)
         self._tasks = [asyncio.create_task(_forever(loop)) for loop in loops]
+        self._tasks.append(asyncio.create_task(self.dev.sweep()))
 
     async def stop(self) -> None:
         """End the daemon and nothing else: all that runs goes on."""
@@ -70,12 +74,13 @@ class Daemon:
         for task in (*self._tasks, *self._workers.values()):
             task.cancel()
         await asyncio.gather(*self._tasks, *self._workers.values(), *deployments, return_exceptions=True)
+        await self.dev.settle()
         await self.cron.stop()
         await self.upkeep.stop()
         await self.host.supervisor.release()
         self.host.state.close()
 
-    async def open_gateway(self, journal: Journal | None = None) -> None:
+    async def open_gateway(self, progress: Callable[[Progress], None] | None = None) -> None:
         """Envoy and the static server run; fetched at first use."""
         async with self._gateway:
             if self.host.opened is not None:
@@ -86,7 +91,7 @@ class Daemon:
                 self.host.supervisor,
                 self.host.state.process,
                 self.host.engine_user(),
-                (lambda p: journal.progress(p.name, p.done, p.total)) if journal else None,
+                progress,
             )
 
     async def _open_edge(self) -> None:
@@ -176,7 +181,7 @@ class Daemon:
     async def _deploy(self, row: Deployment, journal: Journal) -> dict[str, Any]:
         if self.host.opened is None:
             async with journal.step("edge") as note:
-                await self.open_gateway(journal)
+                await self.open_gateway(lambda p: journal.progress(p.name, p.done, p.total))
                 await settle_interrupted(self.host, self._running.keys())
                 note.detail = self.host.gateway.url("localhost")
                 for line in self.host.gateway.notes:

@@ -40,6 +40,7 @@ class Operations:
         self._migrating: set[asyncio.Task[Applied]] = set()
 
     def submit(self, call: api.PlaceCall, actor: str) -> int:
+        self._refuse_dev(call.place)
         if isinstance(call, api.DeployCall):
             request: dict[str, Any] = {"checkout": str(Path(call.checkout).absolute())}
             if call.skip_build_env_check:
@@ -51,6 +52,10 @@ class Operations:
             return self._daemon.submit("rollback", call.place, {"release": release}, actor)
         services = call.services if isinstance(call, api.RestartCall) else ()
         return self._daemon.submit("restart", call.place, {"services": list(services)}, actor)
+
+    def _refuse_dev(self, place: Place) -> None:
+        if self._daemon.dev.is_open(place):
+            raise Conflict(f"golive dev runs in {place}", hint="end it there with Ctrl-C, then try again")
 
     def _known(self, place: Place) -> int:
         app = self._host.state.app(place)
@@ -174,6 +179,7 @@ class Operations:
         place = call.place
         if self._host.state.app(place) is None:
             raise NotFound(f"there is no {place}", hint="golive status lists what there is")
+        self._refuse_dev(place)
         if self._daemon.is_busy(place) or self._host.changing(place).locked():
             raise Conflict(f"a deployment of {place} is under way", hint="wait for it, or cancel it")
         async with self._host.changing(place):
@@ -187,6 +193,7 @@ class Operations:
         place = call.place
         if self._host.state.app(place) is None:
             raise NotFound(f"there is no {place}", hint="golive status lists what there is")
+        self._refuse_dev(place)
         if self._daemon.is_busy(place) or self._host.changing(place).locked():
             raise Conflict(f"a deployment of {place} is under way", hint="wait for it, or cancel it")
         async with self._host.changing(place):

@@ -51,6 +51,8 @@ class Server:
             ("GET", "/v1/deployments/{id:int}/events", self._events),
             ("POST", "/v1/deployments/{id:int}/cancel", self._cancel),
             ("POST", "/v1/plan", self._plan),
+            ("POST", "/v1/dev", self._dev),
+            ("POST", "/v1/dev/end", self._end_dev),
             ("GET", "/v1/status", self._status),
             ("GET", "/v1/releases", self._releases),
             ("POST", "/v1/logs", self._logs),
@@ -79,6 +81,7 @@ class Server:
 
     def close(self) -> None:
         """Streams end, which would otherwise hold the daemon's own end up as long as somebody follows them."""
+        self._daemon.dev.stopping = True
         self._closing.set()
 
     def _stream(self, lines: AsyncIterator[dict[str, Any]]) -> StreamingResponse:
@@ -145,6 +148,12 @@ class Server:
 
     async def _plan(self, request: Request) -> Any:
         return await self._operations.plan(await _call(api.PlanCall, request))
+
+    async def _dev(self, request: Request) -> Any:
+        return self._stream(self._daemon.dev.session(await _call(api.DevCall, request), _actor(request)))
+
+    async def _end_dev(self, request: Request) -> Any:
+        return await self._daemon.dev.end(await _call(api.EndDevCall, request))
 
     async def _status(self, request: Request) -> Any:
         place = _place(request) if "app" in request.query_params else None

@@ -71,12 +71,14 @@ class Index:
     records: Mapping[str, Mapping[str, Any]]
     redirects: Mapping[str, str]
     entries: dict[str, Entry] = field(default_factory=dict)
+    files: Path | None = None
+    """Where the files are, when not in `files` below the root."""
 
     def find(self, path: str) -> Entry | None:
         """The file at a decoded URL path, or None."""
         entry = self.entries.get(path)
         if entry is None and path in self.records:
-            entry = self.entries[path] = _entry(self.root, self.records[path])
+            entry = self.entries[path] = _entry(self.root, self.records[path], self.files or self.root / "files")
         return entry
 
 
@@ -91,7 +93,7 @@ def load(root: Path) -> Index:
         if manifest["version"] != VERSION:
             raise BadManifest(f"version {manifest['version']} of {root / MANIFEST}")
         files = {_checked(record["path"]): record for record in manifest["files"]}
-        records, redirects = _urls(files, clean=manifest["clean_urls"])
+        records, redirects = urls(files, clean=manifest["clean_urls"])
         return Index(root, manifest["spa"], records, redirects)
     except (ValueError, KeyError, TypeError) as error:
         raise BadManifest(f"{root / MANIFEST}: {error}") from error
@@ -104,7 +106,7 @@ def _checked(path: str) -> str:
     return path
 
 
-def _urls(files: Mapping[str, Any], *, clean: bool) -> tuple[dict[str, Any], dict[str, str]]:
+def urls(files: Mapping[str, Any], *, clean: bool) -> tuple[dict[str, Any], dict[str, str]]:
     """URL to record, and URL to relative redirect.
 
     Every file answers at its own name. A folder's index.html answers at the folder with a slash; without it the client
@@ -112,30 +114,30 @@ def _urls(files: Mapping[str, Any], *, clean: bool) -> tuple[dict[str, Any], dic
     `/about`, before a folder of that name, and `/about/` leads there. References are relative, so that they are right
     behind a stripped prefix too and can never name another host.
     """
-    urls: dict[str, Any] = {f"/{path}": record for path, record in files.items()}
+    found: dict[str, Any] = {f"/{path}": record for path, record in files.items()}
     redirects: dict[str, str] = {}
     pages = {path: record for path, record in files.items() if path.endswith(".html")}
     for path, record in pages.items():
         folder, _, name = path.rpartition("/")
         if name == "index.html":
-            urls[f"/{folder}/" if folder else "/"] = record
+            found[f"/{folder}/" if folder else "/"] = record
         elif clean:
-            urls.setdefault(f"/{path.removesuffix('.html')}", record)
+            found.setdefault(f"/{path.removesuffix('.html')}", record)
     for path in pages:
         folder, _, name = path.rpartition("/")
-        if name == "index.html" and folder and f"/{folder}" not in urls:
+        if name == "index.html" and folder and f"/{folder}" not in found:
             redirects[f"/{folder}"] = f"./{quote(folder.rpartition('/')[2], errors='surrogateescape')}/"
-        elif name != "index.html" and clean and f"/{path.removesuffix('.html')}/" not in urls:
+        elif name != "index.html" and clean and f"/{path.removesuffix('.html')}/" not in found:
             redirects[f"/{path.removesuffix('.html')}/"] = f"../{quote(name[:-5], errors='surrogateescape')}"
-    return urls, redirects
+    return found, redirects
 
 
-def _entry(root: Path, record: Mapping[str, Any]) -> Entry:
+def _entry(root: Path, record: Mapping[str, Any], files: Path) -> Entry:
     kind, immutable, tag = record["type"], bool(record["immutable"]), record["etag"]
     is_page = kind.startswith(("text/html", "application/xhtml"))
     cache = YEAR if immutable else PAGE if is_page else OTHER
     vary = bool(record["variants"])
-    plain = root / "files" / record["path"]
+    plain = files / record["path"]
     identity = _representation(plain, record["size"], kind, cache, "", tag, vary)
     coded = [
         _representation(root / "variants" / f"{tag}.{_SUFFIXES[c]}", size, kind, cache, c, tag, vary)

@@ -182,6 +182,10 @@ class Deploy:
 
     def _check_domains(self) -> None:
         """Said now, and not when everything is built and migrated."""
+        for place, site in self.host.dev.items():
+            if both := sorted(set(site.domains) & set(self.blueprint.domains)):
+                hint = f"end it (Ctrl-C), deploy, and start it again: it then takes dev.{place.app}.localhost"
+                raise Conflict(f"golive dev of {place.app} answers at {', '.join(both)}", where="domains", hint=hint)
         for app in self.host.state.apps():
             if app.place != self.place and app.live is not None:
                 theirs = self.host.release_blueprint(app.place, app.live).domains

@@ -22,6 +22,7 @@ EDGE_ONLY = {
     "scale",
     "schedule",
     "timezone",
+    "dev",
 }
 """Settings of a service that change nothing about its processes: a change in them needs no new instance."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from golive.blueprint.models import Blueprint, Service
 from golive.errors import Conflict
 from golive.home import Home
+from golive.release.dev_site import DevSite
 from golive.release.gateway import Gateway
 from golive.state.records import Generation, GenerationState, Place
 from golive.state.store import State
@@ -36,7 +37,8 @@ class Host:
     `held` is for a changeover: an upstream whose requests wait at the edge (None), or are answered by another
     generation that stands in; `switching` routes a service (app, environment, name) to a generation that is not live
     yet. `aside` are units that take no new requests: they leave, or were never ready. `claimed` are generations that a
-    deployment counts on, so that nobody stops them; `building` are artifacts that no release names yet.
+    deployment counts on, so that nobody stops them; `building` are artifacts that no release names yet. `dev` is where
+    `golive dev` answers, as long as it runs.
     """
 
     home: Home
@@ -51,6 +53,7 @@ class Host:
     aside: set[str] = field(default_factory=set)
     claimed: set[int] = field(default_factory=set)
     building: set[str] = field(default_factory=set)
+    dev: dict[Place, DevSite] = field(default_factory=dict)
     _changing: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _blueprints: dict[tuple[Place, int], Blueprint] = field(default_factory=dict)
 

@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from golive.blueprint.models import Blueprint, Service, ServiceKind
-from golive.blueprint.routing import folder_rules, rules_of
-from golive.edge.model import EdgeConfig, Endpoint, RouteRule, Site, Upstream
+from golive.edge.model import EdgeConfig, Endpoint, Site, Upstream
 from golive.edge.static_plan import SLASH
 from golive.release import closed
+from golive.release.dev_site import dev_site
 from golive.release.host import Host
+from golive.release.rule import rule_of
 from golive.state.records import App, Generation, GenerationState
 from golive.supervise.unit import Status
 
@@ -38,6 +39,10 @@ def edge_config(host: Host) -> EdgeConfig:
         if app.live is not None:
             live = {g.service: g for g in generations if g.state is GenerationState.LIVE}
             sites.append(_site(host, app, host.release_blueprint(app.place, app.live), {**live, **elsewhere}))
+    for dev in host.dev.values():
+        site, servers = dev_site(dev)
+        sites.append(site)
+        upstreams |= {upstream.name: upstream for upstream in servers}
     certificates = tuple(c for site in sites if site.policy.https for c in host.gateway.certificates_for(site.domains))
     return EdgeConfig(tuple(sites), tuple(upstreams.values()), certificates)
 
@@ -98,9 +103,9 @@ def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation
             target, headers = STATIC, (("x-golive-root", artifact), ("x-golive-previous", _previous(host, app, name)))
             if service.trailing_slash is not None:
                 headers = (*headers, (SLASH, "edge"))
-        rules += [_rule(name, service, prefix, target, headers, blueprint) for prefix in service.route]
+        rules += [rule_of(name, service, prefix, target, headers, blueprint) for prefix in service.route]
         for prefix in service.grpc.route if service.grpc else ():
-            rule = _rule(name, service, prefix, grpc_upstream(generation), (), blueprint)
+            rule = rule_of(name, service, prefix, grpc_upstream(generation), (), blueprint)
             rule = replace(rule, strip_prefix=False, timeout=timedelta(0), compression=False)
             rules.append(replace(rule, rules=(), grpc=True))
     found = (replace(rule, closed=closed.of_service(maintenance, rule.service, suspended)) for rule in rules)
@@ -113,23 +118,3 @@ def _previous(host: Host, app: App, service: str) -> str:
         r.artifacts[service] for r in host.state.releases(app.place) if r.state == "ready" and service in r.artifacts
     ]
     return ",".join(list(dict.fromkeys(keys))[:PREVIOUS])
-
-
-def _rule(
-    name: str, service: Service, prefix: str, target: str, headers: tuple[tuple[str, str], ...], blueprint: Blueprint
-) -> RouteRule:
-    return RouteRule(
-        service=name,
-        prefix=prefix,
-        targets=((target, 100),),
-        strip_prefix=service.strip_prefix,
-        timeout=service.timeout,
-        idle_timeout=service.idle_timeout,
-        rate_limits=service.rate_limit,
-        request_headers=headers,
-        hold=None if service.overlap else blueprint.release.ready_timeout + blueprint.release.drain,
-        domains=service.domains,
-        compression=service.kind is not ServiceKind.STATIC,
-        rules=(*folder_rules(service, prefix), *rules_of(service)),
-        serves_files=service.kind is ServiceKind.STATIC,
-    )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from golive.edge.static_http import Request
-from golive.edge.static_index import Index, Response, _urls
+from golive.edge.static_index import Index, Response, urls
 from golive.edge.static_plan import decode_path, negotiate, plan
 
 ROOT = Path("/artifacts/k1")
@@ -29,7 +29,7 @@ def record(path: str, size: int = 1000, *, kind: str = "", immutable: bool = Fal
 
 
 def release(*records: dict[str, Any], spa: bool = False, clean: bool = True) -> Index:
-    found, redirects = _urls({r["path"]: r for r in records}, clean=clean)
+    found, redirects = urls({r["path"]: r for r in records}, clean=clean)
     return Index(ROOT, spa, found, redirects)
 
 
