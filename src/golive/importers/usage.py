@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from golive.blueprint.checkout import Checkout, join
+from golive.importers.reads_python import reads_in_python
 from golive.importers.report import Table
 from golive.importers.schemas import schema_entries
 
@@ -43,6 +44,9 @@ _PATTERNS: dict[str, tuple[tuple[re.Pattern[str], bool], ...]] = {
         (re.compile(rf"""\bDeno\.env\.get\(\s*["']{_NAME}["']"""), False),
     ),
 }
+_LOOKED_UP = re.compile(r"\bos\.(?:LookupEnv|Getenv)\b|\b(?:lookup|getenv|env)\s+func\(string\)")
+_READER = re.compile(rf"""\b\w+\.[a-zA-Z]\w*\(\s*"{_NAME}"{_SECOND}""")
+"""A method of a reader of one's own: `r.number("WORKERS", 4)`."""
 _SETTINGS = re.compile(
     r"^class\s+\w+\(\s*(?:[\w.]+\s*,\s*)*(?:\w+\.)?BaseSettings\b[^\n]*\n((?:[ \t]+[^\n]*\n|[ \t]*\n)*)", re.M
 )
@@ -104,9 +108,15 @@ def _in_text(text: str, language: str, file: str) -> Iterator[Usage]:
         for match in pattern.finditer(text):
             given = match.groupdict().get("default")
             yield Usage(match["name"], required, file, _given(given) if given else {})
+    if language == "go" and _LOOKED_UP.search(text) and _NAMED_ENV.search(file):
+        for match in _READER.finditer(text):
+            yield Usage(match["name"], False, file, _given(match["default"]) if match["default"] else {})
     if language == "python" and "BaseSettings" in text:
         for name, required, entry in _settings(text):
             yield Usage(name, required, file, entry)
+    if language == "python":  # what its syntax tree shows besides: an alias, an inherited prefix, another name for it
+        for name, _ in reads_in_python(text):
+            yield Usage(name, False, file)
     if (
         language == "script"
         and ("createEnv" in text or _SCHEMAS.search(text))
