@@ -78,6 +78,7 @@ class Daemon:
         await self.cron.stop()
         await self.upkeep.stop()
         await self.host.supervisor.release()
+        await self.host.offload.close()
         self.host.state.close()
 
     async def open_gateway(self, progress: Callable[[Progress], None] | None = None) -> None:

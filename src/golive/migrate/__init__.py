@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from golive.migrate.project import Runtime
+    from golive.migrate.runtime import Runtime
     from golive.migrate.status import Applied, MigrationEvent
     from golive.migrate.step import migrate, pending
 
 __all__ = ["Applied", "MigrationEvent", "Runtime", "migrate", "pending"]
-_HOMES = {"Applied": "status", "MigrationEvent": "status", "Runtime": "project", "migrate": "step", "pending": "step"}
+_HOMES = {"Applied": "status", "MigrationEvent": "status", "Runtime": "runtime", "migrate": "step", "pending": "step"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,50 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 from golive.blueprint.models import Migrations
 from golive.migrate import failure, project, run, tools
 from golive.migrate.files import MigrationFile
-from golive.migrate.project import Runtime
-from golive.migrate.status import MigrationStatus, Record
+from golive.migrate.runtime import Runtime
+from golive.migrate.status import Line, MigrationStatus, Overview, Record, State
 from golive.migrate.step import needed
 from golive.secret import Secret
-
-State = Literal["applied", "pending", "unfinished", "drifted", "failed", "passed over", "not in this release"]
-
-
-@dataclass(frozen=True)
-class Line:
-    """One migration. `sql` is what would run of it, empty for all but pending and unfinished ones, and where the tool
-    cannot say; `done` of how many `statements` stand, for an unfinished one."""
-
-    name: str
-    state: State
-    applied_at: datetime | None = None
-    release: int | None = None
-    sql: str = ""
-    done: int = 0
-    statements: int = 0
-
-
-@dataclass(frozen=True)
-class Overview:
-    """`stop` is why a deploy would not migrate, and what to do."""
-
-    tool: str
-    version: str | None
-    lines: tuple[Line, ...]
-    stop: tuple[str, str] | None = None
-    sql: str = ""
-    """Of a tool that tells it for all pending ones together."""
-
-    @property
-    def pending(self) -> tuple[Line, ...]:
-        return tuple(line for line in self.lines if line.state in ("pending", "unfinished"))
 
 
 async def overview(

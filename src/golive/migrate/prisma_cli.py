@@ -23,7 +23,8 @@ from golive.blueprint.models import Migrations
 from golive.errors import MigrationFailed, StartFailed
 from golive.migrate import failure, prisma, run, session, tools
 from golive.migrate.history import current_schema
-from golive.migrate.project import LOCK_FAILURES, Report, Runtime, failed
+from golive.migrate.project import LOCK_FAILURES, Report, failed
+from golive.migrate.runtime import Runtime
 from golive.migrate.status import Applied, MigrationEvent, MigrationStatus
 from golive.secret import Secret
 from golive.system import processes

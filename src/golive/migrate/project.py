@@ -11,7 +11,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,27 +21,16 @@ import psycopg
 from golive.blueprint.models import Migrations
 from golive.errors import MigrationFailed, UsageError
 from golive.migrate import session
+from golive.migrate.runtime import Runtime
 from golive.migrate.status import Applied, MigrationEvent
 from golive.secret import Secret
 from golive.system import processes
-from golive.system.users import User
 
 Report = Callable[[MigrationEvent], None]
 MARK = "golive-migrations:"
 """Before the answer, which is JSON, on a line of its own."""
 _PATIENCE = 60
 LOCK_FAILURES = re.compile(r"canceling statement due to lock timeout|LockNotAvailable|deadlock detected")
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """The environment of a release: `python` is the argv that starts its interpreter, none where it has none; `app`
-    the folder that it runs in."""
-
-    python: tuple[str, ...]
-    variables: Mapping[str, str]
-    user: User | None = None
-    app: Path | None = None
 
 
 @dataclass(frozen=True)

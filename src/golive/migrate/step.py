@@ -7,8 +7,8 @@ from pathlib import Path
 from golive.blueprint.models import Migrations
 from golive.errors import UsageError
 from golive.migrate import prisma_cli, project, run, tools
-from golive.migrate.project import Runtime
 from golive.migrate.run import Report
+from golive.migrate.runtime import Runtime
 from golive.migrate.status import Applied
 from golive.secret import Secret
 

@@ -16,9 +16,19 @@ from golive.build.leaks import check_artifact
 from golive.build.plan import BuildRequest
 from golive.data.store import Report, Store
 from golive.errors import Conflict, NotFound, StartFailed, UsageError
-from golive.migrate.project import Runtime
-from golive.migrate.step import migrate, pending
-from golive.release import bundles, closed, connections, environment, hooks, maintenance, migrations, resources, verify
+from golive.migrate.runtime import Runtime
+from golive.release import (
+    bundles,
+    closed,
+    connections,
+    databases,
+    environment,
+    hooks,
+    maintenance,
+    migrations,
+    resources,
+    verify,
+)
 from golive.release.changeover import bring_back, change_over
 from golive.release.desired import Action, ServicePlan, plan_services, replaced
 from golive.release.host import Host
@@ -231,7 +241,8 @@ class Deploy:
         url = self._database_url()
         if self.blueprint.migrations and url:
             runtime = self._runtime(self.blueprint.migrations)
-            return not await pending(self.blueprint.migrations, loaded.checkout, url, runtime=runtime)
+            settings, offload = self.blueprint.migrations, self.host.offload
+            return not await databases.pending(offload, settings, loaded.checkout, url, runtime=runtime)
         return True
 
     def _runtime(self, settings: Migrations) -> Runtime | None:
@@ -248,7 +259,7 @@ class Deploy:
             note.skipped = True
             return
         self.reports = await resources.ensure(self.host, self.place, self.stores)
-        self.reports |= await resources.check_externals(self.blueprint, self.values)
+        self.reports |= await resources.check_externals(self.host, self.blueprint, self.values)
         for name, report in self.reports.items():
             text = f"{report.version}, answered in {report.latency_ms:.1f} ms"
             self.evidence.append(verify.Evidence(f"resource {name}", True, text))
@@ -277,7 +288,8 @@ class Deploy:
         if settings is None or url is None:
             note.skipped = True
             return
-        applied = await migrate(
+        applied = await databases.migrate(
+            self.host.offload,
             settings,
             loaded.checkout,
             url,

@@ -18,6 +18,7 @@ from golive.state.records import Generation, GenerationState, Place
 from golive.state.store import State
 from golive.system import users
 from golive.system.files import private_directory
+from golive.system.offload import Offload
 from golive.system.users import User
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Host:
     claimed: set[int] = field(default_factory=set)
     building: set[str] = field(default_factory=set)
     dev: dict[Place, DevSite] = field(default_factory=dict)
+    offload: Offload = field(default_factory=Offload)
     _changing: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _blueprints: dict[tuple[Place, int], Blueprint] = field(default_factory=dict)
 

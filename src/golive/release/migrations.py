@@ -11,11 +11,9 @@ from golive.blueprint.env import resource_variables
 from golive.blueprint.models import Migrations
 from golive.build.artifact import Artifact
 from golive.errors import NotFound
-from golive.migrate.overview import overview
-from golive.migrate.project import Runtime
+from golive.migrate.runtime import Runtime
 from golive.migrate.status import Applied, MigrationEvent
-from golive.migrate.step import migrate
-from golive.release import environment, resources
+from golive.release import databases, environment, resources
 from golive.release.host import Host
 from golive.release.instances import process_environment
 from golive.secret import Secret
@@ -73,7 +71,9 @@ def runtime(host: Host, place: Place, artifact: Artifact, values: dict[str, Secr
 async def status(host: Host, place: Place, *, sql: bool) -> dict[str, Any]:
     """As JSON; changes nothing. `sql`: what would run, too."""
     found = await live(host, place)
-    seen = await overview(found.settings, found.checkout, found.url, runtime=found.runtime, sql=sql)
+    seen = await databases.overview(
+        host.offload, found.settings, found.checkout, found.url, runtime=found.runtime, sql=sql
+    )
     lines = []
     for line in seen.lines:
         at = line.applied_at.isoformat() if line.applied_at else None
@@ -97,8 +97,14 @@ async def up(host: Host, place: Place, actor: str, report: Callable[[MigrationEv
     found = await live(host, place)
     host.state.audit(actor, "migrate", place, release=found.release, tool=found.settings.tool)
     try:
-        applied = await migrate(
-            found.settings, found.checkout, found.url, release=found.release, report=report, runtime=found.runtime
+        applied = await databases.migrate(
+            host.offload,
+            found.settings,
+            found.checkout,
+            found.url,
+            release=found.release,
+            report=report,
+            runtime=found.runtime,
         )
     except BaseException as error:
         host.state.audit(actor, "migrate.failed", place, release=found.release, error=type(error).__name__)

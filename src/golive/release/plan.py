@@ -11,8 +11,7 @@ from golive.blueprint.load import load
 from golive.blueprint.models import Blueprint
 from golive.build.plan import BuildRequest
 from golive.errors import GoliveError
-from golive.migrate.step import pending
-from golive.release import connections, environment, resources
+from golive.release import connections, databases, environment, resources
 from golive.release.desired import Action, plan_services
 from golive.release.host import Host
 from golive.secret import Secret
@@ -53,7 +52,7 @@ async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
     }
     gone = sorted(set(before.services) - set(blueprint.services)) if before else []
     missing = [str(p) for p in check_environment(blueprint, given)]
-    migrations = await _migrations(loaded.checkout, blueprint, injected)
+    migrations = await _migrations(host, loaded.checkout, blueprint, injected)
     settings = (
         [] if before is None else _changed_settings(before.model_dump(mode="json"), blueprint.model_dump(mode="json"))
     )
@@ -73,13 +72,13 @@ async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
     }
 
 
-async def _migrations(checkout: Path, blueprint: Blueprint, injected: dict[str, Secret]) -> list[str]:
+async def _migrations(host: Host, checkout: Path, blueprint: Blueprint, injected: dict[str, Secret]) -> list[str]:
     """By name; all of them while the database is not there yet."""
     if blueprint.migrations is None:
         return []
     name = resource_variables(blueprint)[blueprint.migrations.resource]["url"]
     try:
-        return list(await pending(blueprint.migrations, checkout, injected.get(name)))
+        return list(await databases.pending(host.offload, blueprint.migrations, checkout, injected.get(name)))
     except GoliveError as error:
         return [f"could not be asked: {error.what}"]
 

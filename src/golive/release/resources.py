@@ -8,11 +8,12 @@ from datetime import timedelta
 
 from golive.blueprint.env import connection_variables
 from golive.blueprint.models import Blueprint, Resource
-from golive.data.external import check_external, external_variables
+from golive.data.external import external_variables
 from golive.data.place import Placement
 from golive.data.store import Report, Store, store_for
 from golive.engines.engine import Engine, Progress
 from golive.errors import Conflict, ResourceFailed
+from golive.release import databases
 from golive.release.host import Host
 from golive.secret import Secret
 from golive.state.records import Place, ResourceRow
@@ -75,9 +76,7 @@ async def ensure(host: Host, place: Place, stores: dict[str, Store]) -> dict[str
     for name, store in stores.items():
         await keep_running(host, place, name, store)
         await host.supervisor.wait_ready(unit_name(place, name), READY, timedelta(0))
-        await store.ready(READY)
-        await store.provision()
-        reports[name] = await store.check()
+        reports[name] = await databases.bring_up(host.offload, store, READY)
     return reports
 
 
@@ -107,7 +106,7 @@ def resource_unit(place: Place, name: str, store: Store, port: int) -> Unit:
     )
 
 
-async def check_externals(blueprint: Blueprint, values: dict[str, Secret]) -> dict[str, Report]:
+async def check_externals(host: Host, blueprint: Blueprint, values: dict[str, Secret]) -> dict[str, Report]:
     """Somebody else's stores, tried at once. ResourceFailed says which and why."""
     reports = {}
     for name, resource in blueprint.resources.items():
@@ -119,7 +118,7 @@ async def check_externals(blueprint: Blueprint, values: dict[str, Secret]) -> di
                     why=f"{resource.url_from} has no value",
                     hint=f"golive env set {resource.url_from}",
                 )
-            reports[name] = await check_external(resource, url)
+            reports[name] = await databases.check_external(host.offload, resource, url)
     return reports
 
 

@@ -1,0 +1,93 @@
+"""Work on databases, done in another process: the driver is a third of what the daemon would weigh with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from golive.blueprint.models import Migrations, Resource
+from golive.data.store import Report, Store
+from golive.migrate.runtime import Runtime
+from golive.migrate.status import Applied, MigrationEvent, Overview
+from golive.secret import Secret
+from golive.system.offload import Offload
+
+
+async def bring_up(offload: Offload, store: Store, timeout: timedelta) -> Report:
+    """The store answers, has the app's role and database, and answered a query. ResourceFailed says what is wrong."""
+    return await offload.call(_bring_up, store, timeout)
+
+
+async def _bring_up(store: Store, timeout: timedelta) -> Report:
+    await store.ready(timeout)
+    await store.provision()
+    return await store.check()
+
+
+async def check_external(offload: Offload, resource: Resource, url: Secret) -> Report:
+    """See `golive.data.external`."""
+    return await offload.call(_check_external, resource, url)
+
+
+async def _check_external(resource: Resource, url: Secret) -> Report:
+    from golive.data.external import check_external
+
+    return await check_external(resource, url)
+
+
+async def migrate(
+    offload: Offload,
+    migrations: Migrations,
+    checkout: Path,
+    url: Secret,
+    *,
+    release: int,
+    report: Callable[[MigrationEvent], None],
+    runtime: Runtime | None = None,
+) -> Applied:
+    """See `golive.migrate.step`."""
+    return await offload.reporting(report, _migrate, migrations, checkout, url, release, runtime)
+
+
+async def _migrate(
+    migrations: Migrations,
+    checkout: Path,
+    url: Secret,
+    release: int,
+    runtime: Runtime | None,
+    report: Callable[[MigrationEvent], None] = lambda _: None,
+) -> Applied:
+    from golive.migrate.step import migrate
+
+    return await migrate(migrations, checkout, url, release=release, report=report, runtime=runtime)
+
+
+async def pending(
+    offload: Offload, migrations: Migrations, checkout: Path, url: Secret | None, *, runtime: Runtime | None = None
+) -> tuple[str, ...]:
+    """See `golive.migrate.step`."""
+    return await offload.call(_pending, migrations, checkout, url, runtime)
+
+
+async def _pending(
+    migrations: Migrations, checkout: Path, url: Secret | None, runtime: Runtime | None
+) -> tuple[str, ...]:
+    from golive.migrate.step import pending
+
+    return await pending(migrations, checkout, url, runtime=runtime)
+
+
+async def overview(
+    offload: Offload, migrations: Migrations, checkout: Path, url: Secret, *, runtime: Runtime | None, sql: bool
+) -> Overview:
+    """See `golive.migrate.overview`."""
+    return await offload.call(_overview, migrations, checkout, url, runtime, sql)
+
+
+async def _overview(
+    migrations: Migrations, checkout: Path, url: Secret, runtime: Runtime | None, sql: bool
+) -> Overview:
+    from golive.migrate.overview import overview
+
+    return await overview(migrations, checkout, url, runtime=runtime, sql=sql)
