@@ -16,7 +16,7 @@ from golive.dev.program import Program
 from golive.dev.watch import Changes
 from golive.dev.workbench import Workbench
 from golive.errors import StartFailed
-from golive.migrate.project import Runtime
+from golive.migrate.runtime import Runtime
 from golive.migrate.status import MigrationEvent
 from golive.migrate.step import migrate
 from golive.secret import Secret

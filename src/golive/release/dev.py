@@ -65,7 +65,7 @@ async def prepare(host: Host, wanted: Wanted, progress: Callable[[Progress], Non
     values, said = environment.with_urls(blueprint, values)
     stores = await resources.declare(host, place, blueprint, progress)
     reports = await resources.ensure(host, place, stores)
-    reports |= await resources.check_externals(blueprint, values)
+    reports |= await resources.check_externals(host, blueprint, values)
     injected = resources.variables(blueprint, stores, values)
     notes = [f"generated {', '.join(made)}"] if made else []
     return DevEnvironment(
