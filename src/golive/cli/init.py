@@ -106,6 +106,8 @@ def _narrate(proposed: Proposed, directory: Path, file: Path | None, *, replaced
 def _account(entry: Imported) -> str:
     if entry.problem:
         return entry.problem
+    if not entry.keys:
+        return "says nothing"
     keys = f"{len(entry.carried)} {'key' if len(entry.carried) == 1 else 'keys'} carried over"
     return keys + (f", {len(entry.lost)} not (listed at the end of the file)" if entry.lost else "")
 

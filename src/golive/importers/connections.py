@@ -58,6 +58,8 @@ def settle(
         if name in given or (name not in usage and is_connection(name, resources)):
             del variables[name]
             gone.append(name)
+        elif is_connection(name, resources) and name.endswith(("SSL", "SSLMODE")):
+            del variables[name]  # how to reach a database elsewhere; golive's own is on this machine
         elif is_connection(name, resources):
             kept = {key: value for key, value in variables[name].items() if key in ("type", "for", "description")}
             variables[name] = kept | {"required": False}

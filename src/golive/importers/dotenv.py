@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from golive.importers.exported_env import import_exported, is_exported
 from golive.importers.ledger import Ledger
 from golive.importers.loading import Loaded, Unreadable, clean
 from golive.importers.report import Imported
@@ -71,6 +72,8 @@ def _value(text: str, lines: list[str], at: int) -> tuple[str, int]:
 
 def import_env(text: str, file: str = ".env.example") -> Imported:
     """Variables as `[env]`; DATABASE_URL and REDIS_URL of the machine's own servers as resources."""
+    if is_exported(text := clean(text)):
+        return import_exported(text, file)
     loaded, comments = parse_env(text)
     if len(loaded.data) > 2000:
         raise Unreadable("has more than 2,000 variables")

@@ -144,7 +144,7 @@ def _variables(merged: Merged, variables: dict[str, Table], renamed: dict[str, s
         if "description" in given:
             before.setdefault("description", given["description"])
         if "default" in given and "default" not in before and before.get("type") != "secret":
-            before |= {key: given[key] for key in ("type", "default") if key in given}
+            before |= {key: given[key] for key in ("type", "values", "default") if key in given}
             for key in ("required", "example"):
                 before.pop(key, None)
 

@@ -70,6 +70,11 @@ def refined(entry: Table, usage: Usage) -> Table:
     made = dict(entry)
     if usage.required and "default" not in made:
         made.pop("required", None)
+    if "default" in usage.entry and "default" not in made and made.get("type") != "secret":
+        made |= {key: value for key, value in _default(usage).items() if key == "default"}
+    if "default" in made:
+        for key in ("required", "example"):
+            made.pop(key, None)
     kind = usage.entry.get("type")
     if kind is None or made.get("type") not in _PLAIN or not _fits(made, usage.entry):
         return made

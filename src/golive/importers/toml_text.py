@@ -13,6 +13,8 @@ from golive.importers.report import Table
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _ORDER = ("name", "domains", "services", "resources", "migrations", "env", "release", "edge", "build", "environments")
 WIDTH = 110
+WIDE = 120
+"""Characters of a line that are still read at once: of text, and of one entry."""
 
 
 def comment(text: str) -> str:
@@ -53,13 +55,15 @@ def _entries(key: str, entries: Table, comments: Mapping[str, list[str]]) -> lis
     """One table with a line for each entry, those of one comment together below it; what is too long for a line has a
     table of its own behind it."""
     groups: dict[str, str] = {"": ""}
-    tables = []
+    tables: list[str] = []
+    said = ""
     for name, entry in entries.items():
         line = f"{_key(name)} = {value(entry)}\n"
-        if isinstance(entry, dict) and len(line) > WIDTH:
-            tables.append(_table((key, name), entry, comments))
+        above = "".join(comment(row) for row in comments.get(f"{key}.{name}", []))
+        if isinstance(entry, dict) and len(line) > WIDE:
+            tables.append((above if above != said else "") + _table((key, name), entry, {}))
+            said = above
         else:
-            above = "".join(comment(row) for row in comments.get(f"{key}.{name}", []))
             groups[above] = groups.get(above, "") + line
     lines = "\n".join(above + text for above, text in groups.items() if text)
     head = "".join(comment(row) for row in comments.get(key, []))

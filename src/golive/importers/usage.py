@@ -110,7 +110,8 @@ def _in_text(text: str, language: str, file: str) -> Iterator[Usage]:
             yield Usage(match["name"], required, file, _given(given) if given else {})
     if language == "go" and _LOOKED_UP.search(text) and _NAMED_ENV.search(file):
         for match in _READER.finditer(text):
-            yield Usage(match["name"], False, file, _given(match["default"]) if match["default"] else {})
+            said = match["default"] or ""  # a number there may be a limit
+            yield Usage(match["name"], False, file, _given(said) if said.startswith('"') else {})
     if language == "python" and "BaseSettings" in text:
         for name, required, entry in _settings(text):
             yield Usage(name, required, file, entry)

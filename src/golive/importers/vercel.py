@@ -209,7 +209,8 @@ def _is_next(root: Node) -> bool:
 def _cron(node: Node) -> None:
     path, schedule = node.get("path").text() or "", node.get("schedule").text() or ""
     if re.fullmatch(r"/[\w./?&=()-]*", path) and re.fullmatch(r"[\w*/, -]+", schedule):
-        command = f'a cron service: schedule = "{schedule}", command = "curl -fsS https://<domain>{path}"'
-        node.lose(_CRON, command)
+        # Vercel sends the secret when the project has one (https://vercel.com/docs/cron-jobs/manage-cron-jobs).
+        asks = f'curl -fsS -H "Authorization: Bearer $CRON_SECRET" https://<domain>{path}'
+        node.lose(_CRON, f"a cron service: schedule = \"{schedule}\", command = '{asks}'")
     else:
         node.lose(_CRON, "a service with `schedule` and `command`")

@@ -15,6 +15,8 @@ from golive.importers.usage import Usage
 
 MAX_LISTED = 40
 """Lines about what was not carried over, at the end of the file."""
+MAX_SHOWN = 60
+"""Characters of a detected value; `golive config` shows it whole."""
 _DETECTED = (
     ("build.framework", "{}"),
     ("command", "starts with `{}`"),
@@ -67,7 +69,8 @@ def _found(name: str, resolved: Resolved | None) -> list[str]:
         origin = resolved.origins.get(path)
         if origin is None or origin.source != "detected" or (key == "build.output" and not static):
             continue
-        shown.append(form.format(next((value for at, value, _ in resolved.leaves() if at == path), None)))
+        value = str(next((value for at, value, _ in resolved.leaves() if at == path), ""))
+        shown.append(form.format(value if len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN].rpartition(' ')[0]} …"))
     return [f"detected: {'; '.join(shown)}"] if shown else []
 
 

@@ -290,7 +290,9 @@ def test_vercel() -> None:
     }
     assert lost(found) == {"regions", "crons[0]", "functions", "rewrites[0]"}
     assert "another server" in next(e.why for e in found.lost if e.path == "rewrites[0]")
-    assert "curl -fsS https://<domain>/api/tick" in next(e.instead for e in found.lost if e.path == "crons[0]")
+    assert '"Authorization: Bearer $CRON_SECRET" https://<domain>/api/tick' in next(
+        e.instead for e in found.lost if e.path == "crons[0]"
+    )
 
 
 def test_railpack() -> None:

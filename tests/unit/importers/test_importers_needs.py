@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from golive.blueprint.checkout import Checkout
+from golive.blueprint.env_example import example_text
+from golive.blueprint.models import Blueprint, Resource, Service, ServiceKind, Variable, VariableType
+from golive.importers.dotenv import import_env
 from golive.importers.propose import Proposed, propose
 from golive.importers.report import Table
 from golive.importers.schemas import declared
@@ -101,7 +104,7 @@ def test_a_schema_types_what_another_file_declares(checkout: MakeCheckout) -> No
     table = declarations(propose(checkout(files), "shop"))
     assert table["WORKERS"] == 2
     assert table["REPLY_TO"] == {"type": "email", "default": "a@b.example"}
-    assert table["LOG_LEVEL"]["values"] == ["debug", "info"]
+    assert table["LOG_LEVEL"] == {"type": "enum", "values": ["debug", "info"], "default": "info"}
 
 
 def test_defaults_of_the_code_are_the_files(checkout: MakeCheckout) -> None:
@@ -172,3 +175,36 @@ def test_schemas_in_a_folder_called_env_are_read_and_virtual_environments_are_no
         | {"env/pyvenv.cfg": "home = /usr", "env/lib/x.py": "import os\nos.environ['NOT_MINE']\n"}
     )
     assert set(used_variables(made)) == {"MINE"}
+
+
+def test_what_golive_exported_comes_back_as_it_was_declared(checkout: MakeCheckout) -> None:
+    variables = {
+        "KEY": Variable(type=VariableType.SECRET, description="Of the payments."),
+        "OWN": Variable(type=VariableType.SECRET, generate=True),
+        "LEVEL": Variable(type=VariableType.ENUM, values=("low", "high"), default="low"),
+        "HOSTS": Variable(type=VariableType.STRINGS, default=["a", "b"]),
+        "WAIT": Variable(type=VariableType.FLOAT, default=1.5, description="Seconds,\nat most."),
+        "PLACE": Variable(type=VariableType.URL, required=False, example="https://a.example"),
+        "NEXT_PUBLIC_NAME": Variable(default="Shop", client=True, build=True),
+    }
+    services = {"web": Service(kind=ServiceKind.WEB, route=("/",))}
+    stores = {"main": Resource(engine="postgres")}
+    text = example_text(Blueprint(name="shop", services=services, resources=stores, env=variables), str)
+    found = import_env(text)
+    assert found.accounted == found.keys == 8
+    assert not found.lost
+    assert found.proposal["resources"] == {"main": {"engine": "postgres"}}
+    read = {name: Variable.model_validate(entry) for name, entry in found.proposal["env"].items()}
+    assert read == variables | {"WAIT": variables["WAIT"].model_copy(update={"description": "Seconds, at most."})}
+    assert declarations(propose(checkout(NODE | {".env.example": text}), "shop"))["LEVEL"]["values"] == ["low", "high"]
+
+
+def test_a_reader_of_ones_own_in_go(checkout: MakeCheckout) -> None:
+    code = (
+        "package config\nfunc Load(lookup func(string) (string, bool)) Config {\n"
+        'return Config{A: r.text("MODE_OF_WORK", "fast"), B: r.least("WORKERS", 1), C: r.secret("JWT_SECRET", 32)}\n}\n'
+    )
+    found = used_variables(checkout({"internal/config/config.go": code, "internal/other.go": 'x.Do("NOT_ME")'}))
+    assert set(found) == {"MODE_OF_WORK", "WORKERS", "JWT_SECRET"}
+    assert found["MODE_OF_WORK"].entry == {"default": "fast"}
+    assert found["WORKERS"].entry == {}
