@@ -47,6 +47,8 @@ def test_a_planted_secret_stops_the_deploy_wherever_it_stands(make_app: MakeApp)
     in_what_browsers_get(app)
     in_a_build_log(app)
 
+    public = f'\n[env.VITE_KEY]\nclient = true\ndefault = "sk_{TOKEN}"\n'
+    app.write("golive.toml", (app.folder / "golive.toml").read_text() + public)
     app.write("web/build.sh", CLEAN + "echo again\n")
     app.up().ok()
     said = "".join(app.golive.said)
@@ -102,3 +104,8 @@ def in_a_build_log(app: App) -> None:
     assert f"{log}, line {first + 1}, column 5: the value of API_KEY" in said
     assert lines[first - 1 : first + 1] == ["key ••••••", "and ••••••"]
     assert log.stat().st_mode & 0o777 == 0o600
+
+    app.write("web/build.sh", f"{CLEAN}printf 'key sk_%s\\n' {TOKEN}\nexit 3\n")
+    said = refused(app)
+    assert "exited with 3" in said
+    assert "│ key ••••••" in said

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from golive.build.finding import VALUE, Finding, fingerprint
 from golive.build.needles import distinctive, forms
-from golive.secret import Mask, Secret
+from golive.secret import Mask
 from golive.system.files import private_directory, remove_tree
 
 KEEP = 20
@@ -25,15 +25,15 @@ _TOKEN = re.compile(r"(?=[^\s\"']*[A-Z])(?=[^\s\"']*[0-9])[A-Za-z0-9_\-+/=.]{20,
 class BuildLog:
     """The log of one service's build. Lines go on to `tell` as they come; a file is made at the second."""
 
-    def __init__(self, file: Path, service: str, values: dict[str, Secret], mask: Mask, tell: Callable[[str], None]):
+    def __init__(self, file: Path, service: str, values: dict[str, str], mask: Mask, tell: Callable[[str], None]):
         self.file = file
         self.service = service
         self.suspicious = False
         self.found: list[Finding] = []
         self._needles = {
-            name: tuple(form.decode(errors="replace") for form in dict.fromkeys(forms(value.reveal())))
+            name: tuple(form.decode(errors="replace") for form in dict.fromkeys(forms(value)))
             for name, value in values.items()
-            if distinctive(value.reveal())
+            if distinctive(value)
         }
         self._mask = mask
         self._tell = tell
@@ -92,6 +92,13 @@ class BuildLog:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def forget_unsearched(builds: Path) -> None:
+    """What a killed daemon left was not searched, and may hold a token."""
+    with contextlib.suppress(OSError):
+        for part in builds.glob(f"*/*{PART}"):
+            part.unlink()
 
 
 def forget_old(builds: Path) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from golive.build.artifact import ARTIFACT_FILE, Artifact, Content
+from golive.build.build_log import forget_unsearched
 from golive.build.environment import client_files, client_settings, credentials
 from golive.build.go import build_go
 from golive.build.made import Made
@@ -103,6 +104,7 @@ class Builder:
         """Remove what a killed build left; for the daemon's start."""
         async with self._one_at_a_time:
             await in_thread(self.store.clean)
+            await in_thread(forget_unsearched, self._home.builds)
 
     def _plan(self, request: BuildRequest) -> BuildPlan:
         """What is run by the user for builds has to be reachable by that user too."""

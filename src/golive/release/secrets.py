@@ -26,6 +26,7 @@ from golive.build.finding import VALUE, Finding, Verdict, judge
 from golive.build.leaks import client_places, shown_from
 from golive.build.needles import distinctive
 from golive.build.search import Bundle, Request, Summary
+from golive.build.tools import tail
 from golive.errors import BuildFailed, GoliveError, SecretFound, StartFailed
 from golive.release import environment
 from golive.release.host import Host
@@ -52,7 +53,7 @@ class Search:
     place: Place
     journal: Journal
     blueprint: Blueprint
-    values: Mapping[str, Secret]
+    values: dict[str, str] = field(repr=False)
     checking: asyncio.Task[tuple[list[Finding], Summary]]
     logs: list[BuildLog] = field(default_factory=list)
     artifacts: dict[str, Artifact] = field(default_factory=dict)
@@ -61,7 +62,7 @@ class Search:
         """Takes the lines of a service's build."""
         folder = self.host.home.builds / str(self.journal.deployment)
         tell = functools.partial(self.journal.log, service)
-        made = BuildLog(folder / f"{service}.log", service, dict(self.values), self.journal.mask, tell)
+        made = BuildLog(folder / f"{service}.log", service, self.values, self.journal.mask, tell)
         self.logs.append(made)
         return made
 
@@ -107,7 +108,7 @@ class Search:
             request = Request(
                 cache=str(self.host.home.cache),
                 rules=shapes.version(),
-                public=tuple(public_values(self.blueprint, self.values)),
+                public=tuple(public_values(self.blueprint, self.host.state.variables(self.place))),
                 bundles=bundles,
                 logs=logs,
             )
@@ -126,7 +127,7 @@ class Search:
         tokens = [finding for finding in found if finding.place == "log"]
         if error.log and tokens:
             kept = next(log.file for log in self.logs if log.service == tokens[0].service)
-            error.log = f"(it holds {tokens[0].what}: {kept}, line {tokens[0].line}, where it is masked)"
+            error.log = tail(await asyncio.to_thread(kept.read_text, errors="replace"))
 
 
 @asynccontextmanager
@@ -136,7 +137,7 @@ async def searching(
     """Search the checkout and its history while the block builds. `values` are all secrets of the app, by name."""
     request = request_for(host, place, blueprint, checkout, values)
     task = asyncio.create_task(search(request, functools.partial(journal.log, "secrets")))
-    made = Search(host, place, journal, blueprint, values, task)
+    made = Search(host, place, journal, blueprint, request.values, task)
     try:
         yield made
     except BuildFailed as error:
@@ -162,7 +163,7 @@ def request_for(
         sources=tuple(dict.fromkeys([".", *(service.source for service in blueprint.services.values())])),
         memory=str(host.home.app(*place) / "secrets.json"),
         values={name: telling(value.reveal()) for name, value in values.items() if name in names},
-        public=tuple(public_values(blueprint, values)),
+        public=tuple(public_values(blueprint, host.state.variables(place))),
         budget=BUDGET,
     )
 
