@@ -139,7 +139,7 @@ def test_a_suspended_service_ends_without_cutting_a_request_and_harms_no_other(s
         assert slow.join() == 200
         refused = shop.request("GET", "/", headers=BROWSER)
         assert (refused.status_code, "Suspended" in refused.text) == (503, True)
-        assert shop.command("suspend", "api").ok().err == "api: nothing to do, suspended already\n"
+        assert "api: nothing to do, suspended already" in shop.command("suspend", "api").ok().err
         killed(shop)
         assert (states(shop)["api"], states(shop)["worker"]) == ("suspended", "suspended")
         shop.change(version="3")
@@ -148,7 +148,7 @@ def test_a_suspended_service_ends_without_cutting_a_request_and_harms_no_other(s
         assert "golive resume api" in shop.command("scale", "api=1").failed().err
         shop.command("resume", "--all").ok()
         assert shop.version() == "3"
-        assert shop.command("resume", "api").ok().err == "api: nothing to do, was not suspended\n"
+        assert "api: nothing to do, was not suspended" in shop.command("resume", "api").ok().err
         load.more()
     load.unharmed()
     assert (states(shop)["api"], states(shop)["worker"]) == ("ready", "ready")

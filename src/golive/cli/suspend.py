@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
+
 import click
 
 from golive.cli import complete, output
 from golive.cli.place import Target, client, place_options
 from golive.errors import UsageError
+
+PATIENCE = 1.0
+"""Seconds after which it is said what is waited for."""
+WAITING = {"suspend": "open requests end first", "resume": "they get requests once they are ready"}
 
 
 @click.command()
@@ -48,8 +56,20 @@ def _named(services: tuple[str, ...], everything: bool, verb: str) -> list[str]:
     return list(services)
 
 
+@contextlib.contextmanager
+def _patiently(text: str) -> Iterator[None]:
+    timer = threading.Timer(PATIENCE, output.say, (f"{output.mark('running')} {text}",))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def _change(verb: str, target: Target, services: list[str], as_json: bool) -> int:
-    found = client().send("POST", f"/v1/{verb}", {**target.query(), "services": services})
+    with _patiently(WAITING[verb]):
+        found = client().send("POST", f"/v1/{verb}", {**target.query(), "services": services})
     if as_json:
         output.data(found)
         return 0

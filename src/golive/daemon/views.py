@@ -80,7 +80,7 @@ def _app(host: Host, app: App, states: dict[str, UnitState], memory: dict[int, i
             {"id": d.id, "kind": d.kind, "state": d.state.value, "queued_at": d.queued_at} for d in waiting
         ],
         "old": [],
-        "maintenance": maintenance.view(host, app.place),
+        "maintenance": maintenance.view(host, app.place, links=False),
     }
     if blueprint is not None and host.opened is not None:
         found["urls"] = [host.gateway.url(d, https=blueprint.edge.https) for d in blueprint.domains if "*" not in d]

@@ -81,7 +81,8 @@ class Host:
         """The app's own writable folder: HOME and TMPDIR of its instances."""
         directory = self.home.app(*place) / "work"
         user = self.app_user(place.app)
-        for parent in (self.home.app(*place).parent, self.home.app(*place)):
+        folder = self.home.app(*place)
+        for parent in (folder.parent.parent, folder.parent, folder):  # whoever made them first
             private_directory(parent, 0o711 if user else 0o700)
         private_directory(directory)
         if user and directory.stat().st_uid != user.uid:

@@ -96,17 +96,18 @@ async def end_what_is_over(host: Host) -> None:
 
 
 def seconds_left(host: Host) -> float:
-    """Until the next one ends by itself; infinite when none does."""
+    """Until the next one ends by itself; infinite when none does, and for one that is over and could not be ended."""
     end = host.state.next_maintenance_end()
-    return max(0.0, end - time.time()) if end is not None else float("inf")
+    left = end - time.time() if end is not None else 0
+    return left if left > 0 else float("inf")
 
 
-def view(host: Host, place: Place) -> dict[str, Any] | None:
-    """As JSON; None when there is no maintenance. Its links let whoever has them pass."""
+def view(host: Host, place: Place, *, links: bool = True) -> dict[str, Any] | None:
+    """As JSON; None when there is no maintenance. `links` let whoever has them pass."""
     row = closed.in_force(host.state.maintenance(place), time.time())
     if row is None:
         return None
-    return {
+    found = {
         "on": True,
         "since": row.since,
         "by": row.actor,
@@ -115,8 +116,8 @@ def view(host: Host, place: Place) -> dict[str, Any] | None:
         "message": row.message,
         "own_page": row.page is not None,
         "allow": list(row.allow),
-        "links": _links(host, place, row),
     }
+    return {**found, "links": _links(host, place, row)} if links else found
 
 
 def _links(host: Host, place: Place, row: Maintenance) -> list[str]:
