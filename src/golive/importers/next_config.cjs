@@ -7,6 +7,8 @@ const Module = require('module');
 const { pathToFileURL, fileURLToPath } = require('url');
 const [file, mark] = process.argv.slice(2);
 const root = path.dirname(file);
+// Next.js compiles TypeScript to CommonJS, which has these.
+Object.assign(globalThis, { __dirname: root, __filename: file, require: Module.createRequire(file) });
 
 const deny = () => { throw new Error('golive: the network is off while next.config is read'); };
 for (const [name, keys] of [['net', ['connect', 'createConnection', 'createServer']], ['tls', ['connect']],

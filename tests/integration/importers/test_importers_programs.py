@@ -60,13 +60,14 @@ def test_next_config_is_read_by_running_it(tmp_path: Path) -> None:
 def test_what_next_serves_itself_is_left_to_it(tmp_path: Path) -> None:
     (tmp_path / "next.config.ts").write_text(
         'import type { NextConfig } from "next";\nconst config: NextConfig = {\n  output: "standalone",\n'
-        "  async headers() { return [{ source: '/(.*)', headers: [{ key: 'A', value: 'b' }] }] },\n};\n"
+        "  async headers() { return [{ source: '/(.*)', headers: [{ key: 'A', value: 'b' }] }] },\n"
+        "  outputFileTracingRoot: __dirname,\n};\n"
         "export default config satisfies NextConfig;\n"
     )
     found = import_next_config(Checkout(tmp_path), "next.config.ts")
     assert found.proposal == {"services": {"web": {"source": "."}}}
     assert {entry.to for entry in found.carried} == {"Next.js itself, which reads the file"}
-    assert found.accounted == found.keys == 4
+    assert found.accounted == found.keys == 5
 
 
 @needs_node
