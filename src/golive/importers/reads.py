@@ -41,6 +41,11 @@ _GO = re.compile(
     r"""[A-Z0-9_]{1,80})"|`[^`\n]*\benv(?:config)?:"(?P<tag>[A-Z][A-Z0-9_]{1,80})(?:,[^"]*)?"[^`\n]*`"""
 )
 
+_LOOKED_UP = re.compile(r"\bos\.(?:LookupEnv|Getenv)\b|\b(?:lookup|getenv|env)\s+func\(string\)")
+_CONFIGURES = re.compile(r"(?:^|[/._-])(?:env|environment|config|settings)(?:[/._-]|$)", re.IGNORECASE)
+_READER = re.compile(rf"""\b\w+\.[a-zA-Z]\w*\(\s*"{_NAME}\"""")
+"""A method of a reader of one's own, in a file that is about the environment: `r.number("WORKERS", 4)`."""
+
 Read = tuple[str, int]
 """A variable and the line that reads it, 1-based."""
 
@@ -66,7 +71,7 @@ def reads_in(text: str, path: str) -> list[Read]:
     elif language == "script":
         found = _in_script(text, path)
     elif language == "go":
-        found = _matches(_GO, text)
+        found = _in_go(text, path)
     else:
         return []
     first: dict[str, int] = {}
@@ -85,6 +90,12 @@ def _in_script(text: str, path: str) -> Iterator[Read]:
     if re.search(r"""["']zod""", text) or "createEnv" in text:
         about_env = _OF_ENV.search(text) or _NAMED_ENV.search(path)
         yield from _matches(_SCHEMA, text) if about_env else ()
+
+
+def _in_go(text: str, path: str) -> Iterator[Read]:
+    yield from _matches(_GO, text)
+    if _LOOKED_UP.search(text) and _CONFIGURES.search(path):
+        yield from _matches(_READER, text)
 
 
 def _matches(pattern: re.Pattern[str], text: str) -> Iterator[Read]:

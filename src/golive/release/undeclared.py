@@ -18,7 +18,7 @@ from golive.errors import BuildFailed
 from golive.importers.reads import MAX_BYTES, is_source, reads_in
 from golive.system.files import write_atomic
 
-VERSION = 1
+VERSION = 2
 """Of what is remembered; goes up when `reads_in` finds more."""
 MAX_FILES = 5000
 SHOWN = 3

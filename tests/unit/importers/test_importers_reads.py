@@ -102,6 +102,12 @@ def test_go() -> None:
     assert reads_in(text, "main.go") == [("G_ONE", 1), ("G_TWO", 2), ("G_THREE", 3), ("G_FOUR", 5), ("G_FIVE", 6)]
 
 
+def test_a_go_programs_own_reader() -> None:
+    text = 'func Load(lookup func(string) (string, bool)) {\n\tr := reader{lookup}\n\tn := r.number("G_OWN", 4)\n}\n'
+    assert reads_in(text, "internal/config/config.go") == [("G_OWN", 3)]
+    assert reads_in(text, "internal/queue/queue.go") == []
+
+
 @pytest.mark.parametrize(
     "name", ["PATH", "CI", "NODE_ENV", "PORT", "VERCEL_URL", "NEXT_RUNTIME", "HTTPS_PROXY", "PGHOST"]
 )
