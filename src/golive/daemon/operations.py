@@ -140,7 +140,7 @@ class Operations:
         yield {"type": "done", **asdict(await task)}
 
     def exec(self, call: api.ExecCall, actor: str) -> dict[str, Any]:
-        """Everything a client needs to run a command as an instance would; the one answer that holds secrets."""
+        """Everything a client needs to run a command as an instance would, secrets too."""
         generation = self._choose(call.place, call.service)
         release = self._host.state.release(call.place, generation.release)
         artifact = self._host.builder.store.get(release.artifacts[generation.service])
