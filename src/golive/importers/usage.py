@@ -14,7 +14,7 @@ from golive.importers.schemas import schema_entries
 MAX_FILES = 3000
 MAX_BYTES = 300_000
 
-_SUFFIXES = {".py": "python", ".go": "go"} | dict.fromkeys(
+_SUFFIXES = {".py": "python", ".go": "go", ".prisma": "prisma"} | dict.fromkeys(
     (".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx", ".mts", ".vue", ".svelte", ".astro"), "script"
 )
 _NAME = r"(?P<name>[A-Z][A-Z0-9_]{1,80})"
@@ -34,6 +34,7 @@ _PATTERNS: dict[str, tuple[tuple[re.Pattern[str], bool], ...]] = {
         (re.compile(rf"""\b\w*[eE]nv\w*\(\s*"{_NAME}"{_SECOND}"""), False),
         (re.compile(rf"""`[^`\n]*\benv(?:config)?:"{_NAME}(?:,[^"]*)?"[^`\n]*`"""), False),
     ),
+    "prisma": ((re.compile(rf"""\benv\(\s*"{_NAME}"\s*\)"""), False),),
     "script": (
         (re.compile(rf"\bprocess\.env\.{_NAME}!"), True),
         (re.compile(rf"\b(?:process\.env|import\.meta\.env|Bun\.env)\.{_NAME}\b{_OTHERWISE}"), False),

@@ -163,6 +163,13 @@ def test_a_store_takes_the_prefix_that_the_code_reads(checkout: MakeCheckout) ->
     assert any("POSTGRES_DB" in note and "POSTGRES_NAME" in note for note in proposed.notes)
 
 
+def test_a_store_keeps_its_names_where_prismas_schema_reads_them(checkout: MakeCheckout) -> None:
+    code = "; ".join(f"process.env.POSTGRES_{part}" for part in ("HOST", "USER", "PASSWORD"))
+    schema = 'datasource db {\n  provider = "postgresql"\n  url = env("DATABASE_URL")\n}\n'
+    proposed = propose(checkout(NODE | {"a.js": code, "prisma/schema.prisma": schema}), "shop")
+    assert proposed.table["resources"] == {"db": "postgres"}
+
+
 def test_without_a_store_its_variables_are_the_users_to_set(checkout: MakeCheckout) -> None:
     files = {"package.json": '{"scripts": {"start": "node a.js"}}', "a.js": "process.env.DATABASE_URL!"}
     assert propose(checkout(files), "shop").unset == ("DATABASE_URL",)
