@@ -69,6 +69,8 @@ class Request:
     bundles: tuple[Bundle, ...] = ()
     logs: dict[str, str] = field(default_factory=dict)
     """File by service."""
+    prepare: bool = False
+    """Compile the rules where they are not."""
 
 
 @dataclass
@@ -135,6 +137,8 @@ class Search:
         self.summary = Summary()
 
     def run(self) -> None:
+        if self._request.prepare:
+            self._known_shapes()
         if self._request.sources:
             self._work_tree()
             if self._request.history:

@@ -6,6 +6,7 @@ Only in the process that searches: the compiled rules take 50 MB. Compiling take
 from __future__ import annotations
 
 import base64
+import fcntl
 import functools
 import hashlib
 import json
@@ -54,7 +55,8 @@ class Shapes:
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         own = resources.files("golive.build").joinpath("secret_rules.yaml")
         self._public = frozenset(public)
-        with resources.as_file(own) as path:
+        with resources.as_file(own) as path, (cache / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # whoever comes second takes what the first has compiled
             # The library keeps nothing in a folder it reaches by a link.
             self._scanner: Scanner = Scanner(Rules([path], confidence="medium", cache_dir=cache.resolve()))
 

@@ -21,6 +21,7 @@ from golive.release.deploy import Deploy
 from golive.release.gateway import EDGE, STATIC, open_gateway
 from golive.release.host import Host
 from golive.release.journal import Journal
+from golive.release.secrets import prepare
 from golive.release.traffic import edge_config
 from golive.release.undo import undo
 from golive.state.records import Deployment, DeploymentState, Place
@@ -181,6 +182,7 @@ class Daemon:
 
     async def _deploy(self, row: Deployment, journal: Journal) -> dict[str, Any]:
         if self.host.opened is None:
+            self._tasks.append(asyncio.create_task(prepare(self.host)))
             async with journal.step("edge") as note:
                 await self.open_gateway(lambda p: journal.progress(p.name, p.done, p.total))
                 await settle_interrupted(self.host, self._running.keys())

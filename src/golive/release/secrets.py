@@ -23,6 +23,7 @@ from golive.build import shapes
 from golive.build.artifact import Artifact
 from golive.build.build_log import BuildLog, forget_old
 from golive.build.finding import VALUE, Finding, Verdict, judge
+from golive.build.history import repository
 from golive.build.leaks import client_places, shown_from
 from golive.build.needles import distinctive
 from golive.build.search import Bundle, Request, Summary
@@ -151,16 +152,24 @@ async def searching(
             log.drop()
 
 
+async def prepare(host: Host) -> None:
+    """Compile the rules of a new home, beside what else its first deploy has to fetch."""
+    if not any((host.home.cache / "secrets").glob("*.vscdb")):
+        await search(Request(cache=str(host.home.cache), rules=shapes.version(), prepare=True), lambda _: None)
+
+
 def request_for(
     host: Host, place: Place, blueprint: Blueprint, checkout: Path, values: Mapping[str, Secret]
 ) -> Request:
     """What to search of a checkout."""
     names = environment.secret_names(blueprint)
+    shipped = [service.source for service in blueprint.services.values()]
+    tracked = ["."] if repository(checkout) else []  # without git nobody gets more than is shipped
     return Request(
         cache=str(host.home.cache),
         rules=shapes.version(),
         checkout=str(checkout),
-        sources=tuple(dict.fromkeys([".", *(service.source for service in blueprint.services.values())])),
+        sources=tuple(dict.fromkeys([*tracked, *shipped])),
         memory=str(host.home.app(*place) / "secrets.json"),
         values={name: telling(value.reveal()) for name, value in values.items() if name in names},
         public=tuple(public_values(blueprint, host.state.variables(place))),

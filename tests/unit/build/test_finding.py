@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from golive.blueprint.faults import validate
 from golive.blueprint.models import AllowedSecret
 from golive.build.finding import VALUE, Finding, Place, excerpt, fingerprint, judge
 from golive.build.needles import distinctive, forms
@@ -71,6 +72,19 @@ def test_an_entry_allows_what_all_its_keys_fit(entry: dict[str, str], fits: bool
 def test_an_entry_has_to_say_what_it_allows() -> None:
     with pytest.raises(ValueError, match="needs `fingerprint`"):
         AllowedSecret(because="all of it")
+
+
+def test_faults_of_an_entry_are_told_with_the_others() -> None:
+    table = {
+        "name": "a",
+        "services": {"a": {"kind": "static"}},
+        "secrets": {"allow": [{"path": "x"}, {"because": "y"}]},
+    }
+    _, faults = validate(table)
+    assert [(f.path, f.message) for f in faults] == [
+        (("secrets", "allow", 0, "because"), "is required"),
+        (("secrets", "allow", 1), "needs `fingerprint`, `path` or `rule`"),
+    ]
 
 
 def test_the_refusal_names_every_file_line_and_commit_and_what_to_do() -> None:
