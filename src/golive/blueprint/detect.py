@@ -62,6 +62,10 @@ def detect_service(checkout: Checkout, given: Mapping[str, Any]) -> Detection:
     listed = dependencies(checkout, source)
     kind = given.get("kind") or ("cron" if "schedule" in given else None)
     toolchain = _toolchain(found, checkout, given, listed)
+    if toolchain is None and _is_image(checkout, source, given, listed):
+        _image(found, checkout, source, build, kind or "web")
+        found.values = {path: value for path, value in found.values.items() if not _has(original, path)}
+        return found
     if kind is None and "command" in given and not isinstance(toolchain, Project):
         kind = "web"
     if isinstance(toolchain, Module):
@@ -74,6 +78,26 @@ def detect_service(checkout: Checkout, given: Mapping[str, Any]) -> Detection:
         _process(found, checkout, given, listed, kind or "web")
     found.values = {path: value for path, value in found.values.items() if not _has(original, path)}
     return found
+
+
+def _is_image(checkout: Checkout, source: str, given: Mapping[str, Any], listed: Dependencies | None) -> bool:
+    """Asked for, or all that there is: a Dockerfile beside an application that golive knows is passed over."""
+    build, files = build_of(given), checkout.below(source)
+    if build.get("builder") == "docker" or ("dockerfile" in build and "builder" not in build):
+        return True
+    known = "builder" in build or "command" in given or given.get("kind") == "static" or _static_folder(files)
+    python = _looks_like_python(checkout, source, listed, build)
+    return "Dockerfile" in files and not known and "index.html" not in files and not python
+
+
+def _image(found: Detection, checkout: Checkout, source: str, build: Mapping[str, Any], kind: str) -> None:
+    file = build.get("dockerfile", "Dockerfile")
+    evidence = join(source, file) if isinstance(file, str) else source
+    found.add(("kind",), kind, evidence)
+    found.add(("build", "builder"), "docker", evidence)
+    found.add(("build", "dockerfile"), "Dockerfile", evidence)
+    if isinstance(file, str) and checkout.read(evidence) is None:
+        found.faults.append(Fault(("build", "dockerfile"), f"there is no {file} in {place_of(source)}"))
 
 
 def _with_procfile(found: Detection, checkout: Checkout, source: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -168,10 +192,6 @@ def _static_folder(files: tuple[str, ...]) -> str | None:
 def _nothing_found(source: str, files: tuple[str, ...]) -> Fault:
     top = sorted({f.split("/")[0] for f in files if not f.startswith(".")})
     shown = ", ".join(top[:8]) + (" …" if len(top) > 8 else "") if top else "nothing"
-    if "Dockerfile" in files:
-        message = f"only a Dockerfile says how {place_of(source)} is built, and golive runs processes, not images"
-        hint = "`command` is the line that starts it (the Dockerfile's CMD), `build.command` what its RUN lines build"
-        return Fault(("kind",), message, hint)
     if "package.json" in files:
         hint = "a built front end needs `build.command` and `build.output`; a server `kind` and `command`"
     else:

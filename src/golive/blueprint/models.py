@@ -193,6 +193,11 @@ class BuildRecipe(Model):
     output: str | None = Field(
         None, description="What `command` makes: the folder that is served (static), the program (Go)."
     )
+    dockerfile: str | None = Field(
+        None, description="Build an image from this file, relative to the source, with podman or docker."
+    )
+    target: str | None = Field(None, description="Dockerfile: the stage to build; the last one when left out.")
+    args: dict[VariableName, str] = Field({}, description="Dockerfile: values of its ARG lines. Never secrets.")
     env: dict[VariableName, str] = Field({}, description="Build-time environment. Never secrets.")
 
 

@@ -7,6 +7,7 @@ from golive.blueprint.destination_rules import DESTINATION_RULES
 from golive.blueprint.facts import Facts
 from golive.blueprint.faults import Fault
 from golive.blueprint.hook_rules import HOOK_RULES
+from golive.blueprint.image_rules import IMAGE_RULES
 from golive.blueprint.routing_rules import ROUTING_RULES
 from golive.blueprint.service_rules import SERVICE_RULES
 from golive.blueprint.static_prefix import STATIC_PREFIX_RULES
@@ -14,5 +15,6 @@ from golive.blueprint.static_prefix import STATIC_PREFIX_RULES
 
 def check(facts: Facts) -> list[Fault]:
     """Every fault of every rule."""
-    rules = (*SERVICE_RULES, *ROUTING_RULES, *DESTINATION_RULES, *DATA_RULES, *HOOK_RULES, *STATIC_PREFIX_RULES)
+    routing = (*ROUTING_RULES, *DESTINATION_RULES, *STATIC_PREFIX_RULES)
+    rules = (*SERVICE_RULES, *routing, *DATA_RULES, *HOOK_RULES, *IMAGE_RULES)
     return [fault for rule in rules for fault in rule(facts)]

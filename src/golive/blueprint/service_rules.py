@@ -76,11 +76,11 @@ def _commands(facts: Facts) -> Iterator[Fault]:
         also = ((*path, "kind"), (*path, "source"), (*path, "build"))
         if service.kind is _STATIC:
             continue
-        if service.command is None:
+        if service.command is None and service.build.builder != "docker":
             example = "`celery -A app worker`" if service.kind is _WORKER else "`python -m app`"
             message = f"is required for {_ARTICLES[service.kind]}"
             yield Fault((*path, "command"), message, f"the line that starts it, such as {example}", also=also)
-        elif not service.command.strip():
+        elif service.command is not None and not service.command.strip():
             yield Fault((*path, "command"), "is empty")
 
 

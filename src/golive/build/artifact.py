@@ -48,6 +48,22 @@ class PageSize(BaseModel):
     files: tuple[str, ...] = ()
 
 
+class ImageNote(BaseModel):
+    """An image that was built: the engine that has it, the id that runs, the tag that keeps it. `size` in bytes.
+
+    `user` and `health` (a command and its arguments) are what the image says of itself.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    engine: str
+    id: str
+    tag: str
+    user: str = ""
+    health: tuple[str, ...] = ()
+    size: int = 0
+
+
 class Artifact(BaseModel):
     """A built service. `path` is its folder, `whole` all that was built, `app` where it runs or is served from.
 
@@ -60,13 +76,14 @@ class Artifact(BaseModel):
 
     version: Literal[1] = VERSION
     key: str
-    kind: Literal["python", "node", "go", "static", "none"]
+    kind: Literal["python", "node", "go", "static", "docker", "none"]
     path: Path
     layer: str | None = None
     env: dict[str, str] = {}
     argv: tuple[str, ...] | None = None
     folder: str = ""
     bundle: tuple[PageSize, ...] = ()
+    image: ImageNote | None = None
     content: Content = Content()
     disk: int = 0
 

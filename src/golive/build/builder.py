@@ -20,6 +20,7 @@ from golive.build.artifact import ARTIFACT_FILE, Artifact, Content
 from golive.build.build_log import forget_unsearched
 from golive.build.environment import client_files, client_settings, credentials
 from golive.build.go import build_go
+from golive.build.image import build_image, is_there
 from golive.build.made import Made
 from golive.build.node import build_node
 from golive.build.plan import BuildPlan, BuildRequest, plan_build
@@ -34,6 +35,7 @@ from golive.build.workshop import Workshop, uv_cache
 from golive.engines.store import Engines
 from golive.errors import BuildFailed
 from golive.home import Home
+from golive.system import containers
 from golive.system.files import private_directory, remove_tree, write_atomic
 from golive.system.users import User, can_reach
 from golive.units import human_duration, human_size
@@ -86,19 +88,27 @@ class Builder:
         """
         started = time.monotonic()
         plan = await in_thread(self._plan, request)
-        artifact = await in_thread(self.store.get, plan.key)
+        artifact = await self._known(plan.key)
         if artifact is None:
             async with self._one_at_a_time:
-                artifact = await in_thread(self.store.get, plan.key)
+                artifact = await self._known(plan.key)
                 if artifact is None:
                     return await self._build(plan, log, started)
         log(f"unchanged: artifact {plan.key[:12]} is there already")
         return Built(artifact, True, True, time.monotonic() - started)
 
+    async def _known(self, key: str) -> Artifact | None:
+        artifact = await in_thread(self.store.get, key)
+        return artifact if artifact is None or artifact.image is None or await is_there(artifact.image) else None
+
     async def prune(self, keep: Collection[str], budget: int) -> Pruned:
         """`Store.prune`, while no build is under way."""
         async with self._one_at_a_time:
-            return await in_thread(self.store.prune, keep, budget)
+            pruned = await in_thread(self.store.prune, keep, budget)
+            for image in pruned.images:
+                if engine := containers.find_named(image.engine):
+                    await containers.remove_image(engine, image.tag)
+            return pruned
 
     async def clean(self) -> None:
         """Remove what a killed build left; for the daemon's start."""
@@ -180,6 +190,8 @@ class Builder:
             made = await build_go(workshop, toolchain)
         elif kind == "node" and toolchain:
             made = await build_node(workshop, self.store, toolchain)
+        elif kind == "docker":
+            made = await build_image(workshop)
         elif kind == "static":
             made = await build_static(workshop)
         else:
@@ -205,7 +217,8 @@ class Builder:
             folder=made.folder,
             bundle=made.bundle,
             content=Content(files=sealed.files, bytes=sealed.bytes),
-            disk=sealed.disk,
+            image=made.image,
+            disk=sealed.disk + (made.image.size if made.image else 0),
         )
         write_atomic(place / ARTIFACT_FILE, artifact.model_dump_json(), mode=0o644)
         remove_tree(target)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from golive.build.artifact import PageSize
+from golive.build.artifact import ImageNote, PageSize
 
-Kind = Literal["python", "node", "go", "static", "none"]
+Kind = Literal["python", "node", "go", "static", "docker", "none"]
 
 
 @dataclass(frozen=True)
@@ -25,3 +25,4 @@ class Made:
     folder: str = ""
     argv: tuple[str, ...] | None = None
     bundle: tuple[PageSize, ...] = ()
+    image: ImageNote | None = None

@@ -64,7 +64,7 @@ def plan_build(request: BuildRequest, cache: Path) -> BuildPlan:
     service = request.service
     recipe = service.build
     tree, inner = _tree(request, cache)
-    python = dependencies = layer = toolchain = node = None
+    python = dependencies = layer = toolchain = node = text = None
     if recipe.builder == "python":
         python = choose_python(recipe.python, request.user, cache=cache)
         dependencies = read_dependencies(tree.root, recipe.dependencies, inner)
@@ -76,13 +76,15 @@ def plan_build(request: BuildRequest, cache: Path) -> BuildPlan:
         node = read_node_dependencies(tree, recipe, inner)
         layer = node_layer_key(node, toolchain, production=True)
     elif recipe.builder == "docker":
-        raise _no_images(request)
+        text = _dockerfile(request, tree)
     settled = {"framework", "dependencies", "extra", "python", "node", "go", "workspace", "package_manager", "env"}
+    settled |= {"dockerfile", "target", "args"}
     inputs = ArtifactInputs(
         source=tree.digest,
         builder=recipe.builder,
         recipe=recipe.model_dump(mode="json", exclude=settled)
-        | {"inner": inner, "toolchain": toolchain.label if toolchain else None},
+        | {"inner": inner, "toolchain": toolchain.label if toolchain else None}
+        | ({"dockerfile": text, "target": recipe.target, "args": recipe.args} if text is not None else {}),
         start=service.command,
         platform=this_platform(),
         layer=layer,
@@ -108,13 +110,15 @@ def _tree(request: BuildRequest, cache: Path) -> tuple[Tree, str]:
     ), inner
 
 
-def _no_images(request: BuildRequest) -> BuildFailed:
-    return BuildFailed(
-        f"{request.name} is built from a Dockerfile, and golive runs processes, not images",
-        where=f"services.{request.name}.build.builder",
-        hint="leave `build.builder` out where golive knows the language; else give `command`, and `build.command` for "
-        "what the Dockerfile builds",
-    )
+def _dockerfile(request: BuildRequest, tree: Tree) -> str:
+    """Its text: an ignore file may keep it out of the tree, and it decides the image all the same."""
+    name = request.service.build.dockerfile or "Dockerfile"
+    try:
+        return (tree.root / name).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        where = f"services.{request.name}.build.dockerfile"
+        what = f"there is no {name} that can be read in {request.service.source}"
+        raise BuildFailed(what, where=where, hint="`build.dockerfile` names it") from None
 
 
 def _layer(request: BuildRequest, tree: Tree, python: Interpreter, dependencies: Dependencies | None) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from golive.build.artifact import ARTIFACT_FILE, LAYER_FILE, Artifact, Layer
+from golive.build.artifact import ARTIFACT_FILE, LAYER_FILE, Artifact, ImageNote, Layer
 from golive.build.seal import count
 from golive.build.tools import kill_leftover
 from golive.home import Home
@@ -33,10 +33,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Pruned:
-    """The keys that were removed, and the bytes that freed."""
+    """The keys that were removed, and the bytes that freed. `images` are for their engines to remove."""
 
     removed: tuple[str, ...] = ()
     bytes: int = 0
+    images: tuple[ImageNote, ...] = ()
 
 
 def to_remove(items: Sequence[Item], keep: Collection[str], budget: int) -> tuple[Item, ...]:
@@ -113,10 +114,12 @@ class Store:
         `keep` are the artifacts of the releases that are kept; their layers are kept with them.
         """
         gone = to_remove(self.items(), keep, budget)
+        described = [self._read(item.key) for item in gone if item.kind == "artifact"]
+        images = tuple(artifact.image for artifact in described if artifact and artifact.image)
         for item in gone:
             remove_tree((self._home.artifacts if item.kind == "artifact" else self._home.layers) / item.key)
         freed = sum(item.size for item in gone) + self._prune_caches(budget)
-        return Pruned(tuple(item.key for item in gone), freed)
+        return Pruned(tuple(item.key for item in gone), freed, images)
 
     def clean(self) -> None:
         """Remove what a killed build left, and end the program it was running. For the daemon's start."""

@@ -44,8 +44,9 @@ class Tools:
         cwd: Path,
         trusted: bool = False,
         input: bytes | None = None,
+        no_new_privileges: bool = True,
     ) -> Completed:
-        """Run one program. `trusted` runs it as golive's own user: it executes nothing of the project's.
+        """Run one program. `trusted` runs it as golive's own user: it executes nothing of the project's, or not here.
 
         Raises BuildFailed when it cannot start, runs out of memory or fills the disk; other exit codes are returned.
         """
@@ -60,6 +61,7 @@ class Tools:
                 on_line=lambda line: self.log(self.mask(line)),
                 input=input,
                 name="build",
+                no_new_privileges=no_new_privileges,
                 on_start=lambda id: self._started(id, watch),
             )
         except StartFailed as error:

@@ -16,6 +16,7 @@ from golive.daemon.daemon import Daemon
 from golive.errors import Conflict, NotFound, UsageError
 from golive.migrate.status import Applied, MigrationEvent
 from golive.release import environment, migrations, resources
+from golive.release.containers import container_name
 from golive.release.instances import process_environment, stop_generation
 from golive.release.plan import plan
 from golive.release.scaling import scale
@@ -146,6 +147,13 @@ class Operations:
         artifact = self._host.builder.store.get(release.artifacts[generation.service])
         if artifact is None:
             raise NotFound(f"the artifact of {generation.service} is gone", hint="deploy again: golive up")
+        if artifact.image is not None:
+            running = self._host.state.instances(generation.id)
+            name = container_name(self._host.home.root, running[0].unit) if running else "<container>"
+            raise UsageError(
+                f"{generation.service} is a container: golive run starts programs of this machine",
+                hint=f"{artifact.image.engine} exec -it {name} <command>",
+            )
         values = self._host.state.release_environments(call.place, generation.release).get(generation.service, {})
         plain = {name: value.reveal() for name, value in values.items()}
         user = self._host.app_user(call.place.app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from golive.blueprint.models import Probe as ProbeSetting
@@ -11,6 +12,7 @@ from golive.blueprint.models import Service, ServiceKind
 from golive.build.artifact import Artifact
 from golive.build.command import with_port
 from golive.errors import NotFound, StartFailed
+from golive.release.containers import after_end, before_start, contained, container_spec
 from golive.release.host import Host
 from golive.state.records import Generation, GenerationState, Instance, Place
 from golive.supervise.unit import Command, Grpc, Http, Probe, Target, Tcp, Unit
@@ -50,8 +52,10 @@ def _ports(host: Host, service: Service) -> tuple[int | None, int | None]:
 
 def instance_unit(host: Host, generation: Generation, service: Service, instance: Instance) -> Unit:
     """The unit of one instance, from the state alone, so that it can be made again after the daemon's death."""
-    spec = service_spec(host, generation, service, instance)
-    return Unit(
+    artifact, env = _made_of(host, generation, instance)
+    spec = _spec(host, generation, service, instance, (artifact, env))
+    image, place = artifact.image, generation.place
+    unit = Unit(
         id=instance.unit,
         spec=spec,
         restart=service.restart,
@@ -62,9 +66,22 @@ def instance_unit(host: Host, generation: Generation, service: Service, instance
         stop_timeout=service.stop_timeout,
         memory=service.limits.memory,
     )
+    if image is None:
+        return unit
+    own = Probe(Command(image.health, spec.env, spec.cwd)) if image.health else None
+    return replace(
+        unit,
+        startup=contained(host, artifact, instance.unit, unit.startup),
+        ready=contained(host, artifact, instance.unit, unit.ready or own),
+        live=contained(host, artifact, instance.unit, unit.live),
+        memory=None,  # the engine's to enforce: the client has little
+        before_start=before_start(host, place, artifact, env, instance.unit),
+        after_end=after_end(host, place, artifact, instance.unit),
+    )
 
 
-def service_spec(host: Host, generation: Generation, service: Service, instance: Instance) -> Spec:
+def _made_of(host: Host, generation: Generation, instance: Instance) -> tuple[Artifact, dict[str, str]]:
+    """What an instance runs, and its whole environment."""
     place = generation.place
     release = host.state.release(place, generation.release)
     artifact = host.builder.store.get(release.artifacts[generation.service])
@@ -75,16 +92,27 @@ def service_spec(host: Host, generation: Generation, service: Service, instance:
             hint="deploy again: golive up",
         )
     environment = host.state.release_environments(place, generation.release).get(generation.service, {})
-    env = process_environment(host, place, artifact, {name: value.reveal() for name, value in environment.items()})
+    env = {name: value.reveal() for name, value in environment.items()}
+    env = process_environment(host, place, artifact, env) if artifact.image is None else {"HOST": "127.0.0.1", **env}
     if instance.port is not None:
         env["PORT"] = str(instance.port)
     if instance.grpc_port is not None:
         env["GRPC_PORT"] = str(instance.grpc_port)
+    return artifact, env
+
+
+def _spec(
+    host: Host, generation: Generation, service: Service, instance: Instance, made_of: tuple[Artifact, dict[str, str]]
+) -> Spec:
+    artifact, env = made_of
+    place, output = generation.place, log_path(host, generation.place, generation.service, instance.slot)
+    if artifact.image is not None:
+        return container_spec(host, place, service, artifact, env, instance.unit, output)
     return Spec(
         argv=with_port(artifact.argv or (), env),
         env=env,
         cwd=artifact.app,
-        output=log_path(host, place, generation.service, instance.slot),
+        output=output,
         user=host.app_user(place.app),
         limits=Limits(service.limits.memory, service.limits.cpu, service.limits.files),
         name=instance.unit,

@@ -115,6 +115,7 @@ class Keeper:
         if self.process:
             self._set(Status.STOPPING, self.state.reason)
             exit = await self.process.stop(self.unit.stop_timeout, self.unit.stop_signal)
+            await self._ended()
             self.process = None
             self._set(Status.STOPPED, "", last_exit=exit)
         elif not self.state.over:
@@ -154,6 +155,7 @@ class Keeper:
         known = True if adopted and adopted.ready else None
         self.monitor = Monitor(self.unit, self._tell, self._attention, ready=known)
         exit, forced = await self._watch(self.process, self.monitor)
+        await self._ended()
         became_ready = self.monitor.ready is not None
         self.monitor, self.process = None, None
         if not became_ready:
@@ -200,6 +202,13 @@ class Keeper:
         """Stored before the program begins, so that a daemon that dies in between leaves nobody unknown behind."""
         self.state = replace(self.state, process=id)
         self._emit()
+
+    async def _ended(self) -> None:
+        try:
+            if self.unit.after_end:
+                await self.unit.after_end()
+        except Exception:
+            log.exception("after_end of %s", self.unit.id)
 
     async def _expect_free(self, port: int) -> None:
         """StartFailed, naming who has it, when the port is not free and does not become so in a moment."""

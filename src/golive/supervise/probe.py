@@ -73,7 +73,14 @@ async def _ask(target: Target) -> tuple[bool, str]:
 
 
 async def _command(target: Command) -> tuple[bool, str]:
-    done = await processes.run(target.argv, env=target.env, cwd=target.cwd, user=target.user, name="probe")
+    done = await processes.run(
+        target.argv,
+        env=target.env,
+        cwd=target.cwd,
+        user=target.user,
+        name="probe",
+        no_new_privileges=not target.privileged,
+    )
     last = done.output.rstrip().rpartition("\n")[2][:BODY]
     return done.code == 0, f"exited with {done.code}" + (f": {last}" if last else "")
 

@@ -51,6 +51,8 @@ class Command:
     env: Mapping[str, str] = field(repr=False)
     cwd: Path
     user: User | None = None
+    privileged: bool = False
+    """May gain rights by the programs it runs, as the client of a rootless container engine does."""
 
 
 Target = Http | Tcp | Grpc | Command
@@ -72,7 +74,8 @@ class Unit:
 
     Without `ready`, a unit with a `port` is ready when the port accepts connections, one without when it stays alive.
     `memory` in bytes: enforced by the control group in `spec.limits`, else by watching. `before_start` runs before
-    every start, the first too; what it raises is a failed start.
+    every start, the first too; what it raises is a failed start. `after_end` runs after every end that is seen; what
+    it raises is only logged.
     """
 
     id: str
@@ -86,6 +89,7 @@ class Unit:
     stop_signal: int = signal.SIGTERM
     memory: int | None = None
     before_start: Callable[[], Awaitable[None]] | None = field(default=None, compare=False, repr=False)
+    after_end: Callable[[], Awaitable[None]] | None = field(default=None, compare=False, repr=False)
 
 
 class Status(StrEnum):

@@ -369,6 +369,7 @@ async def run(  # noqa: PLR0913
     input: bytes | None = None,
     name: str = "tool",
     private: bool = False,
+    no_new_privileges: bool = True,
     on_start: Callable[[ProcessId], Awaitable[None]] | None = None,
     known: Callable[[ProcessId], None] = lambda _: None,
 ) -> Completed:
@@ -377,7 +378,10 @@ async def run(  # noqa: PLR0913
     `known` is called before it begins, see `start`; `on_start` when it has begun. Raises StartFailed when it cannot be
     started and TimeoutError at the timeout.
     """
-    spec = Spec(tuple(argv), env, cwd, user=user, limits=limits or Limits(), name=name, private=private)
+    spec = Spec(
+        tuple(argv), env, cwd, user=user, limits=limits or Limits(), name=name, private=private,
+        no_new_privileges=no_new_privileges,
+    )  # fmt: skip
     stdin_mode = subprocess.PIPE if input is not None else subprocess.DEVNULL
     tell = _in_this_loop(known)
     process, stdin, stdout = await _launched(

@@ -109,6 +109,7 @@ def test_files_are_served_and_cron_is_not_run() -> None:
     assert dev_command(service("static", kind="static"), {}).follows is Follows.FILES
     cron = Service.model_validate({"kind": "cron", "schedule": "@daily", "command": "python nightly.py"})
     assert dev_command(cron, {}).follows is Follows.NOBODY
+    assert dev_command(service("docker"), {}).follows is Follows.NOBODY
 
 
 @pytest.mark.parametrize("builder", ["node", "python", "go", "static", "none"])
