@@ -11,7 +11,7 @@ from typing import Any
 
 from golive.daemon.boot import boot, settle_interrupted
 from golive.daemon.cron import Cron
-from golive.daemon.dev import DevSessions
+from golive.daemon.dev import DEVELOPMENT, DevSessions
 from golive.daemon.events import Events
 from golive.daemon.upkeep import Upkeep
 from golive.daemon.wiring import Wires
@@ -58,7 +58,8 @@ class Daemon:
 
     async def start(self) -> None:
         """Adopt what runs, settle what was interrupted, take up the queue."""
-        if self.host.state.apps():
+        apps = self.host.state.apps()
+        if self.host.state.unfinished_deployments() or any(a.live or a.place.environment != DEVELOPMENT for a in apps):
             await boot(self.host)
             await self._open_edge()
         await self.host.builder.clean()

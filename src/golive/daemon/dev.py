@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from golive.daemon.daemon import Daemon
 
 log = logging.getLogger("golive.dev")
+DEVELOPMENT = "development"
+"""The environment of `golive dev`. Without a release it needs no edge while nobody develops."""
 GRACE = 15.0
 """Seconds that a client has to come back after the daemon was killed, before its resources are stopped."""
 LOOK = 0.02
@@ -87,7 +89,7 @@ class DevSessions:
 
     async def sweep(self) -> None:
         """After a start: what an earlier daemon had started for a client that does not come back."""
-        left = [a.place for a in self._host.state.apps() if a.live is None and a.place.environment == "development"]
+        left = [a.place for a in self._host.state.apps() if a.live is None and a.place.environment == DEVELOPMENT]
         if not left:
             return
         await asyncio.sleep(GRACE)
