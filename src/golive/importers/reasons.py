@@ -9,8 +9,8 @@ from golive.importers.ledger import Node
 Reasons = Mapping[str, tuple[str, str]]
 
 DOCKERFILE = (
-    "golive builds from the source, not from a Dockerfile",
-    "nothing when the service is detected; else `build`",
+    "golive builds from the source, and from a Dockerfile only when golive.toml says so",
+    "nothing when the service is detected; else services.<name>.build.dockerfile, which needs podman or docker",
 )
 IMAGE = (
     "golive runs the checkout's own code, no container images",
