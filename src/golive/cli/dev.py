@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import secrets
 import signal
 import sys
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 ENVIRONMENT = "development"
 COLOURS = ("cyan", "green", "magenta", "blue", "yellow")
 STATES = {"failed": "bold red", "ready": "green", "built": "green", "installed": "dim", "changed": "dim", "done": "dim"}
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
+_CONTROL = re.compile(
+    r"\x1b(\[[0-9;?]*[A-LN-Za-ln-z]|\][^\x07\x1b]*(\x07|\x1b\\)|[()][A-Z0-9]|[a-zA-Z])|[\x00-\x08\x0b-\x1a]"
+)
+"""What moves the cursor, clears the screen or names the window: one program's, and not the log's."""
 RECONNECT = 0.5
 """Seconds before a daemon that went away is asked again."""
 
@@ -93,12 +99,20 @@ class Stream:
         label = output.paint(name.ljust(self._width), self._colours.get(name, "dim"), sys.stdout)
         bar = output.paint("|", "dim", sys.stdout)
         with contextlib.suppress(BrokenPipeError):
-            print(f"{label} {bar} {self._mask(text)}", flush=True)
+            print(f"{label} {bar} {plain(self._mask(text), coloured=output.coloured(sys.stdout))}", flush=True)
 
     def report(self, name: str, state: str, words: str) -> None:
         said = output.paint(state, STATES.get(state, "dim"), sys.stdout)
         sign = output.paint(">", STATES.get(state, "dim"), sys.stdout)
         self.line(name, f"{sign} {said} {words}")
+
+
+def plain(text: str, *, coloured: bool) -> str:
+    """A program's line as one of many: nothing moves the cursor, no colour where there is none. Pure."""
+    shown = _CONTROL.sub("", text.rpartition("\r")[2] if text.rstrip("\r") else "")
+    if not coloured:
+        return _STYLE.sub("", shown)
+    return f"{shown}\x1b[0m" if "\x1b[" in shown else shown
 
 
 @dataclass
@@ -217,6 +231,7 @@ class _Dev:
             link = self._link(ports=given["ports"], grpc_ports=given["grpc_ports"])
             with contextlib.suppress(Unreachable, Conflict):
                 await link.ready(self._progress)
+                await asyncio.to_thread(self._adopt_daemon)
                 output.say("the daemon went away and is back")
                 return link
 
@@ -271,6 +286,11 @@ class _Dev:
             client(start=False).get("/v1/daemon")
         except Unreachable:
             self._ours.parent.mkdir(parents=True, exist_ok=True)
+            self._ours.write_text(str(client().get("/v1/daemon")["pid"]))
+
+    def _adopt_daemon(self) -> None:
+        """The one that took the place of ours is ours."""
+        if self._ours.exists():
             self._ours.write_text(str(client().get("/v1/daemon")["pid"]))
 
     def _leave(self) -> None:
