@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import secrets
 import signal
@@ -12,7 +13,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -88,9 +89,11 @@ def _print(loaded: Loaded, planned: tuple[Planned, ...]) -> None:
 
 
 class Stream:
-    """One log of everything: `service | line` on stdout, each service in its colour."""
+    """One log of everything: `service | line` on stdout, each service in its colour. `gone` is called when nobody
+    reads it any more: the terminal is closed, or what it was piped into has ended."""
 
-    def __init__(self, names: tuple[str, ...], mask: Callable[[str], str]) -> None:
+    def __init__(self, names: tuple[str, ...], mask: Callable[[str], str], gone: Callable[[], None]) -> None:
+        self._gone = gone
         self._width = max(map(len, (*names, "migrations")))
         self._colours = {name: COLOURS[n % len(COLOURS)] for n, name in enumerate(names)}
         self._mask = mask
@@ -98,8 +101,12 @@ class Stream:
     def line(self, name: str, text: str) -> None:
         label = output.paint(name.ljust(self._width), self._colours.get(name, "dim"), sys.stdout)
         bar = output.paint("|", "dim", sys.stdout)
-        with contextlib.suppress(BrokenPipeError):
-            print(f"{label} {bar} {plain(self._mask(text), coloured=output.coloured(sys.stdout))}", flush=True)
+        shown = plain(self._mask(text), coloured=output.coloured(sys.stdout))
+        try:
+            print(f"{label} {bar} {shown}", flush=True)
+        except OSError:
+            _silence(sys.stdout)
+            self._gone()
 
     def report(self, name: str, state: str, words: str) -> None:
         said = output.paint(state, STATES.get(state, "dim"), sys.stdout)
@@ -177,7 +184,7 @@ class _Dev:
         try:
             await asyncio.wait([story, stopped], return_when=asyncio.FIRST_COMPLETED)
             if not story.done():
-                output.say("\nstopping" + ("" if self._signals > 1 else "; Ctrl-C again kills"))
+                _say("\nstopping" + ("" if self._signals > 1 else "; Ctrl-C again kills"))
         finally:
             story.cancel()
             await asyncio.wait([story])
@@ -185,7 +192,7 @@ class _Dev:
             await asyncio.to_thread(self._leave)
         if not story.cancelled() and (error := story.exception()):
             raise _first(error)
-        output.say("stopped; the data of development stays")
+        _say("stopped; the data of development stays")
         return 0
 
     def _signalled(self) -> None:
@@ -245,7 +252,7 @@ class _Dev:
         hidden = set(given["secret_names"])
         values = given["environments"].values()
         mask = Mask(Secret(value) for own in values for name, value in own.items() if name in hidden)
-        stream = Stream(tuple(one.name for one in self._planned), mask)
+        stream = Stream(tuple(one.name for one in self._planned), mask, self._stop.set)
         bench = Workbench(
             home=self._home,
             engines=Engines(self._home, inspect()),
@@ -306,6 +313,19 @@ class _Dev:
                 daemon.send("POST", "/v1/daemon/stop")
                 wait_gone(pid)
                 self._ours.unlink()
+
+
+def _say(text: str) -> None:
+    """Narration at the end, where the terminal may be gone."""
+    try:
+        output.say(text)
+    except OSError:
+        _silence(sys.stderr)
+
+
+def _silence(stream: TextIO) -> None:
+    """What is still to be written goes nowhere, and is no error at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _given(event: dict[str, Any]) -> Given:
