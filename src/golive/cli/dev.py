@@ -75,6 +75,7 @@ def _known(loaded: Loaded, services: tuple[str, ...]) -> None:
         if name not in loaded.blueprint.services:
             close = nearest(name, loaded.blueprint.services)
             hint = f"golive dev {close}" if close else f"it has {', '.join(loaded.blueprint.services)}"
+            hint = f"a checkout is named by -C: golive dev -C {name}" if Path(name).is_dir() else hint
             raise UsageError(f"{loaded.blueprint.name} has no service {name!r}", hint=hint)
 
 
