@@ -74,6 +74,8 @@ def dev_command(
         return DevCommand(f"cron, {service.schedule}", follows=Follows.NOBODY)
     if service.dev:
         return _run(service.dev, Follows.ITSELF)
+    if builder == "docker":
+        return DevCommand("an image; `dev` of the service can say what runs instead", follows=Follows.NOBODY)
     if builder == "node":
         return _node(service, scripts, manager)
     if service.kind is ServiceKind.STATIC:

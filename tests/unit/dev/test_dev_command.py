@@ -112,6 +112,10 @@ def test_files_are_served_and_cron_is_not_run() -> None:
     assert dev_command(service("docker"), {}).follows is Follows.NOBODY
 
 
+def test_an_image_is_not_run_unless_the_blueprint_says_how() -> None:
+    assert dev_command(service("docker"), {}).follows is Follows.NOBODY
+
+
 @pytest.mark.parametrize("builder", ["node", "python", "go", "static", "none"])
 def test_the_blueprint_decides(builder: str) -> None:
     chosen = Service(kind="web", command="uvicorn main:app", dev="make watch", build=BuildRecipe(builder=builder))  # type: ignore[arg-type]
