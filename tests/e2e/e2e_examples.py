@@ -93,7 +93,9 @@ def datifyy(tab: Tab) -> None:
 
 
 def datifyy_again(tab: Tab) -> None:
+    """A browser asks every site for its icon, and an API has none."""
     _person(tab, "Cy")
+    tab.complaints[:] = [complaint for complaint in tab.complaints if not complaint.endswith("/favicon.ico")]
 
 
 def _person(tab: Tab, name: str) -> Any:

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 SAYS = "Written by the model of the test."
-MORE = "And a second thought."
+MORE = "And a second thought, which is long enough for a post of its own. " * 4
 KEY = "sk-only-for-this-test-0123456789"
 
 
