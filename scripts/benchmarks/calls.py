@@ -144,6 +144,11 @@ class Calls:
         return sum(kind.calls for kind in self.kinds.values())
 
     @property
+    def grpc(self) -> int:
+        """Of those, the ones that are not REST."""
+        return sum(kind.calls for name, kind in self.kinds.items() if "gRPC" in name)
+
+    @property
     def failed(self) -> int:
         return sum(kind.failed for kind in self.kinds.values())
 
