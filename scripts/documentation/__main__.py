@@ -9,6 +9,7 @@ import click
 
 from documentation import picture as pictures
 from documentation import reference as references
+from documentation import rules
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,13 +22,13 @@ def docs() -> None:
 @docs.command()
 @click.option("--check", is_flag=True, help="Change nothing; fail when the page is not what it should be.")
 def reference(check: bool) -> None:
-    """docs/reference/cli.md, from the commands."""
-    page, text = ROOT / "docs/reference/cli.md", references.page()
-    if check:
-        if not page.is_file() or page.read_text(encoding="utf-8") != text:
-            sys.exit("docs/reference/cli.md is out of date: scripts/docs reference")
-        return
-    page.write_text(text, encoding="utf-8")
+    """docs/reference/cli.md, from the commands, and migration-rules.md, from the linter's rules."""
+    for name, text in (("cli.md", references.page()), ("migration-rules.md", rules.page())):
+        page = ROOT / "docs/reference" / name
+        if not check:
+            page.write_text(text, encoding="utf-8")
+        elif not page.is_file() or page.read_text(encoding="utf-8") != text:
+            sys.exit(f"docs/reference/{name} is out of date: scripts/docs reference")
 
 
 @docs.command()

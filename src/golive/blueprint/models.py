@@ -369,7 +369,7 @@ class Migrations(Model):
         pattern=TABLE_PATTERN,
         description="Where drizzle or golang-migrate records, if not in its usual place: `table` or `schema.table`.",
     )
-    lock_timeout: Duration = Field(timedelta(milliseconds=200), description="Per statement; then back off and retry.")
+    lock_timeout: Duration = Field(timedelta(milliseconds=50), description="Per statement; then back off and retry.")
     retries: int = Field(8, ge=0, description="Tries after a lock timeout before the deploy is aborted.")
     timeout: Duration = Field(timedelta(minutes=10), description="For all of them.")
 

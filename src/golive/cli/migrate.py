@@ -1,13 +1,18 @@
-"""golive migrate: status, plan, up."""
+"""golive migrate: status, plan, lint, up."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from golive.cli import output
 from golive.cli.place import Target, client, place_options
+from golive.errors import NotFound, UsageError
+from golive.migrate.lint.finding import Finding, Held, Level
+from golive.migrate.lint.text import finding, waits
 
 
 @click.group(invoke_without_command=True)
@@ -79,9 +84,11 @@ def plan(target: Target, as_json: bool) -> int:
       golive migrate plan > review.sql
     """
     found = client().get("/v1/migrations", **target.query(), sql="true")
+    linted = found.get("lint") or {"findings": [], "held": []}
+    stops = bool(found["stop"]) or any(each["level"] == "stop" for each in linted["findings"])
     if as_json:
         output.data(found)
-        return 1 if found["stop"] else 0
+        return 1 if stops else 0
     _say_stop(found)
     if not found["pending"]:
         output.say(f"nothing to do: {target} has no pending migration")
@@ -90,7 +97,73 @@ def plan(target: Target, as_json: bool) -> int:
     for migration in found["migrations"] if not found["sql"] else ():
         if migration["name"] in found["pending"]:
             print(_sql(migration))
-    return 1 if found["stop"] else 0
+    tell(linted, output.say)
+    return 1 if stops else 0
+
+
+@migrate.command("lint")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
+@place_options
+def lint_(target: Target, files: tuple[Path, ...], as_json: bool) -> int:
+    """Whether what is pending, or FILEs as if they were, endangers what runs: locks, rewrites, what the live release
+    still reads. Without a live release no sizes are known, and every migration of the checkout is read. Exit code 1
+    when something would stop a deploy.
+
+    \b
+    Examples:
+      golive migrate lint
+      golive migrate lint migrations/0007_drop_old.sql
+      golive migrate lint --json | jq '.findings[] | select(.level == "stop")'
+    """
+    found = _linted(target, [(str(path), _text(path)) for path in files])
+    if as_json:
+        output.data(found)
+    else:
+        tell(found, print)
+        _count(found)
+    return 1 if any(each["level"] == "stop" for each in found["findings"]) else 0
+
+
+def _linted(target: Target, texts: list[tuple[str, str]]) -> dict[str, Any]:
+    """By the daemon when the app is live, which knows the database; else here."""
+    from golive.daemon.client import Unreachable
+
+    body = {**target.query(), "files": [{"name": name, "text": text} for name, text in texts]}
+    try:
+        answer: dict[str, Any] = client(start=False).send("POST", "/v1/migrations/lint", body)
+    except (NotFound, Unreachable):
+        from golive.migrate.lint.local import lint
+
+        return lint(target.checkout, target.environment, texts).to_json()
+    return answer
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from None
+
+
+def tell(linted: dict[str, Any], say: Callable[[str], object]) -> None:
+    """Every finding, the worst first; then what waits."""
+    colours = {"stop": "red", "held": "yellow", "warning": "yellow", "note": "cyan"}
+    for level, colour in colours.items():
+        for each in linted["findings"]:
+            if each["level"] == level:
+                say(f"{output.paint(level, colour)}  {finding(Finding(**{**each, 'level': Level(level)}))}\n")
+    for held in linted["held"]:
+        say(waits(Held(**held)))
+
+
+def _count(linted: dict[str, Any]) -> None:
+    levels = [each["level"] for each in linted["findings"]]
+    statements = linted["statements"]
+    counts = ", ".join(f"{levels.count(level)} {level}" for level in ("stop", "held", "warning", "note"))
+    output.say(f"{statements} statement{'s' * (statements != 1)}: {counts}")
+    if not linted["sized"]:
+        output.say("no database was asked, so every table that is not made here counts as large")
 
 
 def _sql(migration: dict[str, Any]) -> str:
@@ -118,7 +191,7 @@ def up(target: Target, as_json: bool) -> int:
     if as_json:
         output.data(result)
     elif not result.get("files"):
-        output.say(f"nothing to do: {target} has no pending migration")
+        output.say(f"nothing to do: {target} has no migration that may run now")
     else:
         output.say(f"{len(result['files'])} applied, schema at {result['version_after']}")
     return 0

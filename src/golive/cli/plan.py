@@ -47,6 +47,9 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str, str]]:
     made = [("missing", *_split(line)) for line in found["missing"]]
     made += [("resource", name, "made") for name, action in found["resources"].items() if action != "keep"]
     made += [_migration(item) for item in found["migrations"]]
+    linted = found.get("lint", {"held": (), "findings": ()})  # an older daemon says nothing of it
+    made += [("migration", held["file"], f"waits: {held['reason']}") for held in linted["held"]]
+    made += [_danger(each) for each in linted["findings"] if each["level"] in ("stop", "warning")]
     made += [("service", name, _service(service)) for name, service in found["services"].items()]
     made += [("service", name, "stopped: no longer in golive.toml") for name in found["removed_services"]]
     return made + [("setting", *_split(line)) for line in found["settings"]]
@@ -62,6 +65,11 @@ def _service(service: dict[str, Any]) -> str:
 def _migration(item: str) -> tuple[str, str, str]:
     failed, _, why = item.partition("could not be asked: ")
     return ("migration", "", f"not known: {why}") if why and not failed else ("migration", item, "applied")
+
+
+def _danger(found: dict[str, Any]) -> tuple[str, str, str]:
+    word = "stops the deploy" if found["level"] == "stop" else "warning"
+    return (found["rule"], f"{found['file']}:{found['line']}", f"{word}: {found['what']}")
 
 
 def _split(line: str) -> tuple[str, str]:

@@ -132,6 +132,19 @@ class MigrateCall(PlaceCall):
     """Run what is pending, for the live release."""
 
 
+class LintFile(Call):
+    """SQL that somebody wants judged; the daemon opens no file for it."""
+
+    name: str = Field(max_length=4096)
+    text: str = Field(max_length=8 * 2**20)
+
+
+class LintCall(PlaceCall):
+    """Judge what is pending, or these files as if they were, against the live database and release."""
+
+    files: list[LintFile] = Field([], max_length=1000)
+
+
 class LogsCall(PlaceCall):
     service: ServiceName | None = None
     since: float | None = Field(None, ge=0, lt=2**33, allow_inf_nan=False)

@@ -121,6 +121,9 @@ class Operations:
     async def migrations(self, place: Place, *, sql: bool) -> dict[str, Any]:
         return await migrations.status(self._host, place, sql=sql)
 
+    async def lint(self, call: api.LintCall) -> dict[str, Any]:
+        return await migrations.lint(self._host, call.place, tuple((file.name, file.text) for file in call.files))
+
     async def migrate(self, call: api.MigrateCall, actor: str) -> AsyncIterator[dict[str, Any]]:
         """What is reported, line by line, then the result. It goes on when nobody listens any more."""
         if self._daemon.is_busy(call.place):

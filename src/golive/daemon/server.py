@@ -63,6 +63,7 @@ class Server:
             ("POST", "/v1/env/read", self._read_env),
             ("GET", "/v1/migrations", self._migrations),
             ("POST", "/v1/migrations", self._migrate),
+            ("POST", "/v1/migrations/lint", self._lint),
             ("POST", "/v1/secrets", self._secrets),
             ("GET", "/v1/bundle", self._bundle),
             ("POST", "/v1/scale", self._scale),
@@ -183,6 +184,9 @@ class Server:
 
     async def _migrations(self, request: Request) -> Any:
         return await self._operations.migrations(_place(request), sql=request.query_params.get("sql") == "true")
+
+    async def _lint(self, request: Request) -> Any:
+        return await self._operations.lint(await _call(api.LintCall, request))
 
     async def _migrate(self, request: Request) -> Any:
         return self._stream(self._operations.migrate(await _call(api.MigrateCall, request), _actor(request)))

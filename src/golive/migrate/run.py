@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -38,11 +39,19 @@ async def status(folder: Path, url: Secret, dialect: Dialect = tools.SQL) -> Mig
 
 
 async def apply(
-    migrations: Migrations, folder: Path, url: Secret, report: Report, *, release: int, patience: float = PATIENCE
+    migrations: Migrations,
+    folder: Path,
+    url: Secret,
+    report: Report,
+    *,
+    release: int,
+    patience: float = PATIENCE,
+    held: Collection[str] = (),
 ) -> Applied:
     """Apply what is pending. MigrationFailed says what stands; running it again goes on from there.
 
-    `patience` is how many seconds a statement that stops no traffic waits for a lock.
+    `patience` is how many seconds a statement that stops no traffic waits for a lock; `held` are files that wait, and
+    are late when they run after others.
     """
     dialect = tools.dialect(migrations)
     files, url = dialect.discover(folder), dialect.address(url)
@@ -59,6 +68,7 @@ async def apply(
             refuse(found)
             await history.create(lock)
             await history.settle(lock, standing)
+            found = replace(found, pending=tuple(file for file in found.pending if file.name not in held))
             _announce(found, report)
             run = Conditions(migrations, url, history, release, patience, report, lambda: lock.execute("SELECT 1"))
             await _each(run, found, applied)

@@ -95,7 +95,7 @@ class MigrationStatus:
 class MigrationEvent:
     """Something to show while migrations run."""
 
-    kind: Literal["waiting", "started", "applied", "retrying", "mended", "notice", "late", "ahead", "passed"]
+    kind: Literal["waiting", "started", "applied", "retrying", "mended", "notice", "late", "ahead", "passed", "lint"]
     text: str
     version: int | None = None
     seconds: float | None = None

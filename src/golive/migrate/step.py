@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from golive.blueprint.models import Migrations
@@ -21,17 +22,19 @@ async def migrate(
     release: int,
     report: Report,
     runtime: Runtime | None = None,
+    held: Collection[str] = (),
 ) -> Applied:
     """Bring the database to what `checkout` (the folder of golive.toml, or its copy in an artifact) wants.
 
     `runtime` is the environment of the release, for tools that are the project's own. MigrationFailed says what stands;
-    UsageError says what is wrong with the files before anything ran.
+    UsageError says what is wrong with the files before anything ran. `held` are files that wait (see `lint.gate`): a
+    program of Prisma's own would run them, too, so that golive runs the others.
     """
     folder = checkout / migrations.source
-    if migrations.tool == "prisma" and runtime and (own := await prisma_cli.find(runtime)):
+    if migrations.tool == "prisma" and runtime and not held and (own := await prisma_cli.find(runtime)):
         return await prisma_cli.apply(own, migrations, folder, url, report, runtime=runtime)
     if migrations.tool not in tools.PROGRAMS:
-        return await run.apply(migrations, folder, url, report, release=release)
+        return await run.apply(migrations, folder, url, report, release=release, held=held)
     program = tools.PROGRAMS[migrations.tool]
     return await project.apply(program, migrations, folder, url, report, runtime=needed(program, runtime))
 

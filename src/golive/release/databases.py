@@ -8,6 +8,8 @@ from pathlib import Path
 
 from golive.blueprint.models import Migrations, Resource
 from golive.data.store import Report, Store
+from golive.migrate.lint.finding import Verdict
+from golive.migrate.lint.sources import Running
 from golive.migrate.runtime import Runtime
 from golive.migrate.status import Applied, MigrationEvent, Overview
 from golive.secret import Secret
@@ -36,7 +38,7 @@ async def _check_external(resource: Resource, url: Secret) -> Report:
     return await check_external(resource, url)
 
 
-async def migrate(
+async def migrate(  # noqa: PLR0913  # what step.migrate takes, and where it runs
     offload: Offload,
     migrations: Migrations,
     checkout: Path,
@@ -45,9 +47,10 @@ async def migrate(
     release: int,
     report: Callable[[MigrationEvent], None],
     runtime: Runtime | None = None,
+    held: tuple[str, ...] = (),
 ) -> Applied:
     """See `golive.migrate.step`."""
-    return await offload.reporting(report, _migrate, migrations, checkout, url, release, runtime)
+    return await offload.reporting(report, _migrate, migrations, checkout, url, release, runtime, held)
 
 
 async def _migrate(
@@ -56,11 +59,12 @@ async def _migrate(
     url: Secret,
     release: int,
     runtime: Runtime | None,
+    held: tuple[str, ...],
     report: Callable[[MigrationEvent], None] = lambda _: None,
 ) -> Applied:
     from golive.migrate.step import migrate
 
-    return await migrate(migrations, checkout, url, release=release, report=report, runtime=runtime)
+    return await migrate(migrations, checkout, url, release=release, report=report, runtime=runtime, held=held)
 
 
 async def pending(
@@ -91,3 +95,43 @@ async def _overview(
     from golive.migrate.overview import overview
 
     return await overview(migrations, checkout, url, runtime=runtime, sql=sql)
+
+
+async def inspect(
+    offload: Offload,
+    migrations: Migrations,
+    checkout: Path,
+    url: Secret | None,
+    running: tuple[Running, ...],
+    *,
+    runtime: Runtime | None,
+) -> Verdict:
+    """See `golive.migrate.lint.gate`."""
+    return await offload.call(_inspect, migrations, checkout, url, running, runtime)
+
+
+async def _inspect(
+    migrations: Migrations, checkout: Path, url: Secret | None, running: tuple[Running, ...], runtime: Runtime | None
+) -> Verdict:
+    from golive.migrate.lint.gate import inspect
+
+    return await inspect(migrations, checkout, url, running, runtime=runtime)
+
+
+async def judge(
+    offload: Offload,
+    migrations: Migrations,
+    texts: tuple[tuple[str, str], ...],
+    url: Secret | None,
+    running: tuple[Running, ...],
+) -> Verdict:
+    """See `golive.migrate.lint.gate`."""
+    return await offload.call(_judge, migrations, texts, url, running)
+
+
+async def _judge(
+    migrations: Migrations, texts: tuple[tuple[str, str], ...], url: Secret | None, running: tuple[Running, ...]
+) -> Verdict:
+    from golive.migrate.lint.gate import judge
+
+    return await judge(migrations, texts, url, running)

@@ -16,6 +16,7 @@ from golive.build.leaks import check_artifact
 from golive.build.plan import BuildRequest
 from golive.data.store import Report, Store
 from golive.errors import Conflict, NotFound, StartFailed, UsageError
+from golive.migrate.lint import text as lint
 from golive.migrate.runtime import Runtime
 from golive.release import (
     bundles,
@@ -61,6 +62,7 @@ class Deploy:
     plans: tuple[ServicePlan, ...] = ()
     release: int = 0
     schema: str | None = None
+    held: tuple[str, ...] = ()
     started: dict[str, Generation] = field(default_factory=dict)
     evidence: list[verify.Evidence] = field(default_factory=list)
     changed_over: list[tuple[Generation, Generation]] = field(default_factory=list)
@@ -240,10 +242,14 @@ class Deploy:
             return False
         url = self._database_url()
         if self.blueprint.migrations and url:
-            runtime = self._runtime(self.blueprint.migrations)
-            settings, offload = self.blueprint.migrations, self.host.offload
-            return not await databases.pending(offload, settings, loaded.checkout, url, runtime=runtime)
+            return await migrations.all_wait(self.host, self.place, self._migrating(loaded, url))
         return True
+
+    def _migrating(self, loaded: Loaded, url: Secret) -> migrations.Live:
+        settings = self.blueprint.migrations
+        if settings is None:
+            raise RuntimeError("no migrations, and a database for them")
+        return migrations.Live(self.release, settings, loaded.checkout, url, self._runtime(settings))
 
     def _runtime(self, settings: Migrations) -> Runtime | None:
         """The environment of the release for a migration tool of the project's own."""
@@ -288,6 +294,9 @@ class Deploy:
         if settings is None or url is None:
             note.skipped = True
             return
+        given = self._migrating(loaded, url)
+        verdict = await migrations.gate(self.host, self.place, given, self.journal.note)
+        self.held = tuple(one.file for one in verdict.held)
         applied = await databases.migrate(
             self.host.offload,
             settings,
@@ -295,12 +304,14 @@ class Deploy:
             url,
             release=self.release,
             report=lambda event: self.journal.log("migrate", event.text),
-            runtime=self._runtime(settings),
+            runtime=given.runtime,
+            held=self.held,
         )
         self.schema = applied.version_after
         self.host.state.set_release(self.place, self.release, "making", applied.version_after)
         count = len(applied.files)
         note.detail = f"{count} applied, schema at {applied.version_after}" if count else f"schema at {self.schema}"
+        note.detail = "; ".join(filter(None, (note.detail, lint.summary(verdict))))
         self.evidence.append(verify.Evidence("migrations", True, note.detail))
 
     async def _start(self, note: StepNote) -> None:
@@ -473,6 +484,7 @@ class Deploy:
             "checks": [e.to_json() for e in self.evidence],
             "services": {p.name: p.action.value for p in self.plans},
             "schema": self.schema,
+            "held": list(self.held),
         }
 
 

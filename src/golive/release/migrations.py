@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,18 +12,21 @@ from golive.blueprint.env import resource_variables
 from golive.blueprint.models import Migrations
 from golive.build.artifact import Artifact
 from golive.errors import NotFound
+from golive.migrate.lint import text
+from golive.migrate.lint.finding import Verdict
+from golive.migrate.lint.sources import Running
 from golive.migrate.runtime import Runtime
 from golive.migrate.status import Applied, MigrationEvent
 from golive.release import databases, environment, resources
 from golive.release.host import Host
 from golive.release.instances import process_environment
 from golive.secret import Secret
-from golive.state.records import Place
+from golive.state.records import GenerationState, Place
 
 
 @dataclass(frozen=True)
 class Live:
-    """What migrating the live release needs: its settings, database and environment, and the files of the checkout."""
+    """What migrating a release needs: its settings, database and environment, and the files of the checkout."""
 
     release: int
     settings: Migrations
@@ -60,6 +64,45 @@ def _live_runtime(host: Host, place: Place, number: int, settings: Migrations) -
     return runtime(host, place, artifact, values) if artifact else None
 
 
+def running(host: Host, place: Place) -> tuple[Running, ...]:
+    """The releases whose code may ask the database now: the live one, and those that drain or are kept warm."""
+    app = host.state.app(place)
+    if app is None or app.live is None:
+        return ()
+    services: dict[int, set[str]] = {app.live: set(host.release_blueprint(place, app.live).services)}
+    until: dict[int, float] = {}
+    for generation in host.state.generations(place, (GenerationState.DRAINING, GenerationState.WARM)):
+        if generation.release != app.live:
+            services.setdefault(generation.release, set()).add(generation.service)
+            ends = (generation.drain_until or 0.0, generation.warm_until or 0.0)
+            until[generation.release] = max(until.get(generation.release, 0.0), *ends)
+    carried = _carried(host, place)
+    return tuple(
+        _running(host, place, number, names, until.get(number), carried.get(number, frozenset()))
+        for number, names in sorted(services.items(), reverse=True)
+    )
+
+
+def _running(
+    host: Host, place: Place, number: int, names: set[str], until: float | None, carried: frozenset[str]
+) -> Running:
+    keys = host.state.release(place, number).artifacts
+    found = [host.builder.store.get(keys[name]) for name in sorted(names) if name in keys]
+    code = [each for each in found if each is not None and each.kind in ("python", "node", "go")]
+    known = len(code) + sum(each is not None and each.kind in ("static", "none") for each in found)
+    words = time.strftime("until %H:%M", time.localtime(until)) if until else ""
+    return Running(number, tuple(each.whole for each in code), known == len(found), words, carried)
+
+
+def _carried(host: Host, place: Place) -> dict[int, frozenset[str]]:
+    """The contract files that waited when a release was deployed: it was written to live without what they take."""
+    found: dict[int, frozenset[str]] = {}
+    for deployment in host.state.deployments(place, limit=100):
+        if deployment.kind == "deploy" and deployment.release is not None and deployment.result:
+            found[deployment.release] = frozenset(deployment.result.get("held", ()))
+    return found
+
+
 def runtime(host: Host, place: Place, artifact: Artifact, values: dict[str, Secret]) -> Runtime:
     """The environment of a release for a migration tool of the project's own; no `python` where it has none."""
     env = process_environment(host, place, artifact, {name: value.reveal() for name, value in values.items()})
@@ -78,10 +121,12 @@ async def status(host: Host, place: Place, *, sql: bool) -> dict[str, Any]:
     for line in seen.lines:
         at = line.applied_at.isoformat() if line.applied_at else None
         lines.append({**asdict(line), "applied_at": at, "sql": line.sql if sql else None})
+    verdict = await _inspect(host, place, found) if sql and seen.stop is None else None
     return {
         "app": place.app,
         "environment": place.environment,
         "release": found.release,
+        "lint": verdict.to_json() if verdict else None,
         "tool": seen.tool,
         "version": seen.version,
         "source": found.settings.source,
@@ -92,9 +137,46 @@ async def status(host: Host, place: Place, *, sql: bool) -> dict[str, Any]:
     }
 
 
+async def lint(host: Host, place: Place, texts: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """As JSON: what is pending, or these files (name and text) as if they were, judged by the live database."""
+    found = await live(host, place)
+    if texts:
+        verdict = await databases.judge(host.offload, found.settings, texts, found.url, running(host, place))
+    else:
+        verdict = await _inspect(host, place, found)
+    return verdict.to_json()
+
+
+async def gate(host: Host, place: Place, given: Live, say: Callable[[str], None]) -> Verdict:
+    """What is pending, judged before anything runs; MigrationFailed with every finding when it may not. What is only a
+    warning, or waits, is said."""
+    verdict = await _inspect(host, place, given)
+    text.refuse(verdict)
+    for line in text.said(verdict):
+        say(line)
+    return verdict
+
+
+async def all_wait(host: Host, place: Place, given: Live) -> bool:
+    """Whether whatever is pending is a contract file that still waits, so that there is nothing to do."""
+    settings, offload = given.settings, host.offload
+    pending = await databases.pending(offload, settings, given.checkout, given.url, runtime=given.runtime)
+    if not pending:
+        return True
+    verdict = await _inspect(host, place, given)
+    return not verdict.stops and set(pending) == {one.file for one in verdict.held}
+
+
+async def _inspect(host: Host, place: Place, given: Live) -> Verdict:
+    return await databases.inspect(
+        host.offload, given.settings, given.checkout, given.url, running(host, place), runtime=given.runtime
+    )
+
+
 async def up(host: Host, place: Place, actor: str, report: Callable[[MigrationEvent], None]) -> Applied:
     """Run what is pending, for the release that is live. In the audit log before it begins and when it has ended."""
     found = await live(host, place)
+    verdict = await gate(host, place, found, lambda line: report(MigrationEvent("lint", line)))
     host.state.audit(actor, "migrate", place, release=found.release, tool=found.settings.tool)
     try:
         applied = await databases.migrate(
@@ -105,6 +187,7 @@ async def up(host: Host, place: Place, actor: str, report: Callable[[MigrationEv
             release=found.release,
             report=report,
             runtime=found.runtime,
+            held=tuple(one.file for one in verdict.held),
         )
     except BaseException as error:
         host.state.audit(actor, "migrate.failed", place, release=found.release, error=type(error).__name__)

@@ -11,16 +11,18 @@ from golive.blueprint.load import load
 from golive.blueprint.models import Blueprint
 from golive.build.plan import BuildRequest
 from golive.errors import GoliveError
+from golive.migrate.lint import Verdict
 from golive.release import connections, databases, environment, resources
 from golive.release.desired import Action, plan_services
 from golive.release.host import Host
+from golive.release.migrations import running
 from golive.secret import Secret
 from golive.state.records import Place
 
 
 async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
-    """As JSON: services (what happens to each and why), resources, migrations, variables, settings, what is missing,
-    warnings."""
+    """As JSON: services (what happens to each and why), resources, migrations and what they endanger, variables,
+    settings, what is missing, warnings."""
     loaded = await asyncio.to_thread(load, checkout, place.environment)
     blueprint = loaded.resolved.blueprint
     given = host.state.variables(place)
@@ -53,6 +55,9 @@ async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
     gone = sorted(set(before.services) - set(blueprint.services)) if before else []
     missing = [str(p) for p in check_environment(blueprint, given)]
     migrations = await _migrations(host, loaded.checkout, blueprint, injected)
+    linted = await _lint(host, place, loaded.checkout, blueprint, injected) if migrations else Verdict()
+    held = {one.file for one in linted.held}
+    migrations = [name for name in migrations if name not in held]
     settings = (
         [] if before is None else _changed_settings(before.model_dump(mode="json"), blueprint.model_dump(mode="json"))
     )
@@ -66,6 +71,7 @@ async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
         "removed_services": gone,
         "resources": {name: "keep" if name in rows else "create" for name in blueprint.resources},
         "migrations": migrations,
+        "lint": linted.to_json(),
         "settings": settings,
         "missing": missing,
         "warnings": connections.warnings(blueprint, environments),
@@ -81,6 +87,19 @@ async def _migrations(host: Host, checkout: Path, blueprint: Blueprint, injected
         return list(await databases.pending(host.offload, blueprint.migrations, checkout, injected.get(name)))
     except GoliveError as error:
         return [f"could not be asked: {error.what}"]
+
+
+async def _lint(host: Host, place: Place, checkout: Path, blueprint: Blueprint, injected: dict[str, Secret]) -> Verdict:
+    """On what is pending; nothing where it cannot be asked, which `_migrations` says."""
+    if blueprint.migrations is None:
+        return Verdict()
+    name = resource_variables(blueprint)[blueprint.migrations.resource]["url"]
+    try:
+        return await databases.inspect(
+            host.offload, blueprint.migrations, checkout, injected.get(name), running(host, place), runtime=None
+        )
+    except GoliveError:
+        return Verdict()
 
 
 def _changed_settings(before: Any, after: Any, path: str = "") -> list[str]:

@@ -167,7 +167,7 @@ def test_migrations_are_found(tree):
     migrations = blueprint.migrations
     assert migrations is not None
     assert (migrations.tool, migrations.source, migrations.resource) == ("sql", "api/migrations", "db")
-    assert migrations.lock_timeout == timedelta(milliseconds=200)
+    assert migrations.lock_timeout == timedelta(milliseconds=50)
     assert origins["migrations.source"] == "detected from api/migrations/001_first.sql"
     assert origins["migrations.resource"] == "detected from the only PostgreSQL resource"
 

@@ -13,6 +13,9 @@ TINY = (10_000, 4 * 2**20)
 SMALL = (50_000, 32 * 2**20)
 """And within some 200 ms."""
 
+_NARROW = 64
+"""Bytes of a narrow row with its part of an index: for tables whose rows nobody has counted."""
+
 
 class Weight(IntEnum):
     """How long reading or writing all of a table takes. `NEW`: nobody else can see it yet."""
@@ -70,8 +73,9 @@ class Table:
 
     @property
     def weight(self) -> Weight:
+        rows = self.bytes // _NARROW if self.rows is None else self.rows
         for limit, weight in ((TINY, Weight.TINY), (SMALL, Weight.SMALL)):
-            if (self.rows or 0) <= limit[0] and self.bytes <= limit[1]:
+            if rows <= limit[0] and self.bytes <= limit[1]:
                 return weight
         return Weight.LARGE
 

@@ -47,7 +47,7 @@ _RULES = (
     ("concurrently-in-transaction", "CONCURRENTLY cannot run in a transaction: the statement fails.",
      "outside BEGIN and COMMIT; in Alembic autocommit_block(), in Django atomic = False", ALWAYS),
     ("lock-table", "LOCK TABLE holds up readers or writers until the transaction ends.",
-     "leave it out: each statement takes the lock that it needs", SIZE),
+     "leave it out: each statement takes the lock that it needs", ALWAYS),
     ("trigger-added", "CREATE TRIGGER stops writes for a moment, and runs in every write of the running release.",
      "a look at what it does to the statements of the running release", SAID),
     # What a running release still reads or writes

@@ -1,4 +1,4 @@
-"""The linter's corpus as values: see corpus.toml."""
+"""The linter's corpus as values: see migrate_corpus.toml."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from golive.migrate.lint.facts import UNKNOWN, Column, Constraint, Facts, Index,
 from golive.migrate.lint.running import Code, Release
 from golive.migrate.sql import parse
 
-DATA: dict[str, Any] = tomllib.loads(Path(__file__).with_name("corpus.toml").read_text())
+DATA: dict[str, Any] = tomllib.loads(Path(__file__).with_name("migrate_corpus.toml").read_text())
 DATA["code"]["invites"] = 'db.execute("INSERT INTO invites (email) VALUES ($1)")'
 
 

@@ -1,0 +1,158 @@
+"""What is pending, judged against the database it would change and the releases that run: the gate of a deploy.
+
+Runs where the driver and the parser are, never in the daemon.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from golive.blueprint.models import Migrations
+from golive.errors import UsageError
+from golive.migrate import project, run, session, tools
+from golive.migrate.files import MigrationFile
+from golive.migrate.lint import marks
+from golive.migrate.lint.catalogue import facts
+from golive.migrate.lint.check import Script, lint
+from golive.migrate.lint.facts import UNKNOWN, Facts
+from golive.migrate.lint.finding import Finding, Level, Verdict
+from golive.migrate.lint.rules import NEED, RULES
+from golive.migrate.lint.sources import Running, release
+from golive.migrate.runtime import Runtime
+from golive.migrate.sql import SqlProblem, Statement, split
+from golive.secret import Secret
+
+ORDERED = ("drizzle", "golang-migrate")
+"""Tools whose record is how far they came: what was left behind would never run."""
+_CONTROL = re.compile(r"(BEGIN|START|COMMIT|END)( WORK| TRANSACTION)?")
+_REVISION = re.compile(r"^-- Running upgrade [\w, ]* ?-> (?P<revision>\w+)", re.MULTILINE)
+_PART = re.compile(r"^-- (?P<revision>\w+\.\w+)$", re.MULTILINE)
+_LATER = "a revision of its own, in a deploy after the one whose code does without"
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A set of files that would run. `where` is the folder that their names are said from."""
+
+    files: tuple[MigrationFile, ...]
+    where: Path
+    done: dict[int, int]
+
+    def scripts(self) -> list[Script]:
+        return [_of_file(file, self.where, self.done.get(file.version, 0)) for file in self.files]
+
+
+async def inspect(
+    migrations: Migrations,
+    checkout: Path,
+    url: Secret | None,
+    running: Sequence[Running] = (),
+    *,
+    runtime: Runtime | None = None,
+) -> Verdict:
+    """The verdict on what a deploy would apply. Without a `url` it is everything there is, on a database that is empty.
+
+    MigrationFailed and UsageError as `step.pending`.
+    """
+    folder = checkout / migrations.source
+    program = tools.PROGRAMS.get(migrations.tool)
+    if url is None:
+        files = () if program else tools.dialect(migrations).discover(folder)
+        return lint(Pending(files, checkout, {}).scripts(), Facts())
+    if program:
+        if runtime is None:
+            return Verdict()
+        state = await project.state(program, folder, runtime, url)
+        text = await project.sql(program, folder, runtime, state) if state.pending else ""
+        scripts = revisions(text, folder, migrations.source)
+    else:
+        found = await run.status(folder, url, tools.dialect(migrations))
+        run.refuse(found)
+        begun = {found.unfinished.version: found.unfinished.done} if found.unfinished else {}
+        scripts = Pending(found.pending, checkout, begun).scripts()
+    if not scripts:
+        return Verdict()
+    releases = [release(each, migrations.source) for each in running]
+    known = await _facts(tools.dialect(migrations).address(url) if not program else url)
+    verdict = lint(scripts, known, releases, ordered=migrations.tool in ORDERED)
+    return replace(verdict, findings=tuple(map(_for_program, verdict.findings))) if program else verdict
+
+
+async def judge(
+    migrations: Migrations, texts: Sequence[tuple[str, str]], url: Secret | None, running: Sequence[Running]
+) -> Verdict:
+    """Of files that somebody names, as if they were pending; by the sizes of the database when there is a `url`."""
+    scripts = [of_text(name, text) for name, text in texts]
+    releases = [release(each, migrations.source) for each in running]
+    return lint(scripts, await _facts(url) if url else UNKNOWN, releases)
+
+
+async def _facts(url: Secret) -> Facts:
+    async with await session.connect(url, f"{session.WORKING}-lint") as connection:
+        return await facts(connection)
+
+
+def of_text(name: str, text: str) -> Script:
+    """A file that is not part of a project's migrations. UsageError when it cannot be split."""
+    try:
+        parsed = split(text.replace("--> statement-breakpoint", ";".ljust(24)))
+    except SqlProblem as problem:
+        raise UsageError(str(problem), where=f"{name}:{problem.line}") from None
+    plain = tuple(s for s in parsed if not _CONTROL.fullmatch(s.head))
+    block = 1 if len(plain) != len(parsed) else 0
+    plain = tuple(replace(each, block=block) for each in plain)
+    outside = any(re.search(r"\bCONCURRENTLY\b|^VACUUM\b", each.head) for each in plain)
+    return Script(Path(name).name, name, text, plain, bool(block) or not outside)
+
+
+def revisions(text: str, folder: Path, source: str) -> list[Script]:
+    """The SQL that Alembic or Django print, revision by revision; what each accepts is in its own Python file."""
+    heads = [*_REVISION.finditer(text)] or [*_PART.finditer(text)]
+    starts = [head.start() for head in heads] or [0]
+    names = [head["revision"] for head in heads] or ["what its tool prints"]
+    found = []
+    _, opened, block = _statements(text[: starts[0]], opened=False, block=0)
+    for name, start, end in zip(names, starts, [*starts[1:], len(text)], strict=True):
+        kept, opened, block = _statements(text[start:end], opened=opened, block=block)
+        accepted = _accepted(folder, name) if heads else {}
+        found.append(Script(name, f"{source}: {name}", text[start:end], kept, False, 0, accepted))
+    return [each for each in found if each.statements]
+
+
+def _statements(text: str, *, opened: bool, block: int) -> tuple[tuple[Statement, ...], bool, int]:
+    """Without BEGIN and COMMIT; what is between them, which may be more than one revision, has their number."""
+    kept: list[Statement] = []
+    for statement in split(text):
+        if _CONTROL.fullmatch(statement.head):
+            opened = statement.head.startswith(("BEGIN", "START"))
+            block += opened
+        else:
+            kept.append(replace(statement, block=block if opened else 0))
+    return tuple(kept), opened, block
+
+
+def _accepted(folder: Path, name: str) -> dict[str, str]:
+    """Alembic names a file `<revision>_<title>.py`, Django `<app>/migrations/<name>.py`."""
+    app, _, title = name.rpartition(".")
+    pattern = f"{app}/migrations/{title}.py" if app else f"versions/*{title}*.py"
+    found: dict[str, str] = {}
+    for path in folder.rglob(pattern):
+        found |= marks.revision(path.read_text(encoding="utf-8", errors="replace"))
+    return found
+
+
+def _of_file(file: MigrationFile, where: Path, done: int) -> Script:
+    path = file.path.relative_to(where) if file.path.is_relative_to(where) else file.path
+    text = file.path.read_text(encoding="utf-8-sig", errors="replace")
+    script = file.script
+    return Script(file.name, str(path), text, script.statements, script.transactional, done)
+
+
+def _for_program(found: Finding) -> Finding:
+    """Its revisions are one chain: none of them can wait for itself."""
+    if found.level is Level.STOP and RULES[found.rule].by == NEED and "golive: contract" in found.safe:
+        return replace(found, safe=_LATER)
+    return found
