@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from e2e_apps import API, MakeApp
+from e2e_apps import API, RELEASE, MakeApp
 from e2e_harness import COMMAND, App, Golive, Result, new_home, until
 from e2e_load import Load
 
@@ -109,6 +109,29 @@ def test_a_migration_that_fails_half_way(make_app: MakeApp) -> None:
     app.up().ok()
     assert app.version() == "2"
     app.golive.no_strays()
+
+
+def test_a_migration_that_endangers_the_release(make_app: MakeApp) -> None:
+    """Refused before anything runs; as a contract it waits until no release needs what it takes away."""
+    app = make_app(extra=DATABASE, release=RELEASE + 'keep_warm = "0s"\n')
+    app.write("api/queries.py", 'PEOPLE = "SELECT nick FROM people"\n')
+    app.write("migrations/0001_first.sql", "CREATE TABLE people (n bigint, nick text);\n")
+    app.up().ok()
+    app.write("api/queries.py", 'PEOPLE = "SELECT n FROM people"\n')
+    app.change(version="2")
+    drop = "ALTER TABLE people DROP COLUMN nick;\n"
+    app.write("migrations/0002_drop.sql", drop)
+    app.write("migrations/0003_more.sql", "ALTER TABLE people ADD COLUMN m bigint;\n")
+    linted = app.command("migrate", "lint")
+    assert (linted.code, "queries.py:1" in linted.out) == (1, True)
+    still_serves(app, app.up().failed(), "0002_drop.sql:1", "drop-column", "queries.py:1", "-- golive: contract")
+    app.write("migrations/0002_drop.sql", f"-- golive: contract\n{drop}")
+    assert "0002_drop.sql waits" in app.up().ok().err
+    assert app.version() == "2"
+    until("the old release has ended", lambda: "late" in app.command("migrate", "up").ok().err)
+    with database(app) as connection:
+        columns = "SELECT column_name FROM information_schema.columns WHERE table_name = 'people'"
+        assert sorted(connection.execute(columns).fetchall()) == [("m",), ("n",)]
 
 
 def test_a_migration_that_waits_for_a_lock(make_app: MakeApp) -> None:

@@ -18,6 +18,8 @@ from conftest import PASSWORD, Database, until
 from golive.blueprint.models import Migrations
 from golive.errors import MigrationFailed, UsageError
 from golive.migrate import Applied, Runtime, migrate, pending
+from golive.migrate.lint import Verdict
+from golive.migrate.lint.gate import inspect
 from golive.migrate.overview import Overview, overview
 
 ENV = """
@@ -82,6 +84,10 @@ class Project:
 
     async def pending(self) -> tuple[str, ...]:
         return await pending(self.settings(), self.folder.parent, self.database.secret, runtime=self.runtime)
+
+    async def inspect(self) -> Verdict:
+        url = self.database.secret
+        return await inspect(self.settings(), self.folder.parent, url, runtime=self.runtime)
 
     async def overview(self, *, sql: bool = False) -> Overview:
         url = self.database.secret
@@ -219,3 +225,17 @@ async def test_the_step_chooses_the_tool(database: Database, tmp_path: Path) -> 
         assert await pending(alembic, tmp_path, url) == ("alembic upgrade head",)
     with pytest.raises(UsageError, match="environment of a service"):
         await migrate(alembic, tmp_path, database.secret, release=1, report=database.events.append)
+
+
+async def test_the_linter_reads_what_its_revisions_would_run(project: Project) -> None:
+    database = project.database
+    database.query("CREATE TABLE users (id int, nick text)")
+    database.query("INSERT INTO users SELECT n, repeat('x', 400) FROM generate_series(1, 90000) n")
+    database.query("ANALYZE")
+    project.revision("aaa", None, "ALTER TABLE users ADD COLUMN bio text")
+    project.revision("bbb", "aaa", "CREATE INDEX users_nick ON users (nick)")
+    found = await project.inspect()
+    assert [(each.rule, each.file) for each in found.stops] == [("index-blocks-writes", "backend: bbb")]
+    with (project.folder / "db/versions/bbb.py").open("a") as file:
+        file.write("# golive: allow index-blocks-writes because it is night\n")
+    assert (await project.inspect()).stops == ()

@@ -18,6 +18,7 @@ from conftest import PASSWORD, Database, until
 from golive.blueprint.models import Migrations
 from golive.errors import MigrationFailed, UsageError
 from golive.migrate import Applied, Runtime, migrate, pending
+from golive.migrate.lint.gate import inspect
 from golive.migrate.overview import Overview, overview
 
 MANAGE = """
@@ -179,3 +180,13 @@ async def test_a_project_that_cannot_be_loaded(project: Project) -> None:
     (project.folder / "manage.py").unlink()
     with pytest.raises(UsageError, match=r"no manage\.py"):
         await project.pending()
+
+
+async def test_the_linter_reads_what_its_migrations_would_run(project: Project) -> None:
+    project.database.query("CREATE TABLE users (id int, nick text)")
+    project.database.query("INSERT INTO users VALUES (1, 'a')")
+    project.migration("0001_initial", None, "ALTER TABLE users ADD COLUMN bio text")
+    project.migration("0002_gone", "0001_initial", "TRUNCATE users")
+    url = project.database.secret
+    found = await inspect(project.settings(), project.folder.parent, url, runtime=project.runtime)
+    assert [(each.rule, each.file) for each in found.stops] == [("truncate", "backend: polls.0002_gone")]

@@ -45,6 +45,7 @@ BUILDS = {"index-blocks-writes", "unique-blocks"}
 @pytest.fixture
 def shop(database: Database) -> Database:
     """The tables of the corpus with a hundred rows each, as the text in it says."""
+    database.query("CREATE TYPE user_mood AS ENUM ('good', 'bad')")
     for name, table in corpus.FACTS.tables.items():
         columns = ", ".join(f'"{c.name}" {c.type}{" NOT NULL" if c.not_null else ""}' for c in table.columns)
         database.query(f"CREATE TABLE {name} ({columns})")
@@ -69,6 +70,8 @@ def shop(database: Database) -> Database:
 def _value(type_name: str) -> str:
     if type_name.startswith("timestamp"):
         return "now()"
+    if type_name == "user_mood":
+        return "'good'::user_mood"
     if type_name in ("integer", "bigint") or type_name.startswith("numeric"):
         return "n"
     return "to_jsonb(n)" if type_name == "jsonb" else "'v' || n"
@@ -173,6 +176,16 @@ async def test_what_is_known_of_a_database(shop: Database) -> None:
     assert {i.name: i.unique for i in users.indexes}["users_email_key"]
     assert {c.name: c.validated for c in found.tables["public.orders"].constraints}["orders_user_fk"] is False
     assert found.path == ("public",)
+
+
+async def test_a_table_that_somebody_has_locked_does_not_hold_it_up(database: Database) -> None:
+    database.query("CREATE TABLE users (id int)")
+    database.query("INSERT INTO users SELECT n FROM generate_series(1, 90000) n")
+    database.query("VACUUM ANALYZE users")
+    database.write("001_a.sql", "CREATE INDEX ON users (id);")
+    with psycopg.connect(database.url) as other:
+        other.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        assert [f.rule for f in (await _inspect(database)).stops] == ["index-blocks-writes"]
 
 
 # Files that wait

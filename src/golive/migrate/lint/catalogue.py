@@ -1,9 +1,14 @@
-"""Reading the facts from a database: four queries on the catalogue and the statistics, no table is touched."""
+"""Reading the facts from a database: queries on the catalogue and the statistics, no table is read.
+
+Asking for a size waits for whoever has locked the table against everybody; then what VACUUM last counted has to do.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from typing import Any
+
+import psycopg
 
 from golive.migrate.history import Connection
 from golive.migrate.lint.facts import Column, Constraint, Facts, Index, Table
@@ -11,9 +16,11 @@ from golive.migrate.lint.facts import Column, Constraint, Facts, Index, Table
 _OWN = "n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'"
 _TABLES = f"""
 SELECT c.oid, n.nspname || '.' || c.relname, c.relkind::text,
-       CASE WHEN c.reltuples < 0 THEN NULL ELSE c.reltuples::bigint END, pg_catalog.pg_total_relation_size(c.oid)
+       CASE WHEN c.reltuples < 0 THEN NULL ELSE c.reltuples::bigint END, {{size}}
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f') AND {_OWN}"""  # noqa: S608  # ours
+_SIZE = "pg_total_relation_size(c.oid)"
+_COUNTED = "c.relpages::bigint * current_setting('block_size')::bigint"
 _COLUMNS = f"""
 SELECT a.attrelid, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull,
        a.atthasdef OR a.attidentity <> '', s.null_frac::float8
@@ -45,6 +52,13 @@ async def facts(connection: Connection) -> Facts:
     async def rows(query: str) -> list[Any]:
         return await (await connection.execute(query.encode())).fetchall()
 
+    async def sized() -> list[Any]:
+        try:
+            return await rows(_TABLES.format(size=_SIZE))
+        except psycopg.errors.LockNotAvailable:
+            return await rows(_TABLES.format(size=_COUNTED))
+
+    await connection.execute("SET lock_timeout = '500ms'")
     found = await rows("SELECT unnest(current_schemas(false))::text")
     columns: dict[int, list[Column]] = defaultdict(list)
     for table, *values in await rows(_COLUMNS):
@@ -57,7 +71,7 @@ async def facts(connection: Connection) -> Facts:
         constraints[table].append(Constraint(*values))
     tables = {
         key: Table(key, count, size, tuple(columns[oid]), tuple(indexes[oid]), tuple(constraints[oid]), kind)
-        for oid, key, kind, count, size in await rows(_TABLES)
+        for oid, key, kind, count, size in await sized()
     }
     return Facts(
         tables,

@@ -14,7 +14,7 @@ from golive.migrate.lint.finding import Finding, Held, Level, Verdict
 from golive.migrate.lint.look import Look, World
 from golive.migrate.lint.rules import RULES
 from golive.migrate.lint.running import Release
-from golive.migrate.lint.tree import Node, Unreadable, parse, walk
+from golive.migrate.lint.tree import Node, Unreadable, kind, parse, walk
 from golive.migrate.sql import Statement
 
 Judge = Callable[[Look, Node], None]
@@ -61,6 +61,9 @@ _BY_KIND: dict[str, Judge] = {
     "alter_role_set_stmt": settings.server,
     "transaction_stmt": settings.transaction,
     "call_stmt": settings.called,
+    "alter_seq_stmt": objects.sequence,
+    "alter_database_stmt": settings.server,
+    "alter_table_move_all_stmt": settings.server,
 }
 _WRITES = ("update_stmt", "delete_stmt", "merge_stmt")
 
@@ -147,6 +150,8 @@ def judge(look: Look, text: str) -> None:
         look.say(Level.WARNING, "unreadable", "a statement that cannot be read", str(error))
         return
     for what, node in parsed:
+        if what in ("prepare_stmt", "explain_stmt") and node.get("query"):
+            what, node = kind(node["query"])  # noqa: PLW2901  # EXPLAIN ANALYZE runs it, EXECUTE will
         if what == "do_stmt":
             settings.block(look, node, judge)
         elif act := _BY_KIND.get(what):

@@ -110,7 +110,7 @@ def _bounded(look: Look, key: str, part: Node) -> bool:
     if operator == "AEXPR_BETWEEN":
         return True
     value = body.get("rexpr", {})
-    listed = operator == "AEXPR_IN" or (operator == "AEXPR_OP" and words(body.get("name")) == ["="])
+    listed = operator in ("AEXPR_IN", "AEXPR_OP_ANY") or (operator == "AEXPR_OP" and words(body.get("name")) == ["="])
     constant = "column_ref" not in value and "sub_link" not in value
     table = look.world.table(key)
     unique = name == "id" if table is None else any(i.unique and i.columns == (name,) for i in table.indexes)

@@ -135,12 +135,16 @@ def _statements(text: str, *, opened: bool, block: int) -> tuple[tuple[Statement
 
 
 def _accepted(folder: Path, name: str) -> dict[str, str]:
-    """Alembic names a file `<revision>_<title>.py`, Django `<app>/migrations/<name>.py`."""
+    """Alembic says `revision = "…"` in a file of any name, Django has `<app>/migrations/<name>.py`."""
     app, _, title = name.rpartition(".")
-    pattern = f"{app}/migrations/{title}.py" if app else f"versions/*{title}*.py"
+    own = re.compile(rf"^revision\b[^=\n]*=\s*[\"']{re.escape(title)}[\"']", re.MULTILINE)
     found: dict[str, str] = {}
-    for path in folder.rglob(pattern):
-        found |= marks.revision(path.read_text(encoding="utf-8", errors="replace"))
+    for path in folder.rglob(f"{app}/migrations/{title}.py" if app else "*.py"):
+        if "site-packages" in path.parts:
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if app or own.search(text):
+            found |= marks.revision(text)
     return found
 
 

@@ -11,6 +11,7 @@ from golive.migrate.lint.check import lint as judged
 from golive.migrate.lint.facts import UNKNOWN
 from golive.migrate.lint.finding import Verdict
 from golive.migrate.lint.gate import ORDERED, Pending, of_text
+from golive.migrate.lint.running import SOMEBODY
 
 
 def lint(checkout: Path | None, environment: str, texts: Sequence[tuple[str, str]]) -> Verdict:
@@ -19,7 +20,7 @@ def lint(checkout: Path | None, environment: str, texts: Sequence[tuple[str, str
     NotFound when there is nothing to read, UsageError for files that cannot be read as SQL.
     """
     if texts:
-        return judged([of_text(name, text) for name, text in texts], UNKNOWN)
+        return judged([of_text(name, text) for name, text in texts], UNKNOWN, (SOMEBODY,))
     if checkout is None:
         hint = "run it in the checkout, or name files"
         raise NotFound("there is neither a live release nor a checkout to look in", hint=hint)
@@ -32,4 +33,4 @@ def lint(checkout: Path | None, environment: str, texts: Sequence[tuple[str, str
         hint = "golive up makes it; then its revisions can be asked for their SQL"
         raise NotFound(f"{settings.tool} needs a live release to say what it would run", hint=hint)
     files = tools.dialect(settings).discover(checkout / settings.source)
-    return judged(Pending(files, checkout, {}).scripts(), UNKNOWN, ordered=settings.tool in ORDERED)
+    return judged(Pending(files, checkout, {}).scripts(), UNKNOWN, (SOMEBODY,), ordered=settings.tool in ORDERED)

@@ -9,7 +9,7 @@ from golive.migrate.lint.facts import Facts, Table, Weight
 from golive.migrate.lint.finding import Finding, Level
 from golive.migrate.lint.marks import Marks
 from golive.migrate.lint.rules import RULES
-from golive.migrate.lint.running import Code, Release
+from golive.migrate.lint.running import SOMEBODY, Code, Release
 from golive.migrate.lint.tree import Node, named
 
 _LEVELS = {
@@ -175,6 +175,8 @@ def needs(
 
 
 def _who(needing: tuple[Release, ...], proven: bool) -> str:
+    if any(release is SOMEBODY for release in needing):
+        return "May be needed by the release that runs: which one that is was not asked."
     names = " and ".join(
         f"release {r.number}" + (f", kept warm {r.until}" if r.until else ", which is live") for r in needing
     )

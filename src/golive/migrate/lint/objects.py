@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from golive.migrate.lint.facts import Weight
 from golive.migrate.lint.finding import Level
 from golive.migrate.lint.look import Look
+from golive.migrate.lint.running import Code
 from golive.migrate.lint.tree import Node, kind, named, pair, words
 
 _TABLES = {"OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE"}
@@ -76,6 +78,8 @@ def dropped(look: Look, node: Node) -> None:
                 look.say(Level.STOP, rule, f"drops {'.'.join(names)}")
         elif what in ("OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_POLICY"):
             _drop_from_table(look, names, what)
+        elif node.get("behavior") == "DROP_CASCADE" and _takes_along(look, what, names):
+            continue
         elif names and names[-1] not in look.world.objects:
             word = what.removeprefix("OBJECT_").lower()
             look.takes("drop-object", f"drops the {word} {'.'.join(names)}", _places(word, names[-1]))
@@ -88,9 +92,31 @@ def _places(word: str, name: str) -> Any:
     return (lambda code: code.table(name)) if word in ("type", "domain") else (lambda code: code.word(name))
 
 
+def _takes_along(look: Look, what: str, names: list[str]) -> bool:
+    """A type takes the columns of that type, a sequence the defaults that count with it."""
+    if not names or names[-1] in look.world.objects:
+        return False
+    if what == "OBJECT_SEQUENCE":
+        why = "A column whose default it is has none from then on: inserts of a running release fail."
+        look.say(Level.STOP, "drop-default", f"drops the sequence {names[-1]} with the defaults that use it", why)
+        return True
+    found = False
+    for table in look.world.facts.tables.values() if what in ("OBJECT_TYPE", "OBJECT_DOMAIN") else ():
+        for column in table.columns:
+            if column.type.removesuffix("[]").rpartition(".")[2].strip('"') == names[-1]:
+                name, short = column.name, table.key.rpartition(".")[2]
+                places = functools.partial(Code.column, name=name, table=short)
+                look.takes("drop-column", f"drops {table.key}.{name} with its type {names[-1]}", places)
+                found = True
+    return found
+
+
 def _drop_from_table(look: Look, names: list[str], what: str) -> None:
     schema, table = pair(names[:-1])
     if look.world.weight(look.world.key_of(schema, table)) is not Weight.NEW:
+        if what == "OBJECT_POLICY":
+            look.takes("row-security", f"drops the policy {names[-1]} of {table}", lambda code: code.table(table))
+            return
         word = what.removeprefix("OBJECT_").lower()
         look.say(Level.WARNING, "trigger-dropped", f"drops the {word} {names[-1]} of {table}")
 
@@ -231,6 +257,10 @@ def trigger(look: Look, node: Node) -> None:
     key = look.world.key(node["relation"])
     if look.world.weight(key) is not Weight.NEW:
         name = node.get("trigname") or node.get("rulename")
+        if node.get("instead"):
+            why = "What a running release writes goes elsewhere, or nowhere."
+            look.say(Level.STOP, "trigger-added", f"{name} stands in for statements on {key}", why)
+            return
         look.say(Level.WARNING, "trigger-added", f"{name} on {look.world.size(key)}", lock="SHARE ROW EXCLUSIVE")
         look.lock(key, "SHARE ROW EXCLUSIVE")
 
@@ -252,6 +282,12 @@ def role(look: Look, _: Node) -> None:
 
 def database(look: Look, node: Node) -> None:
     look.say(Level.STOP, "drop-database", f"drops the database {node.get('dbname')}")
+
+
+def sequence(look: Look, node: Node) -> None:
+    name = node.get("sequence", {}).get("relname", "")
+    if name not in look.world.objects and any(o["def_elem"]["defname"] == "restart" for o in node.get("options", ())):
+        look.say(Level.STOP, "sequence-restart", f"{name} counts anew")
 
 
 def _names(node: Node) -> list[str]:

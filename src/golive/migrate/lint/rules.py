@@ -105,7 +105,8 @@ _RULES = (
      "a file of its own that begins with `-- golive: contract`", SAID),
     ("trigger-disabled", "Foreign keys, or what a trigger keeps in order, are not checked.",
      "leave them enabled", ALWAYS),
-    ("sequence-restart", "Numbers that exist already may be given again.", "setval to above the highest", SAID),
+    ("sequence-restart", "Numbers that exist already may be given again: inserts of a running release fail.",
+     "SELECT setval(…, (SELECT max(id) FROM …))", ALWAYS),
     # Sessions and what cannot be read
     ("lock-timeout", "The file sets its own lock_timeout: a blocked statement then holds up everybody behind it.",
      "leave it to golive; migrations.lock_timeout in golive.toml", ALWAYS),

@@ -76,6 +76,10 @@ class Release:
     carried: frozenset[str] = frozenset()
 
 
+SOMEBODY = Release(0, Code(list))
+"""Whatever runs where nobody was asked: it may need everything."""
+
+
 def _places(files: Iterable[tuple[str, bytes]], forms: list[str], pattern: str | None) -> Iterable[str]:
     words = "|".join(re.escape(form) for form in forms)
     text = re.compile(rf"(?<![A-Za-z0-9_])(?:{words})(?![A-Za-z0-9_])".encode(), re.IGNORECASE)

@@ -21,6 +21,9 @@ _QUIET = {"search_path", "client_encoding", "standard_conforming_strings", "clie
 
 
 def variable(look: Look, node: Node) -> None:
+    if node.get("kind") == "VAR_RESET_ALL":
+        _set(look, "lock_timeout", "", default=True)
+        return
     values = [next(iter(_scalars(arg)), "") for arg in node.get("args", ())]
     _set(look, node.get("name", ""), values[0] if values else "", default=node.get("kind") != "VAR_SET_VALUE")
 
@@ -62,10 +65,17 @@ def selected(look: Look, node: Node) -> None:
         relation = node["into_clause"]["rel"]
         look.world.created.add(look.world.key_of(relation.get("schemaname"), relation["relname"]))
     for what, body in walk(node):
-        if what == "func_call" and words(body.get("funcname"))[-1:] == ["set_config"]:
-            values = [value for arg in body.get("args", ()) for value in _scalars(arg)]
-            if len(values) > 1:
-                _set(look, values[0], values[1])
+        name = next(iter(words(body.get("funcname"))[-1:]), "") if what == "func_call" else ""
+        values = [value for arg in body.get("args", ()) for value in _scalars(arg)] if name else []
+        if name == "set_config" and len(values) > 1:
+            _set(look, values[0], values[1])
+        elif name == "setval" and len(values) > 1 and "sub_link" not in str(body.get("args")):
+            why = "Is it above every number in use?"
+            look.say(Level.WARNING, "sequence-restart", f"{values[0]} goes on from {values[1]}", why)
+        elif name and (name in look.world.objects or name in look.world.facts.functions):
+            new = name in look.world.objects
+            why = "What the function does is not judged." if new else "What the function does is not in this file."
+            look.say(Level.STOP if new else Level.WARNING, "opaque", f"calls {name}()", why)
 
 
 def server(look: Look, node: Node) -> None:

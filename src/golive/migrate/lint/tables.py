@@ -180,11 +180,20 @@ def _row_security(look: Look, key: str, command: Node) -> None:
     if look.world.weight(key) is not Weight.NEW:
         short = key.rpartition(".")[2]
         what = f"row level security on {key}, for its owner, too"
-        if command["subtype"] == "AT_ForceRowSecurity":
+        if command["subtype"] in ("AT_DisableRowSecurity", "AT_NoForceRowSecurity"):
+            why = "Rows that were kept from somebody are shown from then on."
+            look.say(Level.STOP, "row-security", f"no row level security on {key} any more", why)
+        elif command["subtype"] == "AT_ForceRowSecurity":
             look.takes("row-security", what, lambda code: code.table(short))
         else:
             why = "The owner of a table, which golive's app role is, still sees every row."
             look.say(Level.NOTE, "row-security", f"row level security on {key}", why)
+
+
+def _owner(look: Look, key: str, _: Node) -> None:
+    if look.world.weight(key) is not Weight.NEW:
+        short = key.rpartition(".")[2]
+        look.takes("revoke", f"{key} gets another owner", lambda code: code.table(short))
 
 
 def _triggers_off(look: Look, key: str, _: Node) -> None:
@@ -220,6 +229,10 @@ _ACTIONS: dict[str, Action] = {
     "AT_AddConstraint": lambda look, key, command: constraints.added(look, key, command["def"]["constraint"]),
     "AT_DropConstraint": constraints.dropped,
     "AT_ValidateConstraint": constraints.validated,
+    "AT_DropIdentity": _default,
+    "AT_ChangeOwner": _owner,
+    "AT_DisableRowSecurity": _row_security,
+    "AT_NoForceRowSecurity": _row_security,
     "AT_SetUnLogged": _unlogged,
     "AT_SetLogged": _rewrite("SET LOGGED"),
     "AT_SetTableSpace": _rewrite("SET TABLESPACE"),
