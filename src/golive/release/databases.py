@@ -121,17 +121,22 @@ async def _inspect(
 async def judge(
     offload: Offload,
     migrations: Migrations,
+    checkout: Path,
     texts: tuple[tuple[str, str], ...],
-    url: Secret | None,
+    url: Secret,
     running: tuple[Running, ...],
 ) -> Verdict:
     """See `golive.migrate.lint.gate`."""
-    return await offload.call(_judge, migrations, texts, url, running)
+    return await offload.call(_judge, migrations, checkout, texts, url, running)
 
 
 async def _judge(
-    migrations: Migrations, texts: tuple[tuple[str, str], ...], url: Secret | None, running: tuple[Running, ...]
+    migrations: Migrations,
+    checkout: Path,
+    texts: tuple[tuple[str, str], ...],
+    url: Secret,
+    running: tuple[Running, ...],
 ) -> Verdict:
     from golive.migrate.lint.gate import judge
 
-    return await judge(migrations, texts, url, running)
+    return await judge(migrations, checkout, texts, url, running)

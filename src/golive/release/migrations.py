@@ -141,7 +141,9 @@ async def lint(host: Host, place: Place, texts: tuple[tuple[str, str], ...]) -> 
     """As JSON: what is pending, or these files (name and text) as if they were, judged by the live database."""
     found = await live(host, place)
     if texts:
-        verdict = await databases.judge(host.offload, found.settings, texts, found.url, running(host, place))
+        verdict = await databases.judge(
+            host.offload, found.settings, found.checkout, texts, found.url, running(host, place)
+        )
     else:
         verdict = await _inspect(host, place, found)
     return verdict.to_json()

@@ -230,6 +230,27 @@ async def test_a_column_that_no_code_names_may_go(database: Database, tmp_path: 
     assert (await _inspect(database, container)).stops[0].evidence == ()
 
 
+async def test_migrations_packages_and_tests_are_no_code(database: Database, tmp_path: Path) -> None:
+    database.query("CREATE TABLE users (id int, nick text)")
+    database.write("001_old.sql", "ALTER TABLE users DROP COLUMN nick;")
+    root = tmp_path / "r3"
+    running = _release(root, "SELECT = 'SELECT id FROM users'\n")
+    for name in (
+        "migrations/001_old.sql",
+        "node_modules/pg/a.js",
+        "tests/test_a.py",
+        "shop/migrations/0002_nick.py",
+        "logo.svg",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("nick")
+    assert (await _inspect(database, running)).stops == ()
+    client = root / "node_modules/.prisma/client/schema.prisma"
+    client.parent.mkdir(parents=True)
+    client.write_text("model User {\n  nick String\n}")
+    assert (await _inspect(database, running)).stops[0].evidence == (f"release 3: {client.relative_to(root)}:2",)
+
+
 async def test_a_tool_that_never_looks_back_stops_instead_of_losing_a_file(database: Database, tmp_path: Path) -> None:
     database.query("CREATE TABLE users (id int, nick text)")
     database.write("001_old.up.sql", "-- golive: contract\nALTER TABLE users DROP COLUMN nick;")

@@ -17,7 +17,7 @@ from golive.migrate.files import MigrationFile
 from golive.migrate.lint import marks
 from golive.migrate.lint.catalogue import facts
 from golive.migrate.lint.check import Script, lint
-from golive.migrate.lint.facts import UNKNOWN, Facts
+from golive.migrate.lint.facts import Facts
 from golive.migrate.lint.finding import Finding, Level, Verdict
 from golive.migrate.lint.rules import NEED, RULES
 from golive.migrate.lint.sources import Running, release
@@ -59,8 +59,8 @@ async def inspect(
     """
     folder = checkout / migrations.source
     program = tools.PROGRAMS.get(migrations.tool)
+    files = () if program else tools.dialect(migrations).discover(folder)
     if url is None:
-        files = () if program else tools.dialect(migrations).discover(folder)
         return lint(Pending(files, checkout, {}).scripts(), Facts())
     if program:
         if runtime is None:
@@ -75,19 +75,22 @@ async def inspect(
         scripts = Pending(found.pending, checkout, begun).scripts()
     if not scripts:
         return Verdict()
-    releases = [release(each, migrations.source) for each in running]
+    releases = [release(each, [file.path for file in files]) for each in running]
     known = await _facts(tools.dialect(migrations).address(url) if not program else url)
     verdict = lint(scripts, known, releases, ordered=migrations.tool in ORDERED)
     return replace(verdict, findings=tuple(map(_for_program, verdict.findings))) if program else verdict
 
 
 async def judge(
-    migrations: Migrations, texts: Sequence[tuple[str, str]], url: Secret | None, running: Sequence[Running]
+    migrations: Migrations, checkout: Path, texts: Sequence[tuple[str, str]], url: Secret, running: Sequence[Running]
 ) -> Verdict:
-    """Of files that somebody names, as if they were pending; by the sizes of the database when there is a `url`."""
+    """Of files that somebody names, as if they were pending, against the same database and releases."""
     scripts = [of_text(name, text) for name, text in texts]
-    releases = [release(each, migrations.source) for each in running]
-    return lint(scripts, await _facts(url) if url else UNKNOWN, releases)
+    files = []
+    if migrations.tool not in tools.PROGRAMS:
+        dialect = tools.dialect(migrations)
+        files, url = [file.path for file in dialect.discover(checkout / migrations.source)], dialect.address(url)
+    return lint(scripts, await _facts(url), [release(each, files) for each in running])
 
 
 async def _facts(url: Secret) -> Facts:
