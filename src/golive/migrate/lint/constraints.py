@@ -12,8 +12,9 @@ _FOREIGN = "SHARE ROW EXCLUSIVE"
 _EXCLUSIVE = "ACCESS EXCLUSIVE"
 
 
-def added(look: Look, key: str, constraint: Node, *, column: str | None = None) -> None:
-    """ADD CONSTRAINT, or one that came with a new column."""
+def added(look: Look, key: str, constraint: Node, *, column: str | None = None, empty: bool = False) -> None:
+    """ADD CONSTRAINT, or one that came with a new column. `empty`: it is NULL in every row, so that PostgreSQL takes a
+    foreign key for valid without looking (transformFKConstraints)."""
     contype, name = constraint["contype"], constraint.get("conname", "")
     if contype in ("CONSTR_UNIQUE", "CONSTR_PRIMARY", "CONSTR_EXCLUSION"):
         _unique(look, key, constraint, column)
@@ -21,7 +22,7 @@ def added(look: Look, key: str, constraint: Node, *, column: str | None = None) 
     filled = _filled_by(constraint)
     if constraint.get("skip_validation"):
         look.world.not_valid[name] = (key, filled)
-    elif contype in ("CONSTR_CHECK", "CONSTR_FOREIGN", "CONSTR_NOTNULL"):
+    elif contype in ("CONSTR_CHECK", "CONSTR_NOTNULL") or (contype == "CONSTR_FOREIGN" and not empty):
         _scans(look, key, constraint, column)
         if filled:
             look.world.filled.add((key, filled))

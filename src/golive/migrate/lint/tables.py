@@ -46,10 +46,10 @@ def _add_column(look: Look, key: str, command: Node) -> None:
         return
     given = {each["constraint"]["contype"]: each["constraint"] for each in definition.get("constraints", ())}
     _value(look, key, definition, given)
+    filled = given.keys() & {"CONSTR_DEFAULT", "CONSTR_IDENTITY", "CONSTR_GENERATED"}
     for contype, constraint in given.items():
         if contype in constraints.KINDS:
-            constraints.added(look, key, constraint, column=name)
-    filled = given.keys() & {"CONSTR_DEFAULT", "CONSTR_IDENTITY", "CONSTR_GENERATED"}
+            constraints.added(look, key, constraint, column=name, empty=not filled)
     needed = given.keys() & {"CONSTR_NOTNULL", "CONSTR_PRIMARY"}
     if needed and not filled and not types.is_serial(definition["type_name"]):
         _required(look, key, name)

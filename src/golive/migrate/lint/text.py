@@ -16,12 +16,15 @@ def refuse(verdict: Verdict) -> None:
     if not stops:
         return
     count = "1 statement" if len(stops) == 1 else f"{len(stops)} findings"
+    allow = next((f.rule for f in stops if f.rule not in ("allow-comment", "contract-mark", "contract-order")), "")
+    accept = (
+        f"; or, if you know better, put `-- golive: allow {allow} because REASON` above the statement" if allow else ""
+    )
     raise MigrationFailed(
         f"the pending migrations are dangerous to what runs: {count}",
         where=f"{stops[0].file}:{stops[0].line}",
         why="\n\n".join(finding(found) for found in stops),
-        hint="Nothing was changed and the old release keeps serving. Write the safe form; or, if you know better, put "
-        f"`-- golive: allow {stops[0].rule} because REASON` above the statement. Then deploy again.",
+        hint=f"Nothing was changed and the old release keeps serving. Write the safe form{accept}. Then deploy again.",
     )
 
 
