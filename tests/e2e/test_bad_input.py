@@ -16,6 +16,7 @@ from e2e_apps import API, RELEASE, MakeApp
 from e2e_harness import COMMAND, App, Golive, Result, new_home, until
 from e2e_load import Load
 
+from golive.state.database import VERSION
 from golive.system import ports
 
 DATABASE = """
@@ -165,7 +166,7 @@ def test_a_home_of_a_newer_golive_a_lost_key_a_damaged_state(own_home: Golive, m
         said = own_home("status").failed().err
         assert "newer golive" in said
         assert "hint:" in said
-        set_version(own_home, 1)
+        set_version(own_home, VERSION)
 
         own_home.home.key.rename(own_home.root / "elsewhere")
         assert "key" in own_home("status").failed().err

@@ -85,8 +85,6 @@ def dev_command(
         return _go(service)
     if builder == "python" and service.kind is ServiceKind.WEB:
         return _python(command, service.build.framework, django=django)
-    if builder == "docker" and not command:
-        return DevCommand("a container; `dev` says how it runs here", follows=Follows.NOBODY)
     return _run(command, Follows.GOLIVE)
 
 
