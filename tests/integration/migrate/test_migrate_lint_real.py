@@ -13,8 +13,8 @@ import pytest
 
 from conftest import Database
 from golive.blueprint.models import Migrations
-from golive.errors import MigrationFailed
-from golive.migrate.lint import text
+from golive.errors import MigrationFailed, NotFound, UsageError
+from golive.migrate.lint import local, text
 from golive.migrate.lint.facts import Weight
 from golive.migrate.lint.finding import Level, Verdict
 from golive.migrate.lint.gate import inspect
@@ -264,3 +264,23 @@ async def test_nothing_is_read_when_nothing_is_pending(database: Database) -> No
     database.write("001_a.sql", "CREATE TABLE a (id int);")
     await database.apply()
     assert await _inspect(database) == Verdict()
+
+
+def test_without_a_database_a_checkout_and_files_are_judged(tmp_path: Path) -> None:
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api/main.py").write_text("")
+    (tmp_path / "api/requirements.txt").write_text("")
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations/001_a.sql").write_text("CREATE TABLE a (id int);\nCREATE INDEX ON a (id);\n")
+    text = 'name = "shop"\n[services.api]\nsource = "api"\nkind = "web"\ncommand = "python main.py"\n'
+    text += '[resources.db]\nengine = "postgres"\n[migrations]\nsource = "migrations"\n'
+    (tmp_path / "golive.toml").write_text(text)
+    found = local.lint(tmp_path, "production", [])
+    assert (found.stops, found.statements, found.sized) == ((), 2, False)
+    found = local.lint(None, "production", [("x.sql", "BEGIN;\nALTER TABLE users DROP COLUMN nick;\nCOMMIT;\n")])
+    (stop,) = found.stops
+    assert (stop.rule, stop.line, stop.file) == ("drop-column", 2, "x.sql")
+    with pytest.raises(UsageError, match="never closed"):
+        local.lint(None, "production", [("x.sql", "SELECT 'oops")])
+    with pytest.raises(NotFound):
+        local.lint(None, "production", [])
