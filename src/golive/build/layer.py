@@ -10,12 +10,13 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from golive.build.artifact import LAYER_FILE, Layer
 from golive.build.dependencies import Dependencies
+from golive.build.environment import client_settings
 from golive.build.interpreters import Interpreter
 from golive.build.seal import give, seal
 from golive.build.tools import Tools, tail
@@ -35,7 +36,8 @@ _PIP_SETTINGS = ("index-url", "extra-index-url", "find-links", "no-index", "trus
 class LayerRequest:
     """What to install where. `source` holds the files that `dependencies` names; `env` reaches the package index.
 
-    `listed` is a file with the requirements that another tool's lock file was translated to.
+    `listed` is a file with the requirements that another tool's lock file was translated to. `settings` may still be
+    asked for: the environment is made meanwhile.
     """
 
     key: str
@@ -47,6 +49,7 @@ class LayerRequest:
     uv: Path
     listed: Path | None
     env: Mapping[str, str] = field(repr=False)
+    settings: Awaitable[Mapping[str, str]] = field(repr=False)
 
 
 async def make_layer(request: LayerRequest, tools: Tools) -> Layer:
@@ -55,8 +58,11 @@ async def make_layer(request: LayerRequest, tools: Tools) -> Layer:
     request.place.mkdir(parents=True, mode=0o755)
     give(request.place, tools.user)
     try:
-        for argv in _steps(request):
-            await _uv(argv, request, tools)
+        venv, *installs = _steps(request)
+        await _uv(venv, request.env, request, tools)
+        env = {**client_settings(await request.settings), **request.env}
+        for argv in installs:
+            await _uv(argv, env, request, tools)
         packages = len(list(request.place.glob("lib/python*/site-packages/*.dist-info")))
         content = seal(request.place, owner=tools.user)
         layer = Layer(
@@ -97,10 +103,10 @@ def _steps(request: LayerRequest) -> list[list[str]]:
     return steps
 
 
-async def _uv(argv: list[str], request: LayerRequest, tools: Tools) -> None:
+async def _uv(argv: list[str], env: Mapping[str, str], request: LayerRequest, tools: Tools) -> None:
     """One uv command; without a network once more from what is already here."""
     env = {
-        **request.env,
+        **env,
         "VIRTUAL_ENV": str(request.place),
         "UV_PROJECT_ENVIRONMENT": str(request.place),
         "UV_PYTHON": str(request.python.path),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 
 from golive.build.bytecode import compile_tree, modules
-from golive.build.environment import SYSTEM_PATH, client_settings
+from golive.build.environment import SYSTEM_PATH
 from golive.build.interpreters import Interpreter
 from golive.build.layer import LayerRequest, make_layer, pip_configuration, reachable_uv
 from golive.build.made import Made
@@ -63,6 +65,16 @@ def import_places(plan: BuildPlan) -> tuple[str, ...]:
 
 
 async def _install(workshop: Workshop, python: Interpreter, layer: Path) -> None:
+    settings = asyncio.create_task(pip_configuration(workshop.environ, workshop.tools))
+    try:
+        await _install_with(settings, workshop, python, layer)
+    finally:
+        settings.cancel()
+
+
+async def _install_with(
+    settings: Awaitable[Mapping[str, str]], workshop: Workshop, python: Interpreter, layer: Path
+) -> None:
     plan, tools = workshop.plan, workshop.tools
     assert plan.layer_key is not None  # noqa: S101 - as above
     source = workshop.app
@@ -72,9 +84,7 @@ async def _install(workshop: Workshop, python: Interpreter, layer: Path) -> None
         await in_thread(give, source, tools.user)
     listed = plan.dependencies.file if plan.dependencies else ", ".join(plan.request.service.build.extra) or "nothing"
     tools.log(f"dependencies: {listed}, for Python {python.version}")
-    configured = client_settings(await pip_configuration(workshop.environ, tools))
     link = "copy" if tools.user else "clone" if sys.platform == "darwin" else "hardlink"
-    env = {**configured, **workshop.env(), "UV_LINK_MODE": link}
     request = LayerRequest(
         key=plan.layer_key,
         place=layer,
@@ -84,7 +94,8 @@ async def _install(workshop: Workshop, python: Interpreter, layer: Path) -> None
         source=source,
         listed=await in_thread(_write_pinned, workshop),
         uv=await in_thread(reachable_uv, tools.user, workshop.home.cache),
-        env=env,
+        env={**workshop.env(), "UV_LINK_MODE": link},
+        settings=settings,
     )
     await make_layer(request, tools)
 
