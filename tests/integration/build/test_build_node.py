@@ -145,7 +145,7 @@ async def test_a_secret_in_a_front_end_is_found_with_its_file_and_line(builder: 
     check_artifact(built.artifact, {"OTHER": Secret("another-value-98765"), "SHORT": Secret("one")})
     with pytest.raises(BuildFailed) as raised:
         check_artifact(built.artifact, {"API_KEY": Secret("secret-value-12345")})
-    assert raised.value.where == "app.js, line 2"
+    assert raised.value.where == "app.js, line 2, column 16"
     assert "API_KEY in app.js, line 2" in raised.value.what
     assert "secret-value" not in str(raised.value.to_json())
 

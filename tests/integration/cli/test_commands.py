@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+import psutil
 import pytest
 from scratch import Scratch, scratch_home
 
@@ -268,8 +269,8 @@ def test_ctrl_c_is_said_and_not_a_traceback(golive: Scratch) -> None:
         assert p.stdin
         p.stdin.write("half a value")
         p.stdin.flush()
-        while unread(p.stdin):
-            time.sleep(0.01)
+        while unread(p.stdin) or psutil.Process(p.pid).status() != psutil.STATUS_SLEEPING:
+            time.sleep(0.01)  # until it waits for more
         p.send_signal(signal.SIGINT)
         _, err = p.communicate(timeout=60)
     assert (p.returncode, err.strip()) == (130, "stopped")
