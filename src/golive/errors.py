@@ -13,6 +13,7 @@
     ├── EdgeRejected            exit 1   Envoy refused a resource file; the last good one is in force
     ├── EngineUnavailable       exit 1   an engine is neither on the machine nor can it be fetched
     ├── ResourceFailed          exit 1   PostgreSQL or Redis could not be provisioned or reached
+    ├── BackupFailed            exit 1   a backup could not be made, or cannot be trusted or restored
     ├── StateError              exit 1   GOLIVE_HOME cannot be used (read-only, newer version, full)
     └── Cancelled               exit 130 the user or a newer deploy stopped it
 
@@ -92,6 +93,10 @@ class EngineUnavailable(GoliveError):
 
 
 class ResourceFailed(GoliveError):
+    pass
+
+
+class BackupFailed(GoliveError):
     pass
 
 

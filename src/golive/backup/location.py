@@ -1,0 +1,145 @@
+"""Where backups are kept: a folder. Files appear in it whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from golive.errors import BackupFailed, NotFound, UsageError
+from golive.system.files import private_directory
+from golive.units import human_size
+
+_NAME = re.compile(r"[\w~@+-][\w.~@+-]*(/[\w~@+-][\w.~@+-]*)*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a location; `size` in bytes."""
+
+    name: str
+    size: int
+
+
+class Location(Protocol):
+    """Files by names like `shop/production/db/base/20261121T024500Z/data`. BackupFailed when it cannot be reached."""
+
+    def put(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """Write a file; it is there when the block has ended well, safe from a power cut, and else it never was."""
+
+    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """Read a file. NotFound when there is none."""
+
+    def list(self, prefix: str) -> list[Entry]:
+        """The files below a folder, in the order of their names."""
+
+    def delete(self, name: str) -> None:
+        """Gone, or nothing to do."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """See `Location`."""
+
+    root: Path
+
+    @contextlib.contextmanager
+    def put(self, name: str) -> Iterator[BinaryIO]:
+        path = self._path(name)
+        with self._explained(f"{name} cannot be written"):
+            private_directory(self.root)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            try:
+                with os.fdopen(fd, "wb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX)  # see `sweep`
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                    beside.rename(path)
+                _sync(path.parent)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    beside.unlink()
+                raise
+
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        path = self._path(name)
+        try:
+            file = path.open("rb")
+        except FileNotFoundError as error:
+            raise NotFound(
+                f"{self.root} has no {name}",
+                where=str(self.root),
+                hint="look whether the disk of the backups is mounted",
+            ) from error
+        except OSError as error:
+            raise self._failed(f"{name} cannot be read", error) from error
+        with file, self._explained(f"{name} cannot be read"):
+            yield file
+
+    def list(self, prefix: str) -> list[Entry]:
+        top = self._path(prefix)
+        with self._explained(f"{prefix} cannot be listed"):
+            paths = (p for p in top.rglob("*") if not p.name.startswith(".") and p.is_file() and not p.is_symlink())
+            return sorted(
+                (Entry(str(p.relative_to(self.root)), p.stat().st_size) for p in paths), key=lambda entry: entry.name
+            )
+
+    def delete(self, name: str) -> None:
+        path = self._path(name)
+        with self._explained(f"{name} cannot be deleted"):
+            path.unlink(missing_ok=True)
+            for folder in path.parents:  # those that are empty now
+                if folder == self.root or not folder.is_dir() or any(folder.iterdir()):
+                    return
+                folder.rmdir()
+
+    def sweep(self, prefix: str) -> int:
+        """Take away what a killed `put` has left; what is being written is locked, and stays. How many there were."""
+        count = 0
+        with self._explained(f"{prefix} cannot be tidied"):
+            for path in self._path(prefix).rglob(".*.tmp"):
+                with contextlib.suppress(BlockingIOError), path.open("rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink(missing_ok=True)
+                    count += 1
+        return count
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"{name!r} is no name in a place for backups", where=str(self.root))
+        return self.root / name
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._failed(what, error) from error
+
+    def _failed(self, what: str, error: OSError) -> BackupFailed:
+        hint = "look whether its disk is mounted and golive may write there; backups made before stand as they were"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            free = shutil.disk_usage(self.root).free if self.root.exists() else 0
+            hint = f"free some disk space ({human_size(free)} are left), or keep fewer backups; those made before stand"
+        return BackupFailed(f"{what} in {self.root}", where=str(self.root), why=error.strerror or str(error), hint=hint)
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
