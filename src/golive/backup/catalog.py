@@ -144,9 +144,7 @@ def find(location: Location, source: str, id: str | None = None) -> Manifest:
     raise NotFound(
         f"{source} has no backup {id}" if id else f"{source} has no backup",
         where=source,
-        hint=f"did you mean {near}?"
-        if near
-        else "look whether the disk of the backups is mounted",
+        hint=f"did you mean {near}?" if near else "look whether the disk of the backups is mounted",
     )
 
 
