@@ -1,4 +1,4 @@
-"""The other proxies at the same job: TLS, JSON access log, security headers, rate limit, compression."""
+"""The other proxies at the same job: TLS, JSON access log, headers set and hidden, rate limit, compression, retries."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ HOST = "bench.localhost"
 REQUIREMENTS = Path(__file__).parents[2] / "requirements/bench.txt"
 COMPRESS_FROM = 1024
 """Bytes; smaller answers are sent as they are, by all of them."""
+HIDDEN = ("Server", "X-Powered-By")
+RETRIES = "lb_try_duration 5s\nlb_try_interval 50ms"
+"""Caddy's own, as golive's edge tries for 5 s."""
 
 
 @dataclass(frozen=True)
@@ -162,13 +165,19 @@ def traefik(lab: Lab) -> Iterator[Engine]:
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "log": {"level": "ERROR"},
         "entryPoints": {"websecure": {"address": f"127.0.0.1:{port}"}},
-        "accessLog": {"format": "json", "filePath": str(log), "bufferingSize": 100},
+        "accessLog": {
+            "format": "json",
+            "filePath": str(log),
+            "bufferingSize": 100,
+            "fields": {"headers": {"names": {"User-Agent": "keep", "X-Request-Id": "keep"}}},
+        },
         "providers": {"file": {"filename": str(place / "dynamic.yaml")}},
     }
     middlewares = {
-        "headers": {"headers": {"customResponseHeaders": lab.headers}},
+        "headers": {"headers": {"customResponseHeaders": {**lab.headers, **dict.fromkeys(HIDDEN, "")}}},
         "limit": {"rateLimit": {"average": 1_000_000_000, "burst": 1_000_000_000, "period": "1s"}},
         "compress": {"compress": {"minResponseBodyBytes": COMPRESS_FROM, "encodings": ["gzip", "br", "zstd"]}},
+        "retry": {"retry": {"attempts": 4, "initialInterval": "50ms"}},
     }
     dynamic = {
         "http": {
@@ -198,8 +207,11 @@ def traefik(lab: Lab) -> Iterator[Engine]:
 def caddy(lab: Lab, *, static: bool = False) -> Iterator[Engine]:
     place, port = lab.place(f"caddy-{'static' if static else 'proxy'}"), free_port()
     log = place / "access.log"
-    headers = "\n".join(f"header {name} {json.dumps(value)}" for name, value in lab.headers.items())
-    answer = f"root * {lab.site}\nfile_server" if static else f"reverse_proxy 127.0.0.1:{lab.upstream}"
+    lines = [f"header {name} {json.dumps(value)}" for name, value in lab.headers.items()]
+    headers = "\n".join([*lines, *(f"header -{name}" for name in HIDDEN)])
+    answer = (
+        f"root * {lab.site}\nfile_server" if static else f"reverse_proxy 127.0.0.1:{lab.upstream} {{\n{RETRIES}\n}}"
+    )
     (place / "Caddyfile").write_text(f"""
 {{
     admin off
