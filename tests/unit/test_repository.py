@@ -71,6 +71,13 @@ def test_files_and_functions_stay_readable() -> None:
     assert not too_long, "\n".join(too_long)
 
 
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """pytest imports them without their folders: two of one name do not collect together."""
+    names = [p.name for p in tracked() if p.is_relative_to(ROOT / "tests") and fnmatch(p.name, "test_*.py")]
+    assert len(names) > 100
+    assert sorted(names) == sorted(set(names))
+
+
 def test_no_file_names_a_package_registry() -> None:
     """Users' own index settings must be the only ones; a host in a lock file would bypass them."""
     hosts = re.compile("|".join(re.escape(host) for host in REGISTRIES), re.IGNORECASE)
