@@ -58,6 +58,7 @@ def _apps(_: click.Context) -> list[str]:
 
 
 services = _quietly(lambda context: _tables(context, "services"))
+resources = _quietly(lambda context: _tables(context, "resources"))
 logged = _quietly(lambda context: _tables(context, "services", "resources"))
 variables = _quietly(lambda context: _tables(context, "env"))
 counts = _quietly(lambda context: [f"{name}=" for name in _tables(context, "services")])

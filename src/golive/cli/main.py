@@ -28,6 +28,7 @@ COMMANDS = {
     "rollback": ("deploy", "Go back to a kept release."),
     "restart": ("deploy", "New instances of what is live, without a gap."),
     "migrate": ("migrate", "Schema migrations: status, what would run, run now."),
+    "db": ("db", "Databases: what is wrong with them, and what to do."),
     "scale": ("scale", "More or fewer instances of a service."),
     "maintenance": ("maintenance", "A page instead of the app, for a while."),
     "suspend": ("suspend", "Stop services until they are resumed."),
@@ -65,7 +66,7 @@ GROUPS = {
         "down",
         "destroy",
     ),
-    "Look at it": ("status", "logs", "env", "config", "bundle", "secrets", "audit"),
+    "Look at it": ("status", "logs", "db", "env", "config", "bundle", "secrets", "audit"),
     "Work in it": ("dev", "run", "shell"),
     "This machine": ("doctor", "engines", "trust", "daemon", "service", "completion"),
 }

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from golive import __version__
-from golive.daemon import api, variables, views
+from golive.daemon import api, db, variables, views
 from golive.daemon.closures import Closures
 from golive.daemon.daemon import PROTOCOL, Daemon
 from golive.daemon.operations import Operations
@@ -64,6 +64,7 @@ class Server:
             ("GET", "/v1/migrations", self._migrations),
             ("POST", "/v1/migrations", self._migrate),
             ("POST", "/v1/migrations/lint", self._lint),
+            ("GET", "/v1/db/insight", self._db_insight),
             ("POST", "/v1/secrets", self._secrets),
             ("GET", "/v1/bundle", self._bundle),
             ("POST", "/v1/scale", self._scale),
@@ -190,6 +191,9 @@ class Server:
 
     async def _migrate(self, request: Request) -> Any:
         return self._stream(self._operations.migrate(await _call(api.MigrateCall, request), _actor(request)))
+
+    async def _db_insight(self, request: Request) -> Any:
+        return await db.insight(self._daemon.host, _place(request), request.query_params.get("resource"))
 
     async def _bundle(self, request: Request) -> Any:
         number = request.query_params.get("release", "0")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import time
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
 
 from golive.blueprint.models import Resource
 from golive.data import urls
 from golive.data.postgres import NO_FILE
 from golive.data.redis import TROUBLE, describe
-from golive.data.resp import Address, RedisError, connect
+from golive.data.resp import Address, Connection, RedisError, connect
 from golive.data.store import Report, Variables
 from golive.data.urls import Target
 from golive.errors import ResourceFailed
 from golive.secret import Mask, Secret
 from golive.units import human_size
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
 
 TIMEOUT = 10
 """Seconds to connect; a serverless database that sleeps takes a few to wake."""
@@ -68,7 +73,7 @@ async def check_external(resource: Resource, url: Secret) -> Report:
     wrong credentials and wrong version apart, without showing the URL."""
     import psycopg
 
-    target = _target(resource, url)
+    target = target_of(resource, url)
     where = resource.url_from or resource.engine
     try:
         report = await (_postgres(target) if resource.engine == "postgres" else _redis(target))
@@ -87,7 +92,7 @@ async def check_external(resource: Resource, url: Secret) -> Report:
 
 def external_variables(resource: Resource, url: Secret) -> Variables:
     """What the app needs to connect; the URL as it is used, TLS demanded."""
-    target = _target(resource, url)
+    target = target_of(resource, url)
     return {
         "url": target.url,
         "host": target.host,
@@ -110,17 +115,19 @@ def explain(target: Target, where: str, error: Exception) -> ResourceFailed:
     return ResourceFailed(f"{title} at {target.label} cannot be used", where=where, why=why, hint=hint, log=said)
 
 
-def _target(resource: Resource, url: Secret) -> Target:
+def target_of(resource: Resource, url: Secret) -> Target:
+    """The parts of the URL as it is used, TLS demanded. ResourceFailed when it is none."""
     where = resource.url_from or resource.engine
     return urls.secured(urls.parse(resource.engine, url, where), where)
 
 
-async def _postgres(target: Target) -> Report:
+async def open_postgres(target: Target) -> AsyncConnection[Any]:
+    """An autocommit connection; psycopg.Error when there is none."""
     import psycopg
 
     options: dict[str, Any] = {key: value for key, value in target.query.items() if key not in NOT_LIBPQ}
     options |= {"connect_timeout": TIMEOUT, "application_name": "golive", "passfile": NO_FILE}
-    async with await psycopg.AsyncConnection.connect(
+    return await psycopg.AsyncConnection.connect(
         **options,
         host=target.host,
         port=target.port,
@@ -130,7 +137,11 @@ async def _postgres(target: Target) -> Report:
         autocommit=True,
         # A pooler in transaction mode gives the next statement to another server, which knows no prepared one.
         prepare_threshold=None,
-    ) as connection:
+    )
+
+
+async def _postgres(target: Target) -> Report:
+    async with await open_postgres(target) as connection:
         started = time.perf_counter()
         cursor = await connection.execute(
             "SELECT current_setting('server_version'), pg_backend_pid(), pg_database_size(current_database()),"
@@ -151,13 +162,19 @@ async def _postgres(target: Target) -> Report:
     return Report(version.split()[0], latency, details, pooled)
 
 
-async def _redis(target: Target) -> Report:
+@contextlib.asynccontextmanager
+async def open_redis(target: Target) -> AsyncIterator[Connection]:
+    """A connection to its database of that number; one of TROUBLE when there is none."""
     tls = ssl.create_default_context() if target.tls else None
-    async with connect(
-        Address(target.host, target.port, tls=tls), target.user or None, target.password, TIMEOUT
-    ) as server:
+    address = Address(target.host, target.port, tls=tls)
+    async with connect(address, target.user or None, target.password, TIMEOUT) as server:
         if target.name != "0":
             await server.call("SELECT", target.name)
+        yield server
+
+
+async def _redis(target: Target) -> Report:
+    async with open_redis(target) as server:
         started = time.perf_counter()
         await server.call("PING")
         latency = (time.perf_counter() - started) * 1000

@@ -7,6 +7,7 @@ import re
 import secrets
 import signal
 import time
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -125,6 +126,10 @@ class Redis:
             write_atomic(path, secrets.token_urlsafe(32), mode=0o600)
         return Secret(path.read_text())
 
+    def as_admin(self, timeout: float = 10) -> AbstractAsyncContextManager[Connection]:
+        """A connection with golive's own account; one of TROUBLE when there is none."""
+        return connect(Address(socket=self.socket), redis_plan.ADMIN, self._admin(), timeout)
+
     async def before_start(self) -> None:
         """A server of this data directory that nobody knows of is stopped: two would write one AOF. At most 30 s."""
         await asyncio.to_thread(open_sockets, self.place, "redis", self.name)
@@ -147,7 +152,7 @@ class Redis:
         deadline = time.monotonic() + timeout.total_seconds()
         while True:
             try:
-                async with connect(Address(socket=self.socket), redis_plan.ADMIN, self._admin(), 5) as admin:
+                async with self.as_admin(5) as admin:
                     # While it reads its files it answers LOADING.
                     await admin.call("PING")
                     return
@@ -166,7 +171,7 @@ class Redis:
     async def provision(self) -> None:
         await self.ready()
         try:
-            async with connect(Address(socket=self.socket), redis_plan.ADMIN, self._admin()) as admin:
+            async with self.as_admin() as admin:
                 version = await _version(admin)
                 numbers = tuple(int(n) for n in version.split(".")[:2])
                 rules = redis_plan.app_rules(redis_plan.digest(self.password.reveal()), numbers)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from golive.blueprint.models import Migrations, Resource
+from golive.data.insight import Insight
 from golive.data.store import Report, Store
 from golive.migrate.lint.finding import Verdict
 from golive.migrate.lint.sources import Running
@@ -140,3 +141,14 @@ async def _judge(
     from golive.migrate.lint.gate import judge
 
     return await judge(migrations, checkout, texts, url, running)
+
+
+async def insight(offload: Offload, resource: Resource, url: Secret, store: Store | None) -> Insight:
+    """See `golive.data.inspect`."""
+    return await offload.call(_insight, resource, url, store)
+
+
+async def _insight(resource: Resource, url: Secret, store: Store | None) -> Insight:
+    from golive.data.inspect import insight
+
+    return await insight(resource, url, store)

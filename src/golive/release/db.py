@@ -1,0 +1,86 @@
+"""The databases of an app that is live, for whoever looks at them or works on them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from golive.blueprint.env import resource_variables
+from golive.blueprint.models import Resource
+from golive.data.store import Store
+from golive.errors import NotFound, ResourceFailed, UsageError, nearest
+from golive.release import databases, environment, resources
+from golive.release.host import Host
+from golive.secret import Secret
+from golive.state.records import Place
+
+
+@dataclass(frozen=True)
+class Database:
+    """One resource with the URL that the app has for it; `store` where golive runs it."""
+
+    name: str
+    resource: Resource
+    url: Secret
+    store: Store | None
+
+
+async def live(host: Host, place: Place) -> dict[str, Database]:
+    """By name, in the order of golive.toml. NotFound when nothing is live or it has no resource."""
+    app = host.state.app(place)
+    if app is None or app.live is None:
+        raise NotFound(f"{place} has no live release", hint="golive up makes the first one")
+    blueprint = host.release_blueprint(place, app.live)
+    if not blueprint.resources:
+        raise NotFound(f"{place} has no database", hint="`[resources]` in golive.toml declares them")
+    values, _ = environment.with_urls(blueprint, host.state.variables(place))
+    stores = await resources.declare(host, place, blueprint)
+    injected = resources.variables(blueprint, stores, values)
+    names = resource_variables(blueprint)
+    found = {}
+    for name, resource in blueprint.resources.items():
+        url = injected.get(names[name]["url"])
+        if url is None:
+            raise ResourceFailed(
+                f"resource {name} has no URL",
+                why=f"{resource.url_from} has no value",
+                hint=f"golive env set {resource.url_from}",
+            )
+        found[name] = Database(name, resource, url, stores.get(name))
+    return found
+
+
+def choose(
+    found: dict[str, Database], name: str | None, engine: Literal["postgres", "redis"] | None = None
+) -> Database:
+    """The one named, else the first PostgreSQL, else the first there is. `engine`: what it has to be."""
+    if name is not None:
+        if name not in found:
+            near = nearest(name, found)
+            hint = f"did you mean {near}?" if near else f"it has {', '.join(found)}"
+            raise NotFound(f"there is no resource {name!r}", hint=hint)
+        chosen = found[name]
+    else:
+        chosen = min(found.values(), key=lambda each: each.resource.engine != (engine or "postgres"))
+    if engine and chosen.resource.engine != engine:
+        title = "PostgreSQL" if engine == "postgres" else "Redis"
+        if name is None:
+            raise NotFound(f"the app has no {title}", hint=f"it has {', '.join(found)}")
+        raise UsageError(f"{chosen.name} is no {title}", hint="golive db insight shows what there is")
+    return chosen
+
+
+async def insight(host: Host, place: Place, name: str | None) -> dict[str, Any]:
+    """As JSON: the resource of that name, or all of them. What cannot be looked at is an `error` in its place."""
+    found = await live(host, place)
+    wanted = [choose(found, name)] if name is not None else list(found.values())
+    seen = []
+    for database in wanted:
+        head = {"name": database.name, "engine": database.resource.engine, "external": database.store is None}
+        try:
+            insight = await databases.insight(host.offload, database.resource, database.url, database.store)
+        except ResourceFailed as error:
+            seen.append({**head, "error": error.to_json()})
+        else:
+            seen.append({**head, **asdict(insight)})
+    return {"app": place.app, "environment": place.environment, "resources": seen}
