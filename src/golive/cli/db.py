@@ -1,4 +1,4 @@
-"""golive db: insight."""
+"""golive db: insight; the rest is in db_work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from golive.cli import complete, output
+from golive.cli import complete, db_work, output
 from golive.cli.place import Target, client, place_options
 from golive.errors import from_json
 from golive.units import human_duration, human_size
@@ -25,6 +25,7 @@ def db(context: click.Context) -> int | None:
     Examples:
       golive db
       golive db insight cache
+      golive db shell
     """
     if context.invoked_subcommand is not None:
         return None
@@ -88,7 +89,8 @@ def _postgres(found: dict[str, Any], facts: dict[str, Any]) -> None:
     if facts["tables"]:
         print()
         output.table(
-            ("table", "rows", "table", "indexes", "toast"), [_table(each) for each in facts["tables"][:LARGEST]]
+            ("table", "rows", "table", "indexes", "toast"),
+            [db_work.table_row(each) for each in facts["tables"][:LARGEST]],
         )
     if facts["slow"]:
         print()
@@ -96,11 +98,6 @@ def _postgres(found: dict[str, Any], facts: dict[str, Any]) -> None:
         output.table(("calls", "mean", "total", "query"), rows, fold=("query",))
     if facts["hidden"]:
         output.say(f"not seen, for want of a right or because of a lock: {', '.join(facts['hidden'])}")
-
-
-def _table(each: dict[str, Any]) -> tuple[str, ...]:
-    name = each["name"] if each["schema"] == "public" else f"{each['schema']}.{each['name']}"
-    return (name, f"{each['rows']:,}", *(human_size(each[part]) for part in ("table", "indexes", "toast")))
 
 
 def _slow(each: dict[str, Any]) -> tuple[str, ...]:
@@ -121,3 +118,7 @@ def _redis(found: dict[str, Any], facts: dict[str, Any]) -> None:
     saves = {True: "snapshots", False: "nothing", None: "unknown"}[facts["saves"]]
     kept = "every write (aof)" if facts["aof"] else saves
     print(f"on disk      {kept}{', ' + ', '.join(facts['failing']) + ' failing' if facts['failing'] else ''}")
+
+
+for _command in (db_work.size, db_work.shell, db_work.vacuum, db_work.reindex):
+    db.add_command(_command)

@@ -132,6 +132,19 @@ class MigrateCall(PlaceCall):
     """Run what is pending, for the live release."""
 
 
+class DatabaseCall(PlaceCall):
+    """A resource of the live release; the first database when none is named."""
+
+    resource: str | None = Field(None, max_length=100)
+
+
+class MaintainCall(DatabaseCall):
+    """`name` is a table, for reindex an index too; everything when none is named."""
+
+    work: Literal["vacuum", "reindex"]
+    name: str | None = Field(None, max_length=200)
+
+
 class LintFile(Call):
     """SQL that somebody wants judged; the daemon opens no file for it."""
 

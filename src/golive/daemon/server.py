@@ -65,6 +65,9 @@ class Server:
             ("POST", "/v1/migrations", self._migrate),
             ("POST", "/v1/migrations/lint", self._lint),
             ("GET", "/v1/db/insight", self._db_insight),
+            ("GET", "/v1/db/size", self._db_size),
+            ("POST", "/v1/db/shell", self._db_shell),
+            ("POST", "/v1/db/maintain", self._db_maintain),
             ("POST", "/v1/secrets", self._secrets),
             ("GET", "/v1/bundle", self._bundle),
             ("POST", "/v1/scale", self._scale),
@@ -194,6 +197,16 @@ class Server:
 
     async def _db_insight(self, request: Request) -> Any:
         return await db.insight(self._daemon.host, _place(request), request.query_params.get("resource"))
+
+    async def _db_size(self, request: Request) -> Any:
+        return await db.size(self._daemon.host, _place(request), request.query_params.get("resource"))
+
+    async def _db_shell(self, request: Request) -> Any:
+        return await db.shell(self._daemon.host, await _call(api.DatabaseCall, request), _actor(request))
+
+    async def _db_maintain(self, request: Request) -> Any:
+        call = await _call(api.MaintainCall, request)
+        return self._stream(db.maintain(self._daemon.host, call, _actor(request)))
 
     async def _bundle(self, request: Request) -> Any:
         number = request.query_params.get("release", "0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
+from typing import Any
 
 import psycopg
 
@@ -45,3 +46,19 @@ async def _redis(target: Target, store: Store | None) -> Insight:
         facts = await redis_insight.read_facts(connection)
     found = {**asdict(facts), "hit_rate": facts.hit_rate}
     return Insight("redis", facts.version, found, redis_insight.findings(facts))
+
+
+async def sizes(resource: Resource, url: Secret, store: Store | None) -> dict[str, Any]:
+    """In bytes: the database and its tables, the largest first; of Redis memory and keys. Raises as `insight` does."""
+    target = target_of(resource, url)
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            if resource.engine == "postgres":
+                async with await open_postgres(target) as connection:
+                    size, tables = await postgres_facts.read_tables(connection)
+                return {"size": size, "tables": [asdict(each) for each in tables]}
+            async with store.as_admin() if isinstance(store, Redis) else open_redis(target) as server:
+                facts = await redis_insight.read_facts(server)
+            return {"size": facts.used, "limit": facts.limit, "keys": {n: asdict(k) for n, k in facts.keys.items()}}
+    except (psycopg.Error, *TROUBLE) as error:
+        raise explain(target, resource.url_from or resource.engine, error) from None

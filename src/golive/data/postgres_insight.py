@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -210,11 +211,16 @@ def _drop(index: Index) -> str:
 
 
 def _vacuum(table: str) -> str:
-    return f"VACUUM (ANALYZE) {table};"
+    return f"golive db vacuum {_word(table)}"
 
 
 def _reindex(index: str) -> str:
-    return f"REINDEX INDEX CONCURRENTLY {index};"
+    return f"golive db reindex {_word(index)}"
+
+
+def _word(name: str) -> str:
+    """As a shell takes it."""
+    return shlex.quote(name)
 
 
 def _name(index: Index) -> str:
@@ -234,7 +240,11 @@ def _slow(facts: PostgresFacts, limits: Limits) -> Iterator[Finding]:
         if each.mean >= limits.slow and each.calls >= limits.slow_calls:
             what = f"{human_duration(each.mean / 1000)} each time, {each.calls:,} times: {without_values(each.query)}"
             yield Finding(
-                "warning", "slow-query", "a query", what, "EXPLAIN (ANALYZE, BUFFERS) says where the time goes"
+                "warning",
+                "slow-query",
+                "a query",
+                what,
+                "EXPLAIN (ANALYZE, BUFFERS) in golive db shell says where the time goes",
             )
 
 

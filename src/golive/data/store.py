@@ -38,6 +38,10 @@ class Store(Protocol):
     """
 
     @property
+    def engine(self) -> Engine:
+        """The programs it runs by."""
+
+    @property
     def stop_signal(self) -> int:
         """The signal of an orderly stop."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from golive.blueprint.models import Migrations, Resource
 from golive.data.insight import Insight
@@ -15,6 +16,9 @@ from golive.migrate.runtime import Runtime
 from golive.migrate.status import Applied, MigrationEvent, Overview
 from golive.secret import Secret
 from golive.system.offload import Offload
+
+if TYPE_CHECKING:
+    from golive.data.maintain import Step
 
 
 async def bring_up(offload: Offload, store: Store, timeout: timedelta) -> Report:
@@ -152,3 +156,38 @@ async def _insight(resource: Resource, url: Secret, store: Store | None) -> Insi
     from golive.data.inspect import insight
 
     return await insight(resource, url, store)
+
+
+async def sizes(offload: Offload, resource: Resource, url: Secret, store: Store | None) -> dict[str, Any]:
+    """See `golive.data.inspect`."""
+    return await offload.call(_sizes, resource, url, store)
+
+
+async def _sizes(resource: Resource, url: Secret, store: Store | None) -> dict[str, Any]:
+    from golive.data.inspect import sizes
+
+    return await sizes(resource, url, store)
+
+
+async def maintain(  # what golive.data.maintain takes, and where it runs
+    offload: Offload,
+    work: Literal["vacuum", "reindex"],
+    resource: Resource,
+    url: Secret,
+    name: str | None,
+    report: Callable[[Step], None],
+) -> None:
+    """See `golive.data.maintain`. Cancelled, it ends on the server too."""
+    await offload.reporting(report, _maintain, work, resource, url, name)
+
+
+async def _maintain(
+    work: Literal["vacuum", "reindex"],
+    resource: Resource,
+    url: Secret,
+    name: str | None,
+    report: Callable[[Step], None] = lambda _: None,
+) -> None:
+    from golive.data.maintain import reindex, vacuum
+
+    await (vacuum if work == "vacuum" else reindex)(resource, url, name, report)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from golive.blueprint.env import resource_variables
 from golive.blueprint.models import Resource
+from golive.data.clients import PACKAGES, client
+from golive.data.external import target_of
 from golive.data.store import Store
-from golive.errors import NotFound, ResourceFailed, UsageError, nearest
+from golive.errors import EngineUnavailable, NotFound, ResourceFailed, UsageError, nearest
 from golive.release import databases, environment, resources
 from golive.release.host import Host
 from golive.secret import Secret
 from golive.state.records import Place
+
+if TYPE_CHECKING:
+    from golive.data.maintain import Step
+
+Report = Callable[["Step"], None]
 
 
 @dataclass(frozen=True)
@@ -84,3 +93,37 @@ async def insight(host: Host, place: Place, name: str | None) -> dict[str, Any]:
         else:
             seen.append({**head, **asdict(insight)})
     return {"app": place.app, "environment": place.environment, "resources": seen}
+
+
+async def size(host: Host, place: Place, name: str | None) -> dict[str, Any]:
+    """As JSON, of every resource or the one named. ResourceFailed for the first that does not answer."""
+    found = await live(host, place)
+    wanted = [choose(found, name)] if name is not None else list(found.values())
+    seen = []
+    for each in wanted:
+        sizes = await databases.sizes(host.offload, each.resource, each.url, each.store)
+        seen.append({"name": each.name, "engine": each.resource.engine, **sizes})
+    return {"app": place.app, "environment": place.environment, "resources": seen}
+
+
+async def shell(host: Host, place: Place, name: str | None) -> dict[str, Any]:
+    """What psql or redis-cli is started with, secrets too. `program` is its path, or its name where golive runs no
+    engine that has it."""
+    chosen = choose(await live(host, place), name)
+    wanted = client(target_of(chosen.resource, chosen.url))
+    env = {key: value.reveal() if isinstance(value, Secret) else value for key, value in wanted.env.items()}
+    program, package = wanted.program, PACKAGES[wanted.program]
+    if chosen.store is not None:
+        engine = chosen.store.engine
+        with contextlib.suppress(EngineUnavailable):  # a server without its client: the machine may have one
+            program, env = str(engine.program(wanted.program)), {**engine.env, **env}
+    return {"resource": chosen.name, "program": program, "package": package, "args": list(wanted.args), "env": env}
+
+
+async def maintain(
+    host: Host, place: Place, call: tuple[Literal["vacuum", "reindex"], str | None, str | None], report: Report
+) -> None:
+    """`call` is the work, the resource and the table or index. Cancelled, it ends on the server too."""
+    work, resource, name = call
+    chosen = choose(await live(host, place), resource, "postgres")
+    await databases.maintain(host.offload, work, chosen.resource, chosen.url, name, report)
