@@ -45,6 +45,9 @@ class Location(Protocol):
     def delete(self, name: str) -> None:
         """Gone, or nothing to do."""
 
+    def sweep(self, prefix: str) -> int:
+        """Take away what a killed `put` has left, and not what is being written. How many there were."""
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -107,11 +110,10 @@ class Folder:
                 folder.rmdir()
 
     def sweep(self, prefix: str) -> int:
-        """Take away what a killed `put` has left; what is being written is locked, and stays. How many there were."""
-        count = 0
+        count = 0  # what is being written is locked
         with self._explained(f"{prefix} cannot be tidied"):
             for path in self._path(prefix).rglob(".*.tmp"):
-                with contextlib.suppress(BlockingIOError), path.open("rb") as file:
+                with contextlib.suppress(BlockingIOError, FileNotFoundError), path.open("rb") as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink(missing_ok=True)
                     count += 1

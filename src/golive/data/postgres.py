@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from golive.blueprint.models import Resource
-from golive.data import leftovers, postgres_plan
+from golive.data import postgres_plan
 from golive.data.place import (
     Placement,
     failed,
@@ -28,11 +28,12 @@ from golive.data.place import (
     require_reach,
     write_config,
 )
-from golive.data.postgres_plan import SUPERUSER
+from golive.data.postgres_plan import REPLICATOR, SUPERUSER
 from golive.data.store import Report, Variables
 from golive.engines import Engine
 from golive.errors import ResourceFailed, nearest
 from golive.secret import Secret
+from golive.system import leftovers
 from golive.system.files import remove_tree
 from golive.system.processes import Spec, run
 from golive.units import human_size
@@ -164,10 +165,11 @@ class Postgres:
     def _configure(self, sockets: Path) -> None:
         settings = postgres_plan.postgres_settings(self.place.machine, self.memory)
         settings |= postgres_plan.access_settings(self.folder, sockets, self.place.port)
+        me = pwd.getpwuid(os.geteuid()).pw_name
         files = {
             "postgresql.conf": postgres_plan.configuration(settings),
             "pg_hba.conf": postgres_plan.access_rules(self.role),
-            "pg_ident.conf": postgres_plan.user_map(pwd.getpwuid(os.geteuid()).pw_name),
+            "pg_ident.conf": postgres_plan.user_map(me, self.place.user.name if self.place.user else me),
         }
         for name, text in files.items():
             write_config(self.folder / name, text, self.place.user)
@@ -258,6 +260,8 @@ class Postgres:
                 role, Literal(verifier)
             )
         )
+        if not await _one(server, "SELECT 1 FROM pg_roles WHERE rolname = %s", REPLICATOR):
+            await server.execute(SQL("CREATE ROLE {} LOGIN REPLICATION").format(Identifier(REPLICATOR)))
         if not await _one(server, "SELECT 1 FROM pg_database WHERE datname = %s", self.role):
             await server.execute(SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(role, role))
         await server.execute(SQL("ALTER DATABASE {} OWNER TO {}").format(role, role))

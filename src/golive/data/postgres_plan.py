@@ -12,6 +12,8 @@ from golive.system.machine import Machine
 
 SUPERUSER = "_golive"
 """No app can have this name; it connects through the socket only, as the user that runs golive."""
+REPLICATOR = "_golive_backup"
+"""Reads the whole cluster for backups and nothing else; by socket only, as the user that runs the engine."""
 RESERVED = {"postgres", "template0", "template1", "public", "none"}
 MAX_CONNECTIONS = 100
 DEFAULT_EXTENSIONS = ("pg_stat_statements",)
@@ -53,6 +55,8 @@ def _durability(memory: int) -> dict[str, str]:
         "wal_level": "replica",
         "max_wal_senders": "10",
         "max_replication_slots": "10",
+        # What backups have not received yet waits here, bounded: an archive that is away must not stop PostgreSQL.
+        "max_slot_wal_keep_size": "4GB",
         "checkpoint_timeout": "15min",
         "checkpoint_completion_target": "0.9",
         "min_wal_size": "80MB",
@@ -107,6 +111,7 @@ def access_rules(role: str) -> str:
             "# Written by golive.",
             f"local all         {SUPERUSER} peer map=golive",
             f"local replication {SUPERUSER} peer map=golive",
+            f"local replication {REPLICATOR} peer map=golive_backup",
             f'local all "{role}" scram-sha-256',
             f'host  all "{role}" 127.0.0.1/32 scram-sha-256',
             "local all all reject",
@@ -116,9 +121,10 @@ def access_rules(role: str) -> str:
     )
 
 
-def user_map(system_user: str) -> str:
-    """pg_ident.conf: the operating system user that may be the superuser, the one golive runs as."""
-    return f'# Written by golive.\ngolive "{system_user}" {SUPERUSER}\n'
+def user_map(system_user: str, engine_user: str) -> str:
+    """pg_ident.conf: the operating system users that may be the superuser, the one golive runs as, and take backups,
+    the one that runs the engine: it can read all of the data as it is."""
+    return f'# Written by golive.\ngolive "{system_user}" {SUPERUSER}\ngolive_backup "{engine_user}" {REPLICATOR}\n'
 
 
 def initdb_arguments(major: int, os: str) -> tuple[str, ...]:

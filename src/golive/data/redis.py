@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from golive.blueprint.models import Resource
-from golive.data import leftovers, redis_plan
+from golive.data import redis_plan
 from golive.data.place import (
     Placement,
     failed,
@@ -32,6 +32,7 @@ from golive.data.store import Report, Variables
 from golive.engines import Engine
 from golive.errors import ResourceFailed
 from golive.secret import Secret
+from golive.system import leftovers
 from golive.system.files import write_atomic
 from golive.system.processes import Limits, Spec
 from golive.units import human_size

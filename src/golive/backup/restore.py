@@ -1,0 +1,213 @@
+"""A restore: a backup unpacked into a new folder, replayed as far as asked by a server of its own, and left there.
+
+Never in place: what runs is not touched. Until it is whole, everything is in `<folder>.restoring`, which the next
+restore takes away; `<folder>` appears by rename.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import pwd
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from golive.backup import archive, catalog, recovery
+from golive.backup.archive import Key
+from golive.backup.catalog import Manifest
+from golive.backup.location import Location
+from golive.backup.recovery import Goal
+from golive.backup.server import Server, environment, reason
+from golive.errors import BackupFailed, Conflict
+from golive.system import leftovers, streams
+from golive.system.files import remove_tree, write_atomic
+from golive.system.processes import Process, Spec, run, start
+from golive.units import human_size
+
+ROOM = 64 << 20
+"""Bytes that a recovery needs beside the data: it writes WAL of its own."""
+GRACE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A data directory of the engine's user, cleanly shut down. `last_commit` is in the server's own words, in UTC."""
+
+    folder: Path
+    manifest: Manifest
+    last_commit: str
+    seconds: float
+
+
+async def restore(
+    server: Server, location: Location, manifest: Manifest, key: Key, goal: Goal, folder: Path, received: Path | None
+) -> Restored:
+    """`server` says how the restored one runs: another socket folder and port than any that runs. `received` has WAL.
+
+    `folder` must not exist; the folder above it is golive's and the engine's user may pass through. BackupFailed says
+    why it could not be done, Conflict that another restore is at it; nothing is left then, and nothing was changed.
+    """
+    began = time.monotonic()
+    _require(server, manifest, key, folder)
+    names = [path.name for path in received.iterdir()] if received else []
+    recovery.require_wal(manifest, names, goal)
+    with _alone(folder):
+        work = folder.with_name(f"{folder.name}.restoring")
+        await _tidy(work)
+        try:
+            _make(work, server)
+            await _unpack(server, location, manifest, key, work)
+            async with serving(server, manifest, goal, work, received) as log:
+                said = log.read_text(errors="replace")
+                recovery.require_end(manifest, names, goal, said)
+                last = _last_commit(server)
+            (work / "data").rename(folder)
+        finally:
+            await _tidy(work)
+    return Restored(folder, manifest, last, time.monotonic() - began)
+
+
+def _require(server: Server, manifest: Manifest, key: Key, folder: Path) -> None:
+    catalog.require_key(manifest, key)
+    if server.engine.major != manifest.major:
+        raise BackupFailed(
+            f"{manifest.name} is of PostgreSQL {manifest.major}, which {server.engine.version} cannot read",
+            where=manifest.name,
+            hint=f"restore it with PostgreSQL {manifest.major}; nothing was changed",
+        )
+    if folder.exists() or folder.is_symlink():
+        raise BackupFailed(
+            f"{folder} is there already", where=str(folder), hint="a restore wants a new folder; name another one"
+        )
+    if not folder.parent.is_dir():
+        raise BackupFailed(
+            f"{folder.parent} is no folder", where=str(folder), hint="make it first; nothing was changed"
+        )
+    free = shutil.disk_usage(folder.parent).free
+    if free < manifest.plain + ROOM:
+        raise BackupFailed(
+            f"{folder.parent} has no room for {manifest.name}",
+            where=str(folder.parent),
+            why=f"it needs {human_size(manifest.plain + ROOM)}, and {human_size(free)} are free",
+            hint="free some disk space; nothing was changed",
+        )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    fd = os.open(folder.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise Conflict(
+            f"another restore into {folder.parent} is under way", hint="wait until it has ended, then try again"
+        ) from error
+    finally:
+        os.close(fd)
+
+
+async def _tidy(work: Path) -> None:
+    """Also after a restore that was killed: its server may still be running."""
+    if work.exists():
+        found = await asyncio.to_thread(leftovers.working_in, work / "data", ("postgres",))
+        await leftovers.end(found, signal.SIGQUIT, 5)
+        await asyncio.to_thread(remove_tree, work)
+
+
+def _make(work: Path, server: Server) -> None:
+    """golive's folder, passable; in it one of the engine's user, in which golive does not write, and configuration."""
+    work.mkdir(mode=0o700)
+    data = work / "data"
+    data.mkdir(mode=0o700)
+    if server.user is not None:
+        work.chmod(0o711)
+        os.chown(data, server.user.uid, server.user.gid)
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    files = {
+        "postgresql.conf": "# Written by golive; everything is on the command line.\n",
+        "pg_hba.conf": f"local all {server.superuser} peer map=golive\n",
+        "pg_ident.conf": f'golive "{me}" {server.superuser}\n',
+    }
+    for name, text in files.items():
+        write_atomic(work / name, text)
+        if server.user is not None:
+            os.chown(work / name, 0, server.user.gid)
+            (work / name).chmod(0o640)
+
+
+async def _unpack(server: Server, location: Location, manifest: Manifest, key: Key, work: Path) -> None:
+    data = work / "data"
+    env = environment(server.engine)
+    tar = streams.Tool(("tar", "-x", "-f", "-", "-C", str(data)), env, data, server.user)
+    with location.open(manifest.archive) as file:
+        done = await streams.feed(tar, archive.read(file, key, manifest.name, manifest.sha256))
+    if done.code == 0:
+        signalled = await run(("touch", str(data / "recovery.signal")), env=env, cwd=data, user=server.user)
+        done = streams.Ended(signalled.code, signalled.output)
+    if done.code:
+        full = "No space left" in done.said
+        raise BackupFailed(
+            f"{manifest.name} could not be unpacked in {work.parent}",
+            where=str(work.parent),
+            why="the disk is full" if full else reason(done.said),
+            hint=f"{'free some disk space' if full else 'mend that'}, then try again; the backup is as it was",
+        )
+
+
+@asynccontextmanager
+async def serving(
+    server: Server, manifest: Manifest, goal: Goal, work: Path, received: Path | None
+) -> AsyncIterator[Path]:
+    """The server on the unpacked data, once it has recovered; its log. Shut down at the end of the block."""
+    log = work / "postgres.log"
+    given = recovery.settings(goal, received) | {
+        "config_file": str(work / "postgresql.conf"),
+        "hba_file": str(work / "pg_hba.conf"),
+        "ident_file": str(work / "pg_ident.conf"),
+        "unix_socket_directories": str(server.sockets),
+        "unix_socket_permissions": "0700",
+        "port": str(server.port),
+    }
+    # Arguments outrank postgresql.auto.conf, which came with the backup.
+    arguments = [part for name, value in given.items() for part in ("-c", f"{name}={value}")]
+    program = str(server.engine.program("postgres"))
+    spec = Spec(
+        (program, "-D", str(work / "data"), *arguments),
+        env=environment(server.engine), cwd=work / "data", output=log, user=server.user, private=True,
+        name=f"{server.label}/restore",
+    )  # fmt: skip
+    process = await start(spec)
+    try:
+        await _recovered(process, manifest, goal, work)
+        yield log
+    finally:
+        await process.stop(GRACE, signal.SIGINT)
+
+
+async def _recovered(process: Process, manifest: Manifest, goal: Goal, work: Path) -> None:
+    """It lets nobody in before: however long that takes, it is over when it says it is ready, or has ended.
+
+    It says so in the last line of postmaster.pid, where pg_ctl looks too; asking by connection fills its log.
+    """
+    while process.alive():
+        with contextlib.suppress(OSError):
+            lines = (work / "data/postmaster.pid").read_text(errors="replace").splitlines()
+            if lines[7:] and lines[7].strip() == "ready":
+                return
+        await asyncio.sleep(0.02)
+    raise recovery.refused(manifest, goal, (work / "postgres.log").read_text(errors="replace"))
+
+
+def _last_commit(server: Server) -> str:
+    with server.session() as session:
+        row = session.execute("SELECT pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC'").fetchone()
+        return str(row[0]) if row and row[0] else ""

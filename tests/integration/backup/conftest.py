@@ -1,0 +1,93 @@
+"""A running PostgreSQL as golive sets it up, and what backs it up."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from golive.backup import wal
+from golive.backup.archive import Key
+from golive.backup.location import Folder
+from golive.backup.server import Server
+from golive.blueprint.models import Resource
+from golive.data import Placement
+from golive.data.postgres import Postgres
+from golive.data.postgres_plan import REPLICATOR, SUPERUSER
+from golive.engines import Engines
+from golive.home import Home
+from golive.secret import Secret
+from golive.system import machine, ports, users
+from golive.system.processes import Process, start
+
+SOURCE = "shop/production/db"
+
+
+@dataclass
+class Shop:
+    """A database with a receiver beside it; `scratch` is how a restored one runs."""
+
+    store: Postgres
+    process: Process
+    server: Server
+    scratch: Server
+    location: Folder
+    received: Path
+    key: Key
+
+    @property
+    def url(self) -> str:
+        value = self.store.variables()["url"]
+        assert isinstance(value, Secret)
+        return value.reveal()
+
+    def sql(self, query: str) -> list[tuple[object, ...]]:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(query)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+
+    @property
+    def beside(self) -> Path:
+        """Where restored folders go."""
+        return self.store.folder
+
+
+@pytest.fixture
+async def shop(golive_home: Home) -> AsyncIterator[Shop]:
+    user = users.ensure("golive-test") if os.geteuid() == 0 else None
+    place = Placement("shop", "production", golive_home, ports.choose(), user, machine.inspect(), 2)
+    engine = await Engines(golive_home).find("postgres", 15)
+    store = Postgres(Resource(engine="postgres"), "db", place, engine, Secret(secrets.token_urlsafe(24)))
+    await store.prepare()
+    process = await start(store.spec())
+    await store.provision()
+    server = Server(
+        "shop/production/db", engine, place.sockets("postgres", "db"), place.port, user, SUPERUSER, REPLICATOR
+    )
+    sockets = golive_home.run / "restored"
+    received = golive_home.root / "wal"
+    for folder in (sockets, received):
+        folder.mkdir(mode=0o700)
+        if user:
+            os.chown(folder, user.uid, user.gid)
+    scratch = replace(server, sockets=sockets, port=ports.choose([place.port]))
+    made = Shop(store, process, server, scratch, Folder(golive_home.root / "backups"), received, Key.new())
+    yield made
+    with contextlib.suppress(ProcessLookupError):
+        await process.stop(timedelta(seconds=20), store.stop_signal)
+    await store.before_start()
+
+
+@pytest.fixture
+async def receiver(shop: Shop) -> AsyncIterator[Process]:
+    wal.reserve(shop.server)
+    process = await start(wal.receiver(shop.server, shop.received, shop.beside / "wal.log"))
+    yield process
+    await process.stop(timedelta(seconds=5))
