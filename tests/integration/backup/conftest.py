@@ -6,12 +6,11 @@ import contextlib
 import os
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
-import psycopg
 import pytest
+from backup_shop import Shop
 
 from golive.backup import wal
 from golive.backup.archive import Key
@@ -26,37 +25,6 @@ from golive.home import Home
 from golive.secret import Secret
 from golive.system import machine, ports, users
 from golive.system.processes import Process, start
-
-SOURCE = "shop/production/db"
-
-
-@dataclass
-class Shop:
-    """A database with a receiver beside it; `scratch` is how a restored one runs."""
-
-    store: Postgres
-    process: Process
-    server: Server
-    scratch: Server
-    location: Folder
-    received: Path
-    key: Key
-
-    @property
-    def url(self) -> str:
-        value = self.store.variables()["url"]
-        assert isinstance(value, Secret)
-        return value.reveal()
-
-    def sql(self, query: str) -> list[tuple[object, ...]]:
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            cursor = connection.execute(query)  # type: ignore[arg-type]
-            return cursor.fetchall() if cursor.description else []
-
-    @property
-    def beside(self) -> Path:
-        """Where restored folders go."""
-        return self.store.folder
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from backup_shop import SOURCE, Shop
 
-from conftest import SOURCE, Shop
 from golive.backup import base, catalog, wal
 from golive.backup.recovery import AsBackedUp, Goal, Latest, Until
 from golive.backup.restore import Restored, restore
