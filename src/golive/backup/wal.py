@@ -65,19 +65,22 @@ def restore_command(folder: Path) -> str:
     return f'test -f {quoted}/%f && exec cp {quoted}/%f "%p"; exec cp {quoted}/%f.partial "%p" 2>/dev/null'
 
 
-def reserve(server: Server) -> None:
-    """The slot: made, or made again after it was lost. Without it WAL could be recycled before it is received."""
+def reserve(server: Server) -> bool:
+    """The slot, without which WAL could be recycled before it is received. True: it was made now, or made again after
+    PostgreSQL gave up waiting.
+
+    Then what is received from here on does not follow on what was received before. It wants an empty folder
+    (pg_receivewal goes by the newest segment it finds, and would ask for WAL that is gone) and a new base backup; the
+    old folder still serves the backups before.
+    """
     with server.session() as session:
-        row = session.execute(
-            "SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s AND NOT active", (SLOT,)
-        ).fetchone()
-        if row and row[0] == "lost":
+        row = session.execute("SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s", (SLOT,)).fetchone()
+        if row and row[0] != "lost":
+            return False
+        if row:
             session.execute("SELECT pg_drop_replication_slot(%s)", (SLOT,))
-        session.execute(
-            "SELECT pg_create_physical_replication_slot(%s, true)"
-            " WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = %s)",
-            (SLOT, SLOT),
-        )
+        session.execute("SELECT pg_create_physical_replication_slot(%s, true)", (SLOT,))
+        return True
 
 
 def receiver(server: Server, folder: Path, log: Path) -> Spec:
