@@ -42,3 +42,7 @@ def test_looking_after_the_databases_of_an_app(make_app: MakeApp) -> None:
         assert app.golive.finish(command).code == 130
         until("its end on the server", lambda: watcher.execute(busy).fetchone() == (0,))
     assert "item_pkey" in app.command("db", "reindex", "item").ok().err
+    # What golive asks is none of the slow queries of the app.
+    facts = app.command("db", "insight", "db", "--json").json()["resources"][0]["facts"]
+    asked = [each["query"] for each in facts["slow"] if "pg_" in each["query"]]
+    assert [query for query in asked if "query LIKE" not in query] == []  # that one is the watcher of this test

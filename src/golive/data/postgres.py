@@ -342,7 +342,8 @@ class Postgres:
     async def _details(self, connection: AsyncConnection[Any]) -> dict[str, str]:
         row = await _all(
             connection,
-            "SELECT pg_database_size(current_database()), (SELECT count(*) FROM pg_stat_activity WHERE backend_type ="
+            "/* golive check */ SELECT pg_database_size(current_database()),"
+            " (SELECT count(*) FROM pg_stat_activity WHERE backend_type ="
             " 'client backend'), current_setting('shared_buffers'), current_setting('work_mem'),"
             " (SELECT string_agg(name, ', ') FROM pg_settings WHERE pending_restart)",
         )
