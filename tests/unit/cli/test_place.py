@@ -47,7 +47,7 @@ def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     error = refused(tmp_path / "empty")
     assert error.what.startswith("there is no golive.toml in ")
-    assert "quickstart" in (error.hint or "")
+    assert "golive init" in (error.hint or "")
 
 
 def test_a_checkout_one_level_down_is_named(shop: Path) -> None:
