@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,3 +27,8 @@ def golive_home() -> Iterator[Home]:
 def environ_for_others() -> dict[str, str]:
     """What a command that runs as another user inherits: not coverage's variables, whose files it cannot write."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background job: what the tests start would ignore Ctrl-C too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
