@@ -1,6 +1,6 @@
 """Each example from a fresh checkout: up, used in a browser, every service changed under load, used again.
 
-Those of Next.js take minutes: they are nightly. `scripts/bench examples` runs all of them and prints their times.
+All but threadr take a minute or more: they are nightly. `scripts/bench examples` runs all of them and prints their times.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def note(request: pytest.FixtureRequest) -> Iterator[Note]:
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in ("threadr", "datifyy") else pytest.mark.nightly) for n in EXAMPLES]
+    "name", [pytest.param(n, marks=() if n == "threadr" else pytest.mark.nightly) for n in EXAMPLES]
 )
 def test_an_example_from_checkout_to_changed_under_load(name: str, note: Note, tmp_path: Path) -> None:
     example = EXAMPLES[name]
@@ -104,9 +104,10 @@ def test_a_fresh_clone_does_all_of_its_own_set_up(note: Note) -> None:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "folder",
-    ["datifyy/apps/backend", pytest.param("rt-apps/api", marks=pytest.mark.nightly)],
+    ["datifyy/apps/backend", "rt-apps/api"],
     ids=["datifyy", "rt-apps"],
 )
 def test_the_go_tests_of_an_example(folder: str, golive: Golive) -> None:

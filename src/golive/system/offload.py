@@ -26,7 +26,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Report = Callable[[Any], None]
 
-IDLE = timedelta(seconds=10)
+IDLE = timedelta(seconds=5)
 GRACE = 10.0
 """Seconds that a call has to clean up after it was cancelled, before its process is ended."""
 _HEAD = struct.Struct(">I")
