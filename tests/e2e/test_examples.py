@@ -1,6 +1,6 @@
 """Each example from a fresh checkout: up, used in a browser, every service changed under load, used again.
 
-All but threadr take a minute or more: they are nightly. `scripts/bench examples` runs all of them and prints their times.
+All but threadr take a minute or more: they are nightly. `scripts/bench examples` runs all and prints their times.
 """
 
 from __future__ import annotations
