@@ -34,6 +34,7 @@ _HEAD = struct.Struct(">I")
 
 @dataclass
 class _Call:
+    process: asyncio.subprocess.Process
     answer: asyncio.Future[Any]
     report: Report | None
 
@@ -54,7 +55,7 @@ class Offload:
         """`function` is found by its name over there.
 
         What it raises is raised here: GoliveErrors and Python's own as they are, others as RuntimeError. Cancelling
-        the call cancels it there, and waits until it has cleaned up. RuntimeError when the process ends in the middle.
+        the call cancels it there, and waits until it has cleaned up. GoliveError when the process ends in the middle.
         """
         answer: T = await self._call(None, function, args, kwargs)
         return answer
@@ -70,7 +71,7 @@ class Offload:
         number = next(self._numbers)
         async with self._starting:
             process = await self._running()
-            mine = self._calls[number] = _Call(asyncio.get_running_loop().create_future(), report)
+            mine = self._calls[number] = _Call(process, asyncio.get_running_loop().create_future(), report)
         try:
             _there(process.stdin).write(_packed((number, function, args, kwargs, report is not None)))
             return await self._answer(process, number, mine)
@@ -116,8 +117,8 @@ class Offload:
             self._process = None
         code = await process.wait()
         for call in self._calls.values():
-            if not call.answer.done():
-                call.answer.set_exception(RuntimeError(f"the process that did this ended in the middle (code {code})"))
+            if call.process is process and not call.answer.done():
+                call.answer.set_exception(_cut_off(code))
 
     def _heard(self, number: int, kind: str, value: Any) -> None:
         call = self._calls.get(number)
@@ -150,6 +151,15 @@ class Offload:
                 process.kill()
         if self._reader:
             await self._reader
+
+
+def _cut_off(code: int) -> GoliveError:
+    """`code` as subprocess has it: below zero the signal."""
+    return GoliveError(
+        "the process that worked on this ended in the middle",
+        why=f"signal {-code}: somebody ended it, or the kernel for want of memory" if code < 0 else f"exit code {code}",
+        hint="what it had committed stands; the same command goes on from there",
+    )
 
 
 S = TypeVar("S")

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from golive.errors import MigrationFailed
+from golive.errors import GoliveError, MigrationFailed
 from golive.secret import Secret
 from golive.system.offload import Offload
 
@@ -112,7 +112,7 @@ async def test_a_killed_process_fails_its_calls_and_the_next_one_gets_another(tm
     task = asyncio.create_task(offload.call(hang, tmp_path / "begun", tmp_path / "cleaned"))
     await until((tmp_path / "begun").exists)
     os.kill(pid, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match="ended in the middle"):
+    with pytest.raises(GoliveError, match="ended in the middle"):
         await task
     assert (await offload.call(whoami, Secret("")))[0] != pid
     await offload.close()
@@ -123,4 +123,14 @@ async def test_it_ends_when_nobody_has_asked_for_a_while() -> None:
     pid, _ = await offload.call(whoami, Secret(""))
     await until(lambda: not psutil.pid_exists(pid))
     assert (await offload.call(whoami, Secret("")))[0] != pid
+    await offload.close()
+
+
+async def test_one_that_ends_takes_no_call_of_the_next_along() -> None:
+    offload = Offload(idle=timedelta(seconds=0))
+    for _ in range(3):
+        pid, _ = await offload.call(whoami, Secret(""))
+        await asyncio.sleep(0)  # its time is up, and it has not gone yet
+        await until(lambda: offload._process is None)
+        assert (await offload.call(whoami, Secret("")))[0] != pid
     await offload.close()
