@@ -82,6 +82,7 @@ def _show_app(app: dict[str, Any]) -> None:
     print("  ".join([title, *app["urls"]]))
     rows = [row for name, service in app["services"].items() for row in service_rows(name, service)]
     rows += [(name, f"{r['engine']} {r['version']}", *_process(r)) for name, r in app["resources"].items()]
+    rows += [(name, f"{c['kind']} of {c['of']}", *_process(c)) for name, c in app["copies"].items()]
     if rows:
         output.table(HEADERS, rows, fold=("kind", "state"))
     if app["maintenance"]:

@@ -193,7 +193,8 @@ class Operations:
         self._refuse_dev(place)
         if self._daemon.is_busy(place) or self._host.changing(place).locked():
             raise Conflict(f"a deployment of {place} is under way", hint="wait for it, or cancel it")
-        async with self._host.changing(place):
+        self._refuse_copying(place)
+        async with self._host.changing(place), self._host.copying(place):
             self._host.state.audit(actor, "destroy", place)
             stopped = await self._stop(place)
             await self._remove(place)
@@ -207,9 +208,14 @@ class Operations:
         self._refuse_dev(place)
         if self._daemon.is_busy(place) or self._host.changing(place).locked():
             raise Conflict(f"a deployment of {place} is under way", hint="wait for it, or cancel it")
-        async with self._host.changing(place):
+        self._refuse_copying(place)
+        async with self._host.changing(place), self._host.copying(place):
             self._host.state.audit(actor, "down", place)
             return {"down": str(place), "processes": await self._stop(place)}
+
+    def _refuse_copying(self, place: Place) -> None:
+        if self._host.copying(place).locked():
+            raise Conflict(f"a copy of a database of {place} is being made", hint="wait until it has ended")
 
     async def _stop(self, place: Place) -> int:
         """Take its traffic away, then end every process; how many units that were."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from golive.release import maintenance
+from golive.release import copies, maintenance
 from golive.release.drain import Drain
 from golive.release.host import Host
 from golive.release.retention import prune
@@ -29,6 +29,7 @@ EVERY = {
     "logs": timedelta(minutes=1),
     "certificates": timedelta(hours=6),
     "history": timedelta(days=1),
+    "copies": timedelta(seconds=30),
     "scale": timedelta(seconds=10),
 }
 
@@ -69,6 +70,7 @@ class Upkeep:
                 await self._attempt("maintenance", lambda: maintenance.end_what_is_over(self._host))
             await self._due("logs", self._rotate)
             await self._due("history", self._forget)
+            await self._due("copies", lambda: self._apart("copies", lambda: copies.keep_in_line(self._host)))
             if self._untidy:
                 await self._apart("tidy", self._prune)
             self._wake.clear()

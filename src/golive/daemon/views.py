@@ -76,6 +76,7 @@ def _app(host: Host, app: App, states: dict[str, UnitState], memory: dict[int, i
         "urls": [],
         "services": {},
         "resources": {},
+        "copies": {},
         "deployments": [
             {"id": d.id, "kind": d.kind, "state": d.state.value, "queued_at": d.queued_at} for d in waiting
         ],
@@ -89,9 +90,15 @@ def _app(host: Host, app: App, states: dict[str, UnitState], memory: dict[int, i
             found["services"][generation.service] = _service(host, generation, blueprint, states, memory)
         else:
             found["old"].append(_old(host, generation))
+    copies = {copy.name: copy for copy in host.state.copies(app.place)}
     for row in host.state.resources(app.place):
         unit = _unit(states.get(unit_name(app.place, row.name)), memory)
-        found["resources"][row.name] = {"engine": row.engine, "version": row.version, "port": row.port, **unit}
+        resource = {"engine": row.engine, "version": row.version, "port": row.port, **unit}
+        if copy := copies.get(row.name):
+            words = copy.state if copy.state != "ready" and unit["state"] == "stopped" else unit["state"]
+            found["copies"][row.name] = {**resource, "state": words, "kind": copy.kind, "of": copy.resource}
+        else:
+            found["resources"][row.name] = resource
     return found
 
 

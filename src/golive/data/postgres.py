@@ -9,7 +9,8 @@ import pwd
 import re
 import signal
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,13 +52,15 @@ LOCAL |= {"gssencmode": "disable", "client_encoding": "utf8", "passfile": NO_FIL
 
 @dataclass(frozen=True)
 class Postgres:
-    """See `golive.data.store.Store`."""
+    """See `golive.data.store.Store`. `settings` outrank golive's own. `closed`: nobody but golive gets in."""
 
     resource: Resource
     name: str
     place: Placement
     engine: Engine
     password: Secret
+    settings: Mapping[str, str] = field(default_factory=dict)
+    closed: bool = False
 
     stop_signal = signal.SIGINT
     """Fast shutdown: sessions are ended, a checkpoint is written. SIGTERM would wait for every client to leave."""
@@ -164,11 +167,12 @@ class Postgres:
 
     def _configure(self, sockets: Path) -> None:
         settings = postgres_plan.postgres_settings(self.place.machine, self.memory)
+        settings |= self.settings
         settings |= postgres_plan.access_settings(self.folder, sockets, self.place.port)
         me = pwd.getpwuid(os.geteuid()).pw_name
         files = {
             "postgresql.conf": postgres_plan.configuration(settings),
-            "pg_hba.conf": postgres_plan.access_rules(self.role),
+            "pg_hba.conf": postgres_plan.access_rules(None if self.closed else self.role),
             "pg_ident.conf": postgres_plan.user_map(me, self.place.user.name if self.place.user else me),
         }
         for name, text in files.items():

@@ -104,16 +104,17 @@ def configuration(settings: Mapping[str, str]) -> str:
     return "\n".join(["# Written by golive; what you change here is lost at the next deploy.", *lines, ""])
 
 
-def access_rules(role: str) -> str:
-    """pg_hba.conf: the superuser by socket and operating system user, the app by password, nobody else."""
+def access_rules(role: str | None) -> str:
+    """pg_hba.conf: the superuser by socket and operating system user, the app by password, nobody else; no app when
+    `role` is None."""
+    app = [f'local all "{role}" scram-sha-256', f'host  all "{role}" 127.0.0.1/32 scram-sha-256'] if role else []
     return "\n".join(
         [
             "# Written by golive.",
             f"local all         {SUPERUSER} peer map=golive",
             f"local replication {SUPERUSER} peer map=golive",
             f"local replication {REPLICATOR} peer map=golive_backup",
-            f'local all "{role}" scram-sha-256',
-            f'host  all "{role}" 127.0.0.1/32 scram-sha-256',
+            *app,
             "local all all reject",
             "host  all all all reject",
             "",

@@ -32,6 +32,15 @@ async def _bring_up(store: Store, timeout: timedelta) -> Report:
     return await store.check()
 
 
+async def ready(offload: Offload, store: Store, timeout: timedelta) -> None:
+    """It takes connections. ResourceFailed says why not."""
+    await offload.call(_ready, store, timeout)
+
+
+async def _ready(store: Store, timeout: timedelta) -> None:
+    await store.ready(timeout)
+
+
 async def check_external(offload: Offload, resource: Resource, url: Secret) -> Report:
     """See `golive.data.external`."""
     return await offload.call(_check_external, resource, url)

@@ -6,10 +6,8 @@ No release, no artifact, no instance: what listens on those ports is the develop
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 
 from golive.blueprint.env import resource_variables
@@ -25,7 +23,6 @@ from golive.secret import Secret
 from golive.state.records import Place
 from golive.state.vault import Environments
 from golive.system import ports
-from golive.system.processes import ProcessId, adopt
 
 
 @dataclass(frozen=True)
@@ -81,19 +78,7 @@ async def prepare(host: Host, wanted: Wanted, progress: Callable[[Progress], Non
 async def stop_resources(host: Host, place: Place) -> None:
     """End the environment's PostgreSQL and Redis, by whatever daemon they were started; their data stays."""
     for row in host.state.resources(place):
-        unit = resources.unit_name(place, row.name)
-        if host.supervisor.state(unit) is not None:
-            await host.supervisor.stop(unit)
-        elif host.state.process(unit) is not None:
-            await _end_left_behind(host, unit)
-        host.state.forget_process(unit)
-
-
-async def _end_left_behind(host: Host, unit: str) -> None:
-    """Of a daemon that was killed. SIGINT is an orderly and quick end for both engines."""
-    known = host.state.process(unit)
-    if known and (process := adopt(ProcessId(known[0], known[1]))):
-        await process.stop(timedelta(seconds=10), signal.SIGINT)
+        await resources.stop(host, place, row.name)
 
 
 def _database_url(blueprint: Blueprint, injected: Mapping[str, Secret]) -> Secret | None:

@@ -57,6 +57,7 @@ class Host:
     dev: dict[Place, DevSite] = field(default_factory=dict)
     offload: Offload = field(default_factory=Offload)
     _changing: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    _copying: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _blueprints: dict[tuple[Place, int], Blueprint] = field(default_factory=dict)
 
     @property
@@ -69,6 +70,10 @@ class Host:
     def changing(self, place: Place) -> asyncio.Lock:
         """Held by whoever changes what runs in an environment: one deployment, scaling or removal at a time."""
         return self._changing[place]
+
+    def copying(self, place: Place) -> asyncio.Lock:
+        """Held by whoever makes, exchanges or removes a copy of one of its resources; see `golive.release.copies`."""
+        return self._copying[place]
 
     def app_user(self, app: str) -> User | None:
         """Who the app's instances run as; None when golive is not root, so they run as golive's own user."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -19,7 +20,7 @@ from golive.secret import Secret
 from golive.state.records import Place, ResourceRow
 from golive.supervise.unit import Unit
 from golive.system import ports
-from golive.system.processes import ProcessId
+from golive.system.processes import ProcessId, adopt
 
 READY = timedelta(seconds=60)
 """PostgreSQL may replay a good deal of WAL after a kill before it accepts connections."""
@@ -65,9 +66,16 @@ async def _engine(
 
 
 def _store(host: Host, row: ResourceRow, resource: Resource, engine: Engine) -> Store:
-    neighbours = sum(len(host.state.resources(app.place)) for app in host.state.apps())
-    placement = Placement(*row.place, host.home, row.port, host.engine_user(), host.machine, max(neighbours, 1))
-    return store_for(resource, row.name, place=placement, engine=engine, password=host.state.resource_password(row))
+    return store_for(
+        resource, row.name, place=placement(host, row), engine=engine, password=host.state.resource_password(row)
+    )
+
+
+def placement(host: Host, row: ResourceRow) -> Placement:
+    """Copies take no share of the machine from the resources beside them."""
+    rows = [each for app in host.state.apps() for each in host.state.resources(app.place)]
+    neighbours = sum("@" not in each.name for each in rows)
+    return Placement(*row.place, host.home, row.port, host.engine_user(), host.machine, max(neighbours, 1))
 
 
 async def ensure(host: Host, place: Place, stores: dict[str, Store]) -> dict[str, Report]:
@@ -78,6 +86,18 @@ async def ensure(host: Host, place: Place, stores: dict[str, Store]) -> dict[str
         await host.supervisor.wait_ready(unit_name(place, name), READY, timedelta(0))
         reports[name] = await databases.bring_up(host.offload, store, READY)
     return reports
+
+
+async def stop(host: Host, place: Place, name: str) -> None:
+    """End it, by whatever daemon it was started; its data stays."""
+    unit = unit_name(place, name)
+    known = host.state.process(unit)
+    if host.supervisor.state(unit) is not None:
+        await host.supervisor.stop(unit)
+    elif known and (process := adopt(ProcessId(known[0], known[1]))):
+        # SIGINT is an orderly and quick end for both engines.
+        await process.stop(timedelta(seconds=10), signal.SIGINT)
+    host.state.forget_process(unit)
 
 
 async def keep_running(host: Host, place: Place, name: str, store: Store) -> None:

@@ -93,7 +93,7 @@ class Apps(Database):
 
 _TABLES = (
     *("deployment", "generation", "release", "resource", "variable", "scale", "cron_run"),
-    *("maintenance", "suspension", "app"),
+    *("maintenance", "suspension", "copy", "app"),
 )
 _OWN_PROCESSES = """
 DELETE FROM process WHERE unit IN (

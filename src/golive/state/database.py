@@ -14,7 +14,7 @@ from golive.errors import StateError
 from golive.state.upgrades import UPGRADES
 from golive.state.vault import Vault
 
-VERSION = 2
+VERSION = 3
 
 
 class Database:

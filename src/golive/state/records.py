@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from golive.secret import Secret
 
@@ -124,6 +124,32 @@ class ResourceRow:
     version: str
     port: int
     sealed_password: bytes
+
+
+CopyKind = Literal["branch", "restored", "replaced", "rehearsal", "standby"]
+CopyState = Literal["making", "changing", "ready", "kept"]
+"""`making`: undone when the daemon finds it so at its start. `changing`: its data is being exchanged; found so, it is
+left stopped for somebody to do that again. `ready` runs; `kept` does not, and its data stays."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """`name` is `<resource>@<label>`, of its own resource row too. `settings` outrank golive's own for the engine."""
+
+    place: Place
+    name: str
+    resource: str
+    kind: CopyKind
+    state: CopyState
+    origin: str
+    settings: dict[str, str]
+    created_at: float
+    actor: str
+    expires_at: float | None
+
+    @property
+    def label(self) -> str:
+        return self.name.partition("@")[2]
 
 
 @dataclass(frozen=True)

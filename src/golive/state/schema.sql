@@ -1,4 +1,4 @@
--- Version 2. The version is PRAGMA user_version; a newer file is refused, an older one is brought up by `upgrades`.
+-- Version 3. The version is PRAGMA user_version; a newer file is refused, an older one is brought up by `upgrades`.
 
 -- An environment of an app, since its first deploy.
 CREATE TABLE app (
@@ -98,6 +98,22 @@ CREATE TABLE resource (
     port INTEGER NOT NULL,
     password BLOB NOT NULL,                 -- sealed
     created_at REAL NOT NULL,
+    PRIMARY KEY (app, environment, name)
+) STRICT;
+
+-- What a resource called `<resource>@<label>` is: a copy of the other one.
+CREATE TABLE copy (
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    name TEXT NOT NULL,                     -- of its own row in `resource`
+    resource TEXT NOT NULL,                 -- of which it is a copy
+    kind TEXT NOT NULL CHECK (kind IN ('branch', 'restored', 'replaced', 'rehearsal', 'standby')),
+    state TEXT NOT NULL CHECK (state IN ('making', 'changing', 'ready', 'kept')),
+    origin TEXT NOT NULL,                   -- where its data is from, in words
+    settings TEXT NOT NULL,                 -- JSON: settings of the engine that outrank golive's own
+    created_at REAL NOT NULL,
+    actor TEXT NOT NULL,
+    expires_at REAL,                        -- removed then
     PRIMARY KEY (app, environment, name)
 ) STRICT;
 

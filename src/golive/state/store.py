@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from golive.state.closures import Closures
+from golive.state.copies import Copies
 from golive.state.deployments import Deployments
 from golive.state.settings import Settings
 
 
-class State(Deployments, Settings, Closures):
+class State(Deployments, Settings, Closures, Copies):
     """Apps, releases, deployments, what runs or is closed, variables and the audit log of one $GOLIVE_HOME."""

@@ -28,5 +28,22 @@ CREATE TABLE suspension (
 ) STRICT;
 """
 
-UPGRADES: Mapping[int, str] = {1: _MAINTENANCE}
+_COPIES = """
+CREATE TABLE copy (
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    name TEXT NOT NULL,
+    resource TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('branch', 'restored', 'replaced', 'rehearsal', 'standby')),
+    state TEXT NOT NULL CHECK (state IN ('making', 'changing', 'ready', 'kept')),
+    origin TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    actor TEXT NOT NULL,
+    expires_at REAL,
+    PRIMARY KEY (app, environment, name)
+) STRICT;
+"""
+
+UPGRADES: Mapping[int, str] = {1: _MAINTENANCE, 2: _COPIES}
 """Version → the SQL that makes the next one of it."""
