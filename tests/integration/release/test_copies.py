@@ -101,7 +101,7 @@ async def test_what_golive_toml_declares_takes_no_notice_of_copies(host: Host) -
         await copies.start(host, copy)
     with pytest.raises(Conflict, match="already"):
         copies.declare(host, SHOP, "db", "x", "branch", actor="me", origin="the test")
-    with pytest.raises(NotFound, match="has no resource .dbb"):
+    with pytest.raises(NotFound, match="has no resource 'dbb"):
         copies.declare(host, SHOP, "dbb", "y", "branch", actor="me", origin="the test")
     with pytest.raises(UsageError, match="cannot be the name"):
         copies.declare(host, SHOP, "db", "../y", "branch", actor="me", origin="the test")
