@@ -154,13 +154,13 @@ def _resources(facts: Facts) -> Iterator[Fault]:
         if resource.url_from is not None:
             if resource.url_from not in facts.table("env"):
                 yield _undeclared((*path, "url_from"), resource.url_from, facts)
-            for key in ("version", "memory", "persistence", "eviction"):
-                if key in given:
+            for key in ("version", "memory", "persistence", "eviction", "pool"):
+                if given.get(key) is not None:
                     yield Fault((*path, key), "has no meaning for a resource golive does not run", "take it out")
-        owned = {"postgres": ("extensions",), "redis": ("eviction", "persistence")}
+        owned = {"postgres": ("extensions", "pool"), "redis": ("eviction", "persistence")}
         for other, keys in owned.items():
             for key in keys:
-                if key in given and resource.engine != other:
+                if given.get(key) is not None and resource.engine != other:
                     yield Fault((*path, key), f"has no meaning for {resource.engine}", f"it belongs to {other}", engine)
         if resource.version is not None and resource.url_from is None:
             yield from _version((*path, "version"), resource.engine, resource.version)

@@ -302,6 +302,17 @@ class Service(Model):
     env: dict[VariableName, str] = Field({}, description="Plain constants for this service only.")
 
 
+class Pool(Model):
+    """PgBouncer before a PostgreSQL that golive runs, where the machine has it; the app connects directly where not."""
+
+    size: int = Field(25, ge=1, le=90, description="Connections to PostgreSQL, at most.")
+    lifetime: Duration = Field(timedelta(minutes=5), description="A connection to PostgreSQL is renewed after it.")
+    mode: Literal["transaction", "session"] = Field(
+        "transaction", description="What of the app's holds a connection: one transaction, or its whole session."
+    )
+    clients: int = Field(1000, ge=1, le=50000, description="Connections of the app, at most.")
+
+
 class Resource(Model):
     """A store that the app needs. With `url_from` it is somebody else's, by URL; else golive runs it."""
 
@@ -314,6 +325,7 @@ class Resource(Model):
     )
     persistence: Literal["aof", "rdb", "none"] = Field("aof", description="Redis: what survives a kill.")
     extensions: tuple[str, ...] = Field((), description="PostgreSQL: created in the app's database.")
+    pool: Pool | None = Field(None, description="PostgreSQL: PgBouncer before it; `true` for the defaults.")
     prefix: str | None = Field(
         None,
         pattern=PREFIX_PATTERN,

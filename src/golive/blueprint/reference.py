@@ -34,6 +34,7 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[[services.<name>.redirects.has]]", models.Condition),
     ("[services.<name>.build]", models.BuildRecipe),
     ("[resources.<name>]", models.Resource),
+    ("[resources.<name>.pool]", models.Pool),
     ("[env.<NAME>]", models.Variable),
     ("[migrations]", models.Migrations),
     ("[hooks]", models.Hooks),
@@ -66,6 +67,7 @@ are `100/min`, `5/day`, `10/30s`. Shares are `70%` or `0.7`.
 | `route = "/api"`, `domains = "a.example"`, `for = "api"` | a list of one |
 | `rate_limit = "100/min"` | `rate_limit = [{ limit = "100/min" }]` |
 | `resources.db = "postgres:17"` | `resources.db = { engine = "postgres", version = 17 }` |
+| `pool = true`, `pool = false` | `pool = {}` with its defaults; no pool |
 | `env.LOG_LEVEL = "info"` | `env.LOG_LEVEL = { type = "string", default = "info" }`; the type follows the value |
 | `migrations = "db/migrations"` | `migrations = { source = "db/migrations" }` |
 | `hooks.pre_deploy = "./warm.sh"` | `hooks.pre_deploy = [{ run = "./warm.sh" }]` |
@@ -163,7 +165,7 @@ def _given_variables() -> str:
         f"Every instance: {', '.join(f'`{name}`' for name in RESERVED)}. They cannot be declared or set.",
         "",
         f"The first PostgreSQL resource: `DATABASE_URL`, {_listed('DB', 'postgres')}, and `PGHOST`, `PGPORT`,",
-        "`PGDATABASE`, `PGUSER`, `PGPASSWORD`.",
+        "`PGDATABASE`, `PGUSER`, `PGPASSWORD`; `DATABASE_DIRECT_URL` leads past its `pool`.",
         f"The first Redis resource: {_listed('REDIS', 'redis', url=True)}.",
         "Every other one, and one with a `prefix`: the same parts after its prefix or its name in capitals, such as",
         "`CACHE_URL`, `CACHE_HOST`.",
@@ -172,4 +174,4 @@ def _given_variables() -> str:
 
 
 def _listed(prefix: str, engine: str, *, url: bool = False) -> str:
-    return ", ".join(f"`{prefix}_{part.upper()}`" for part in PARTS[engine] if url or part != "url")
+    return ", ".join(f"`{prefix}_{part.upper()}`" for part in PARTS[engine] if url or not part.endswith("url"))

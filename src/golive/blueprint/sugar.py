@@ -83,6 +83,8 @@ def _hooks(value: Any) -> Any:
 
 
 def _resource(value: Any) -> Any:
+    if isinstance(value, dict) and isinstance(value.get("pool"), bool):
+        return {**value, "pool": {} if value["pool"] else None}
     if not isinstance(value, str):
         return value
     engine, colon, version = value.partition(":")

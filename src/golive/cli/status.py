@@ -85,6 +85,8 @@ def _show_app(app: dict[str, Any]) -> None:
     rows += [(name, f"{c['kind']} of {c['of']}", *_process(c)) for name, c in app["copies"].items()]
     if rows:
         output.table(HEADERS, rows, fold=("kind", "state"))
+    for line in pool_lines(app["resources"]):
+        print(f"  {line}")
     if app["maintenance"]:
         print(f"  {maintenance_line(app['maintenance'])}")
     for line in old_lines(app["old"]):
@@ -92,6 +94,17 @@ def _show_app(app: dict[str, Any]) -> None:
     for deployment in app["deployments"]:
         print(f"  {deployment['kind']} {deployment['id']} {DEPLOYMENTS.get(deployment['state'], deployment['state'])}")
     print()
+
+
+def pool_lines(resources: dict[str, dict[str, Any]]) -> list[str]:
+    """How much of each pool is used, as far as it said so."""
+    lines = []
+    for name, resource in resources.items():
+        if use := resource.get("use"):
+            waiting = f", {use['waiting']} waiting, the first for {use['waited']} s" if use["waiting"] else ""
+            clients = f"{use['clients']} client{'s' * (use['clients'] != 1)}"
+            lines.append(f"{name}: {clients} on {use['used']} connections in use, {use['idle']} idle{waiting}")
+    return lines
 
 
 def _stdout() -> Any:

@@ -48,9 +48,7 @@ async def _resources(host: Host, app: App) -> None:
     if app.live is None:
         return
     try:
-        stores = await resources.declare(host, app.place, host.release_blueprint(app.place, app.live))
-        for name, store in stores.items():
-            await resources.keep_running(host, app.place, name, store)
+        await resources.standing(host, app.place, host.release_blueprint(app.place, app.live))
     except (GoliveError, OSError):
         log.exception("resources of %s", app.place)
 

@@ -13,7 +13,7 @@ import psutil
 
 from golive.blueprint.models import Blueprint, ServiceKind
 from golive.errors import NotFound, nearest
-from golive.release import maintenance, suspension
+from golive.release import maintenance, pools, suspension
 from golive.release.host import Host
 from golive.release.resources import unit_name
 from golive.state.records import App, Deployment, Generation, GenerationState, Place
@@ -52,11 +52,20 @@ async def status(daemon: Daemon, place: Place | None) -> dict[str, Any]:
     states = {state.id: state for state in host.supervisor.states()}
     pids = [s.process.pid for s in states.values() if s.process]
     memory = await asyncio.to_thread(sessions.resident, pids) if pids else {}
+    shown = [_app(host, app, states, memory) for app in apps]
+    await asyncio.gather(*(_pools(host, app, one) for app, one in zip(apps, shown, strict=True)))
     return {
-        "apps": [_app(host, app, states, memory) for app in apps],
+        "apps": shown,
         "edge": _unit(states.get("edge"), memory),
         "daemon": {"pid": _own_pid(), "started_at": daemon.started_at},
     }
+
+
+async def _pools(host: Host, app: App, shown: dict[str, Any]) -> None:
+    """How much of each pool is used, asked of those that run."""
+    for row in host.state.resources(app.place):
+        if row.engine == pools.ENGINE and shown["resources"][row.name]["pid"]:
+            shown["resources"][row.name]["use"] = await pools.use(host, row)
 
 
 def _own_pid() -> int:

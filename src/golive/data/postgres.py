@@ -29,6 +29,7 @@ from golive.data.place import (
     require_reach,
     write_config,
 )
+from golive.data.pool_plan import verifier
 from golive.data.postgres_plan import REPLICATOR, SUPERUSER
 from golive.data.store import Report, Variables
 from golive.engines import Engine
@@ -256,12 +257,9 @@ class Postgres:
         await server.execute("SET log_min_duration_statement = -1")
         if not await _one(server, "SELECT 1 FROM pg_roles WHERE rolname = %s", self.role):
             await server.execute(SQL("CREATE ROLE {}").format(role))
-        verifier = server.pgconn.encrypt_password(
-            self.password.reveal().encode(), self.role.encode(), b"scram-sha-256"
-        ).decode()
         await server.execute(
             SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD {}").format(
-                role, Literal(verifier)
+                role, Literal(verifier(self.password.reveal()))
             )
         )
         if not await _one(server, "SELECT 1 FROM pg_roles WHERE rolname = %s", REPLICATOR):
@@ -314,8 +312,10 @@ class Postgres:
 
     def variables(self) -> Variables:
         secret = self.password.reveal()
+        url = Secret(postgres_plan.url(self.role, secret, self.place.port, self.role))
         return {
-            "url": Secret(postgres_plan.url(self.role, secret, self.place.port, self.role)),
+            "url": url,
+            "direct_url": url,
             "host": "127.0.0.1",
             "port": str(self.place.port),
             "name": self.role,

@@ -87,6 +87,9 @@ KINDS = {
         brew="postgresql@18",
         apk="postgresql18 postgresql18-contrib",
     ),
+    "pgbouncer": Kind(
+        "pgbouncer", "PgBouncer", ("pgbouncer",), (1, 16), apt="pgbouncer", brew="pgbouncer", apk="pgbouncer"
+    ),
     "redis": Kind(
         "redis",
         "Redis",

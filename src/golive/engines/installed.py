@@ -22,6 +22,8 @@ POSTGRES_PLACES = (
     "opt/homebrew/opt/postgresql*/bin",
     "usr/local/opt/postgresql*/bin",
 )
+SERVERS = "/usr/sbin:/usr/local/sbin"
+"""Where packages put servers, and where the PATH of a user who is not root does not lead."""
 PROBE_TIMEOUT = 20.0
 """Seconds for `--version`; a cold disk takes two for Envoy's 107 MB."""
 
@@ -63,7 +65,7 @@ async def _places(kind: Kind) -> list[Path]:
         if config := shutil.which("pg_config"):
             places.append(Path(await _ask(Path(config), "--bindir") or "/nonexistent"))
     for program in (kind.programs[0], kind.programs[0].replace("redis-", "valkey-")):
-        if found := shutil.which(program):
+        if found := shutil.which(program) or shutil.which(program, path=SERVERS):
             # PostgreSQL finds its own folders from where it really is; the others are used as the PATH names them.
             places.append(Path(found).resolve().parent if kind.name == "postgres" else Path(found).parent)
     return [place for place in dict.fromkeys(places) if place.is_dir()]

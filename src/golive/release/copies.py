@@ -19,6 +19,7 @@ from datetime import timedelta
 from typing import Any
 
 from golive.blueprint.models import Resource
+from golive.data.pool_plan import pool_name
 from golive.data.postgres import Postgres
 from golive.data.store import Store, store_for
 from golive.errors import Conflict, GoliveError, NotFound, ResourceFailed, UsageError, nearest
@@ -55,10 +56,10 @@ def declare(  # noqa: PLR0913 - what the row says
     `origin` says in words where the data is from; `settings` outrank golive's own for the engine. UsageError for a
     label that is none, NotFound without the resource, Conflict when there is one of that name.
     """
-    if not LABEL.fullmatch(label):
+    if not LABEL.fullmatch(label) or full_name(resource, label) == pool_name(resource):
         raise UsageError(
             f"{label!r} cannot be the name of a copy",
-            hint="lower-case letters, digits and dashes, at most 30, such as try-1",
+            hint="lower-case letters, digits and dashes, at most 30, such as try-1; pool is taken",
         )
     name = full_name(resource, label)
     rows = {row.name: row for row in host.state.resources(place)}

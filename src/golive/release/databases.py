@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from golive.blueprint.models import Migrations, Resource
 from golive.data.insight import Insight
 from golive.data.store import Report, Store
+from golive.errors import ResourceFailed
 from golive.migrate.lint.finding import Verdict
 from golive.migrate.lint.sources import Running
 from golive.migrate.runtime import Runtime
@@ -39,6 +40,22 @@ async def ready(offload: Offload, store: Store, timeout: timedelta) -> None:
 
 async def _ready(store: Store, timeout: timedelta) -> None:
     await store.ready(timeout)
+
+
+async def pool_use(offload: Offload, port: int, password: Secret) -> dict[str, int]:
+    """See `golive.data.pool`; GoliveError when it does not answer."""
+    return await offload.call(_pool_use, port, password)
+
+
+async def _pool_use(port: int, password: Secret) -> dict[str, int]:
+    import psycopg
+
+    from golive.data.pool import pool_use
+
+    try:
+        return await pool_use(port, password)
+    except psycopg.Error:
+        raise ResourceFailed(f"PgBouncer on port {port} does not answer") from None
 
 
 async def check_external(offload: Offload, resource: Resource, url: Secret) -> Report:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from golive.blueprint.env import resource_variables
 from golive.blueprint.models import Resource
 from golive.data.clients import PACKAGES, client
 from golive.data.external import target_of
@@ -26,7 +25,7 @@ Report = Callable[["Step"], None]
 
 @dataclass(frozen=True)
 class Database:
-    """One resource with the URL that the app has for it; `store` where golive runs it."""
+    """One resource with the app's URL for it, past any pool; `store` where golive runs it."""
 
     name: str
     resource: Resource
@@ -45,10 +44,9 @@ async def live(host: Host, place: Place) -> dict[str, Database]:
     values, _ = environment.with_urls(blueprint, host.state.variables(place))
     stores = await resources.declare(host, place, blueprint)
     injected = resources.variables(blueprint, stores, values)
-    names = resource_variables(blueprint)
     found = {}
     for name, resource in blueprint.resources.items():
-        url = injected.get(names[name]["url"])
+        url = resources.direct_url(blueprint, name, injected)
         if url is None:
             raise ResourceFailed(
                 f"resource {name} has no URL",

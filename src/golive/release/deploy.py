@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from golive.blueprint.env import build_environment, resource_variables
+from golive.blueprint.env import build_environment
 from golive.blueprint.load import Loaded, load
 from golive.blueprint.models import Blueprint, Migrations
 from golive.build.leaks import check_artifact
@@ -21,12 +21,12 @@ from golive.migrate.runtime import Runtime
 from golive.release import (
     bundles,
     closed,
-    connections,
     databases,
     environment,
     hooks,
     maintenance,
     migrations,
+    pools,
     resources,
     verify,
 )
@@ -124,7 +124,7 @@ class Deploy:
             self.release, self.artifacts, self.schema = number, release.artifacts, release.schema_version
             self.blueprint = self.host.release_blueprint(self.place, number)
             self.host.state.set_deployment_release(self.deployment.id, number)
-            self.stores = await resources.declare(self.host, self.place, self.blueprint)
+            self.stores = await resources.standing(self.host, self.place, self.blueprint)
             self.values = self.host.state.variables(self.place)
             self._mask(self.host.state.release_environments(self.place, number))
             note.detail = self._schema_note()
@@ -181,7 +181,7 @@ class Deploy:
         self.stores = await resources.declare(
             host, place, self.blueprint, lambda p: self.journal.progress(p.name, p.done, p.total)
         )
-        for text in connections.warnings(self.blueprint, self._environments(self._live() or 0)):
+        for text in pools.warnings(self.blueprint, self._environments(self._live() or 0), self.stores):
             self.journal.note(text)
         if read := await asyncio.to_thread(undeclared, loaded.checkout, self.blueprint, cache=host.home.cache):
             self.journal.note(sentence(read))
@@ -256,7 +256,7 @@ class Deploy:
         if settings.service is None:
             return None
         artifact = self.host.builder.store.get(self.artifacts[settings.service])
-        values = self._environments(self.release)[settings.service]
+        values = self._environments(self.release)[settings.service] | pools.past(self.blueprint, self.stores)
         return migrations.runtime(self.host, self.place, artifact, values) if artifact else None
 
     async def _resources(self, note: StepNote) -> None:
@@ -426,8 +426,8 @@ class Deploy:
         settings = self.blueprint.migrations
         if settings is None:
             return None
-        names = resource_variables(self.blueprint)[settings.resource]
-        return resources.variables(self.blueprint, self.stores, self.values).get(names["url"])
+        injected = resources.variables(self.blueprint, self.stores, self.values)
+        return resources.direct_url(self.blueprint, settings.resource, injected)
 
     def _mask(self, environments: dict[str, dict[str, Secret]]) -> None:
         for values in environments.values():

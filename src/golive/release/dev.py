@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from golive.blueprint.env import resource_variables
 from golive.blueprint.load import Loaded, load
 from golive.blueprint.models import Blueprint, ServiceKind
 from golive.data.store import Report
 from golive.engines.engine import Progress
 from golive.errors import NotFound, nearest
-from golive.release import environment, resources
+from golive.release import environment, pools, resources
 from golive.release.dev_site import DevSite, choose_domains
 from golive.release.host import Host
 from golive.secret import Secret
@@ -70,7 +69,7 @@ async def prepare(host: Host, wanted: Wanted, progress: Callable[[Progress], Non
         environment.environments(blueprint, values, injected, 0),
         frozenset(environment.secret_names(blueprint)),
         reports,
-        (*notes, *said),
+        (*notes, *said, *pools.notes(blueprint, stores)),
         _database_url(blueprint, injected),
     )
 
@@ -84,7 +83,7 @@ async def stop_resources(host: Host, place: Place) -> None:
 def _database_url(blueprint: Blueprint, injected: Mapping[str, Secret]) -> Secret | None:
     if blueprint.migrations is None:
         return None
-    return injected.get(resource_variables(blueprint)[blueprint.migrations.resource]["url"])
+    return resources.direct_url(blueprint, blueprint.migrations.resource, injected)
 
 
 def _site(host: Host, wanted: Wanted, loaded: Loaded) -> DevSite:

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from golive.blueprint.env import resource_variables
 from golive.blueprint.models import Migrations
 from golive.build.artifact import Artifact
 from golive.errors import NotFound
@@ -17,7 +16,7 @@ from golive.migrate.lint.finding import Verdict
 from golive.migrate.lint.sources import Running
 from golive.migrate.runtime import Runtime
 from golive.migrate.status import Applied, MigrationEvent
-from golive.release import databases, environment, resources
+from golive.release import databases, environment, pools, resources
 from golive.release.host import Host
 from golive.release.instances import process_environment
 from golive.secret import Secret
@@ -50,17 +49,19 @@ async def live(host: Host, place: Place) -> Live:
     values, _ = environment.with_urls(blueprint, host.state.variables(place))
     stores = await resources.declare(host, place, blueprint)
     injected = resources.variables(blueprint, stores, values)
-    url = injected.get(resource_variables(blueprint)[settings.resource]["url"])
+    url = resources.direct_url(blueprint, settings.resource, injected)
     if url is None:
         raise NotFound(f"{place} has no database {settings.resource} yet", hint="golive up makes it")
-    return Live(app.live, settings, checkout, url, _live_runtime(host, place, app.live, settings))
+    own = _live_runtime(host, place, (app.live, settings), pools.past(blueprint, stores))
+    return Live(app.live, settings, checkout, url, own)
 
 
-def _live_runtime(host: Host, place: Place, number: int, settings: Migrations) -> Runtime | None:
+def _live_runtime(host: Host, place: Place, release: tuple[int, Migrations], past: dict[str, Secret]) -> Runtime | None:
+    number, settings = release
     if settings.service is None:
         return None
     artifact = host.builder.store.get(host.state.release(place, number).artifacts[settings.service])
-    values = host.state.release_environments(place, number).get(settings.service, {})
+    values = host.state.release_environments(place, number).get(settings.service, {}) | past
     return runtime(host, place, artifact, values) if artifact else None
 
 

@@ -12,7 +12,7 @@ from golive.blueprint.models import Blueprint
 from golive.build.plan import BuildRequest
 from golive.errors import GoliveError
 from golive.migrate.lint import Verdict
-from golive.release import connections, databases, environment, resources
+from golive.release import databases, environment, pools, resources
 from golive.release.desired import Action, plan_services
 from golive.release.host import Host
 from golive.release.migrations import running
@@ -74,7 +74,7 @@ async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
         "lint": linted.to_json(),
         "settings": settings,
         "missing": missing,
-        "warnings": connections.warnings(blueprint, environments),
+        "warnings": pools.warnings(blueprint, environments, stores),
     }
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import secrets
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from golive.blueprint.env import connection_variables
+from golive.blueprint.env import connection_variables, resource_variables
 from golive.blueprint.models import Blueprint, Resource
 from golive.data.external import external_variables
 from golive.data.place import Placement
+from golive.data.pool_plan import pool_name
 from golive.data.store import Report, Store, store_for
 from golive.engines.engine import Engine, Progress
 from golive.errors import Conflict, ResourceFailed
-from golive.release import databases
+from golive.release import databases, pools
 from golive.release.host import Host
 from golive.secret import Secret
 from golive.state.records import Place, ResourceRow
@@ -33,7 +34,8 @@ def unit_name(place: Place, name: str) -> str:
 async def declare(
     host: Host, place: Place, blueprint: Blueprint, progress: Callable[[Progress], None] | None = None
 ) -> dict[str, Store]:
-    """A store for each resource that golive runs; ports and passwords are promised once and kept. Starts nothing."""
+    """A store for each resource that golive runs, and for each pool by its own name; ports and passwords are promised
+    once and kept. Starts nothing."""
     rows = {row.name: row for row in host.state.resources(place)}
     found = {}
     for name, resource in blueprint.resources.items():
@@ -46,7 +48,7 @@ async def declare(
             host.state.add_resource(row, Secret(secrets.token_urlsafe(32)))
             row = next(r for r in host.state.resources(place) if r.name == name)
         found[name] = _store(host, row, resource, engine)
-    return found
+    return found | await pools.declare(host, place, blueprint, found)
 
 
 async def _engine(
@@ -65,6 +67,12 @@ async def _engine(
     return await host.engines.find(resource.engine, major, progress=progress)
 
 
+def direct_url(blueprint: Blueprint, name: str, injected: Mapping[str, Secret]) -> Secret | None:
+    """The URL of a resource past any pool, of the variables that its services get; None when there is none yet."""
+    names = resource_variables(blueprint)[name]
+    return injected.get(names.get("direct_url", names["url"]))
+
+
 def _store(host: Host, row: ResourceRow, resource: Resource, engine: Engine) -> Store:
     return store_for(
         resource, row.name, place=placement(host, row), engine=engine, password=host.state.resource_password(row)
@@ -78,11 +86,20 @@ def placement(host: Host, row: ResourceRow) -> Placement:
     return Placement(*row.place, host.home, row.port, host.engine_user(), host.machine, max(neighbours, 1))
 
 
+async def standing(host: Host, place: Place, blueprint: Blueprint) -> dict[str, Store]:
+    """The stores of a release that is there, each running: of an old one, some may have been taken out since."""
+    stores = await declare(host, place, blueprint)
+    for name, store in stores.items():
+        await keep_running(host, place, name, store)
+    return stores
+
+
 async def ensure(host: Host, place: Place, stores: dict[str, Store]) -> dict[str, Report]:
     """Every store runs, has the app's role and database, and answered a real query."""
     reports = {}
     for name, store in stores.items():
-        await keep_running(host, place, name, store)
+        if not await keep_running(host, place, name, store):
+            await store.prepare()  # what golive.toml says by now; `bring_up` has it read
         await host.supervisor.wait_ready(unit_name(place, name), READY, timedelta(0))
         reports[name] = await databases.bring_up(host.offload, store, READY)
     return reports
@@ -100,18 +117,19 @@ async def stop(host: Host, place: Place, name: str) -> None:
     host.state.forget_process(unit)
 
 
-async def keep_running(host: Host, place: Place, name: str, store: Store) -> None:
-    """Adopt it or start it; nothing when it is supervised already."""
+async def keep_running(host: Host, place: Place, name: str, store: Store) -> bool:
+    """Adopt it or start it; nothing when it is supervised already. Whether it was started."""
     row = next(r for r in host.state.resources(place) if r.name == name)
     unit = resource_unit(place, name, store, row.port)
     state = host.supervisor.state(unit.id)
     if state is not None and not state.over:
-        return
+        return False
     known = host.state.process(unit.id)
     if known and host.supervisor.adopt(unit, ProcessId(known[0], known[1]), known[2]):
-        return
+        return False
     await store.prepare()
     await host.supervisor.start(unit)
+    return True
 
 
 def resource_unit(place: Place, name: str, store: Store, port: int) -> Unit:
@@ -147,7 +165,7 @@ def variables(blueprint: Blueprint, stores: dict[str, Store], values: dict[str, 
     found: dict[str, Secret] = {}
     for name, resource in blueprint.resources.items():
         if resource.url_from is None:
-            parts = stores[name].variables()
+            parts = stores.get(pool_name(name), stores[name]).variables()
         else:
             url = values.get(resource.url_from)
             parts = external_variables(resource, url) if url else {}

@@ -140,7 +140,7 @@ def test_names_of_resource_variables():
     names = resource_variables(blueprint(resources=resources))
     assert names["db"] == {
         "url": "DATABASE_URL", "host": "DB_HOST", "port": "DB_PORT",
-        "name": "DB_NAME", "user": "DB_USER", "password": "DB_PASSWORD",
+        "name": "DB_NAME", "user": "DB_USER", "password": "DB_PASSWORD", "direct_url": "DATABASE_DIRECT_URL",
     }  # fmt: skip
     assert (names["stats"]["url"], names["stats"]["user"]) == ("STATS_URL", "STATS_USER")
     assert (names["cache"]["url"], names["queue"]["url"], names["my-locks"]["url"]) == (

@@ -89,7 +89,7 @@ def test_names_whose_values_are_never_shown() -> None:
         resources={"db": {"engine": "postgres"}, "c": {"engine": "redis"}},
     )
     assert environment.secret_names(made) == {
-        "KEY", "DATABASE_URL", "DB_PASSWORD", "PGPASSWORD", "REDIS_URL", "REDIS_PASSWORD"
+        "KEY", "DATABASE_URL", "DATABASE_DIRECT_URL", "DB_PASSWORD", "PGPASSWORD", "REDIS_URL", "REDIS_PASSWORD"
     }  # fmt: skip
 
 
