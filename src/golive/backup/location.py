@@ -1,4 +1,4 @@
-"""Where backups are kept: a folder. Files appear in it whole or not at all."""
+"""Where backups are kept: files that appear whole or not at all. Here in a folder; in a bucket, see `s3`."""
 
 from __future__ import annotations
 
@@ -47,6 +47,13 @@ class Location(Protocol):
 
     def sweep(self, prefix: str) -> int:
         """Take away what a killed `put` has left, and not what is being written. How many there were."""
+
+
+def checked(name: str, where: str) -> str:
+    """The name, which stays below the location. UsageError when it would not."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is no name in a place for backups", where=where)
+    return name
 
 
 @dataclass(frozen=True)
@@ -120,9 +127,7 @@ class Folder:
         return count
 
     def _path(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise UsageError(f"{name!r} is no name in a place for backups", where=str(self.root))
-        return self.root / name
+        return self.root / checked(name, str(self.root))
 
     @contextlib.contextmanager
     def _explained(self, what: str) -> Iterator[None]:
