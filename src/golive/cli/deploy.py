@@ -71,19 +71,24 @@ def deploy(directory: Path, environment: str, **options: bool) -> int:
 
 @click.command()
 @click.argument("release", type=int, required=False, shell_complete=complete.releases)
+@click.option("--despite-schema", is_flag=True, help="Although its code names what the schema no longer has.")
 @_options
 @place_options
-def rollback(target: Target, release: int | None, as_json: bool, detach: bool) -> int:
+def rollback(target: Target, release: int | None, despite_schema: bool, as_json: bool, detach: bool) -> int:
     """Go back to RELEASE, or to the one before. What is still warm takes traffic at once.
 
-    The database's schema stays as it is; when RELEASE was made for another one, the first step says so.
+    The database's schema stays as it is. The first step says which migrations were applied since; it refuses when
+    RELEASE needs what one of them took away.
 
     \b
     Examples:
       golive rollback
       golive rollback 12
     """
-    return _submit(target, {"kind": "rollback", **target.query(), "release": release}, as_json, detach)
+    body: dict[str, Any] = {"kind": "rollback", **target.query(), "release": release}
+    if despite_schema:
+        body["despite_schema"] = True
+    return _submit(target, body, as_json, detach)
 
 
 @click.command()

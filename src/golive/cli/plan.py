@@ -50,6 +50,10 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str, str]]:
     linted = found.get("lint", {"held": (), "findings": ()})  # an older daemon says nothing of it
     made += [("migration", held["file"], f"waits: {held['reason']}") for held in linted["held"]]
     made += [_danger(each) for each in linted["findings"] if each["level"] in ("stop", "warning")]
+    made += [
+        ("rollback", f"release {each['release']}", f"not possible after {each['file']}: {each['what']}")
+        for each in found.get("rollbacks", ())
+    ]
     made += [("service", name, _service(service)) for name, service in found["services"].items()]
     made += [("service", name, "stopped: no longer in golive.toml") for name in found["removed_services"]]
     return made + [("setting", *_split(line)) for line in found["settings"]]

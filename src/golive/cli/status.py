@@ -178,9 +178,18 @@ def releases(target: Target, as_json: bool) -> int:
             RELEASES.get(r["state"], r["state"]) + (", warm" if r["warm"] and r["state"] == "ready" else ""),
             output.ago(r["created_at"]),
             r["by"],
-            r["schema"],
+            _schema(r),
         )
         for r in found["releases"]
     ]
     output.table(("release", "state", "made", "by", "schema"), rows, fold=("by",))
     return 0
+
+
+def _schema(release: dict[str, Any]) -> str | None:
+    """What it was made for, and how far the database is ahead of that."""
+    since, contracts = release.get("migrated_since"), release.get("contracts_since")
+    if not since or release["state"] not in ("ready", "live"):
+        return str(release["schema"] or "") or None
+    taken = f", {len(contracts)} a contract" if contracts else ""
+    return f"{release['schema'] or 'none'}, {len(since)} applied since{taken}"

@@ -38,6 +38,8 @@ class DeployCall(PlaceCall):
 class RollbackCall(PlaceCall):
     kind: Literal["rollback"]
     release: int | None = Field(None, ge=1, lt=2**31)
+    despite_schema: bool = False
+    """Although its code names what the schema no longer has."""
 
 
 class RestartCall(PlaceCall):

@@ -50,7 +50,8 @@ class Operations:
         self._known(call.place)
         if isinstance(call, api.RollbackCall):
             release = call.release or self._previous(call.place)
-            return self._daemon.submit("rollback", call.place, {"release": release}, actor)
+            request = {"release": release, **({"despite_schema": True} if call.despite_schema else {})}
+            return self._daemon.submit("rollback", call.place, request, actor)
         services = call.services if isinstance(call, api.RestartCall) else ()
         return self._daemon.submit("restart", call.place, {"services": list(services)}, actor)
 

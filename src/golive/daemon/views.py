@@ -16,6 +16,7 @@ from golive.errors import NotFound, nearest
 from golive.release import maintenance, pools, suspension
 from golive.release.host import Host
 from golive.release.resources import unit_name
+from golive.release.schema import Behind, behind
 from golive.state.records import App, Deployment, Generation, GenerationState, Place
 from golive.supervise.unit import UnitState
 from golive.system import sessions
@@ -178,6 +179,8 @@ def releases(host: Host, place: Place) -> list[dict[str, Any]]:
         near = nearest(place.app, names) if place.app not in names else None
         raise NotFound(f"{place} has no releases", hint=f"golive releases --app {near}" if near else "golive up")
     warm = {g.release for g in host.state.generations(place, (GenerationState.WARM, GenerationState.DRAINING))}
+    schemas = host.state.release_schemas(place)
+    since = {number: behind(schemas, number) or Behind() for number in schemas}
     return [
         {
             "release": r.number,
@@ -186,6 +189,8 @@ def releases(host: Host, place: Place) -> list[dict[str, Any]]:
             "created_at": r.created_at,
             "by": r.actor,
             "schema": r.schema_version,
+            "migrated_since": list(since.get(r.number, Behind()).since),
+            "contracts_since": list(since.get(r.number, Behind()).contracts),
             "artifacts": r.artifacts,
         }
         for r in host.state.releases(place)

@@ -81,7 +81,8 @@ async def apply(
     except psycopg.Error as error:
         raise failed("the migration lock was lost", folder, str(error), url) from None
     names = tuple(file.name for file in before.pending)
-    return Applied(before.label, after.label, names, time.monotonic() - started)
+    standing = tuple(record.name for record in after.applied)
+    return Applied(before.label, after.label, names, time.monotonic() - started, standing)
 
 
 @dataclass(frozen=True)

@@ -111,13 +111,14 @@ async def apply(
             if before.unknown:
                 text = f"applied by another release, not in this one: {', '.join(before.unknown)}"
                 report(MigrationEvent("ahead", text))
-                return Applied(before.version, before.version, (), time.monotonic() - started)
+                standing = tuple(dict.fromkeys((*before.applied, *before.unknown)))
+                return Applied(before.version, before.version, (), time.monotonic() - started, standing)
             if before.pending:
                 await _Upgrade(program, migrations, folder, _environment(runtime, migrations), report, url).run()
             after = await state(program, folder, runtime, url) if before.pending else before
     except psycopg.Error as error:
         raise failed("the migration lock was lost", folder, str(error), url) from None
-    return Applied(before.version, after.version, before.names, time.monotonic() - started)
+    return Applied(before.version, after.version, before.names, time.monotonic() - started, after.applied)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from golive.migrate import failure, session, tools
 from golive.migrate.execute import PATIENCE, Conditions, FileRun
 from golive.migrate.files import MigrationFile
 from golive.migrate.ledger import Dialect
+from golive.migrate.lint import marks
 from golive.migrate.status import Applied, MigrationEvent, MigrationStatus, compare
 from golive.secret import Secret
 
@@ -76,7 +77,8 @@ async def apply(
         raise failure.timed_out(limit, applied) from None
     except psycopg.Error as error:
         raise _unusable(error, url, name) from None
-    return _summary(found, applied, time.monotonic() - started)
+    done = _summary(found, applied, time.monotonic() - started)
+    return replace(done, contracts=await asyncio.to_thread(_contracts, files, done.standing))
 
 
 async def _each(run: Conditions, found: MigrationStatus, applied: list[MigrationFile]) -> None:
@@ -111,7 +113,12 @@ def _summary(found: MigrationStatus, applied: list[MigrationFile], seconds: floa
     newest = max(applied, key=lambda file: file.version, default=None)
     later = newest is not None and (found.version is None or newest.version > found.version)
     after = newest.label if newest and later else found.label
-    return Applied(found.label, after, tuple(file.name for file in applied), seconds)
+    names = tuple(file.name for file in applied)
+    return Applied(found.label, after, names, seconds, (*(record.name for record in found.applied), *names))
+
+
+def _contracts(files: Sequence[MigrationFile], standing: Collection[str]) -> tuple[str, ...]:
+    return tuple(file.name for file in files if file.name in standing and marks.is_contract(file))
 
 
 def _unusable(error: psycopg.Error, url: Secret, table: str) -> MigrationFailed:

@@ -103,12 +103,15 @@ class MigrationEvent:
 
 @dataclass(frozen=True)
 class Applied:
-    """What a run changed. Versions are numbers as text, or what the tool calls them; None before the first."""
+    """What a run changed. Versions are numbers as text, or what the tool calls them; None before the first. `standing`
+    is all that is applied now, by name; `contracts` those of them that took something away."""
 
     version_before: str | None
     version_after: str | None
     files: tuple[str, ...]
     seconds: float
+    standing: tuple[str, ...] = ()
+    contracts: tuple[str, ...] = ()
 
 
 def compare(files: Sequence[MigrationFile], standing: Standing | Sequence[Record]) -> MigrationStatus:

@@ -20,6 +20,7 @@ from golive.system.offload import Offload
 
 if TYPE_CHECKING:
     from golive.data.maintain import Step
+    from golive.migrate.shape import Loss
 
 
 async def bring_up(offload: Offload, store: Store, timeout: timedelta) -> Report:
@@ -149,6 +150,21 @@ async def _inspect(
     return await inspect(migrations, checkout, url, running, runtime=runtime)
 
 
+async def taken(
+    offload: Offload, migrations: Migrations, checkout: Path, url: Secret, kept: tuple[Running, ...]
+) -> tuple[tuple[int, str, str], ...]:
+    """See `golive.migrate.lint.gate`."""
+    return await offload.call(_taken, migrations, checkout, url, kept)
+
+
+async def _taken(
+    migrations: Migrations, checkout: Path, url: Secret, kept: tuple[Running, ...]
+) -> tuple[tuple[int, str, str], ...]:
+    from golive.migrate.lint.gate import taken
+
+    return await taken(migrations, checkout, url, kept)
+
+
 async def judge(
     offload: Offload,
     migrations: Migrations,
@@ -171,6 +187,30 @@ async def _judge(
     from golive.migrate.lint.gate import judge
 
     return await judge(migrations, checkout, texts, url, running)
+
+
+async def shape(offload: Offload, migrations: Migrations, url: Secret) -> bytes:
+    """See `golive.migrate.shape`."""
+    return await offload.call(_shape, migrations, url)
+
+
+async def _shape(migrations: Migrations, url: Secret) -> bytes:
+    from golive.migrate.shape import shape
+
+    return await shape(migrations, url)
+
+
+async def losses(
+    offload: Offload, migrations: Migrations, url: Secret, then: bytes, running: Running
+) -> tuple[Loss, ...]:
+    """See `golive.migrate.shape`."""
+    return await offload.call(_losses, migrations, url, then, running)
+
+
+async def _losses(migrations: Migrations, url: Secret, then: bytes, running: Running) -> tuple[Loss, ...]:
+    from golive.migrate.shape import losses
+
+    return await losses(migrations, url, then, running)
 
 
 async def insight(offload: Offload, resource: Resource, url: Secret, store: Store | None) -> Insight:

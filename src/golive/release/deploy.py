@@ -28,6 +28,7 @@ from golive.release import (
     migrations,
     pools,
     resources,
+    schema,
     verify,
 )
 from golive.release.changeover import bring_back, change_over
@@ -127,8 +128,14 @@ class Deploy:
             self.stores = await resources.standing(self.host, self.place, self.blueprint)
             self.values = self.host.state.variables(self.place)
             self._mask(self.host.state.release_environments(self.place, number))
-            note.detail = self._schema_note()
+            if self.deployment.kind == "rollback":
+                note.detail = await self._going_back(number)
         self._plan(self.host.state.release_environments(self.place, number), force=self._forced())
+
+    async def _going_back(self, number: int) -> str:
+        accepted = bool(self.deployment.request.get("despite_schema"))
+        url = self._database_url()
+        return await schema.going_back(self.host, self.place, number, self.blueprint, url, accepted=accepted)
 
     def _forced(self) -> tuple[str, ...]:
         if self.deployment.kind != "restart":
@@ -309,6 +316,7 @@ class Deploy:
         )
         self.schema = applied.version_after
         self.host.state.set_release(self.place, self.release, "making", applied.version_after)
+        await migrations.record(self.host, self.place, given, applied)
         count = len(applied.files)
         note.detail = f"{count} applied, schema at {applied.version_after}" if count else f"schema at {self.schema}"
         note.detail = "; ".join(filter(None, (note.detail, lint.summary(verdict))))
@@ -451,14 +459,6 @@ class Deploy:
 
     def _url(self) -> str:
         return self.host.gateway.url(self.blueprint.domains[0], https=self.blueprint.edge.https)
-
-    def _schema_note(self) -> str:
-        """What going back means for the database, said before it happens."""
-        live = self._live()
-        now = self.host.state.release(self.place, live).schema_version if live else None
-        if now and self.schema and now != self.schema:
-            return f"the schema stays at {now}; release {self.release} was made for {self.schema}"
-        return ""
 
     async def _rescale(self) -> None:
         """Bounds of scale need no new instance, so what goes on running may have too few of them, or too many."""

@@ -20,7 +20,7 @@ from golive.release import databases, environment, pools, resources
 from golive.release.host import Host
 from golive.release.instances import process_environment
 from golive.secret import Secret
-from golive.state.records import GenerationState, Place
+from golive.state.records import GenerationState, Place, ReleaseSchema
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,19 @@ def _running(
     known = len(code) + sum(each is not None and each.kind in ("static", "none") for each in found)
     words = time.strftime("until %H:%M", time.localtime(until)) if until else ""
     return Running(number, tuple(each.whole for each in code), known == len(found), words, carried)
+
+
+def kept(host: Host, place: Place) -> tuple[Running, ...]:
+    """The releases that could be gone back to and do not run, newest first."""
+    busy = {each.number for each in running(host, place)}
+    ready = [r.number for r in host.state.releases(place) if r.state == "ready" and r.number not in busy]
+    return tuple(code_of(host, place, number) for number in ready)
+
+
+def code_of(host: Host, place: Place, number: int) -> Running:
+    """A release's code, whether it runs or not."""
+    names = set(host.release_blueprint(place, number).services)
+    return _running(host, place, number, names, None, frozenset())
 
 
 def _carried(host: Host, place: Place) -> dict[int, frozenset[str]]:
@@ -176,6 +189,12 @@ async def _inspect(host: Host, place: Place, given: Live) -> Verdict:
     )
 
 
+async def record(host: Host, place: Place, given: Live, applied: Applied) -> None:
+    """Write down what this release was made for, so that it is known whether it can come back."""
+    shape = await databases.shape(host.offload, given.settings, given.url)
+    host.state.set_release_schema(place, given.release, ReleaseSchema(applied.standing, applied.contracts, shape))
+
+
 async def up(host: Host, place: Place, actor: str, report: Callable[[MigrationEvent], None]) -> Applied:
     """Run what is pending, for the release that is live. In the audit log before it begins and when it has ended."""
     found = await live(host, place)
@@ -196,6 +215,7 @@ async def up(host: Host, place: Place, actor: str, report: Callable[[MigrationEv
         host.state.audit(actor, "migrate.failed", place, release=found.release, error=type(error).__name__)
         raise
     host.state.set_release(place, found.release, "ready", applied.version_after)
+    await record(host, place, found, applied)
     host.state.audit(
         actor, "migrate.done", place, release=found.release, applied=list(applied.files), schema=applied.version_after
     )

@@ -15,7 +15,7 @@ from golive.migrate.lint import Verdict
 from golive.release import databases, environment, pools, resources
 from golive.release.desired import Action, plan_services
 from golive.release.host import Host
-from golive.release.migrations import running
+from golive.release.migrations import kept, running
 from golive.secret import Secret
 from golive.state.records import Place
 
@@ -58,6 +58,7 @@ async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
     linted = await _lint(host, place, loaded.checkout, blueprint, injected) if migrations else Verdict()
     held = {one.file for one in linted.held}
     migrations = [name for name in migrations if name not in held]
+    lost = await _lost(host, place, loaded.checkout, blueprint, injected) if migrations else []
     settings = (
         [] if before is None else _changed_settings(before.model_dump(mode="json"), blueprint.model_dump(mode="json"))
     )
@@ -72,6 +73,7 @@ async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
         "resources": {name: "keep" if name in rows else "create" for name in blueprint.resources},
         "migrations": migrations,
         "lint": linted.to_json(),
+        "rollbacks": [one for one in lost if one["file"] not in held],
         "settings": settings,
         "missing": missing,
         "warnings": pools.warnings(blueprint, environments, stores),
@@ -100,6 +102,21 @@ async def _lint(host: Host, place: Place, checkout: Path, blueprint: Blueprint, 
         )
     except GoliveError:
         return Verdict()
+
+
+async def _lost(
+    host: Host, place: Place, checkout: Path, blueprint: Blueprint, injected: dict[str, Secret]
+) -> list[dict[str, Any]]:
+    """The kept releases that could not come back after what is pending, and why."""
+    settings = blueprint.migrations
+    url = injected.get(resource_variables(blueprint)[settings.resource]["url"]) if settings else None
+    if settings is None or url is None:
+        return []
+    try:
+        found = await databases.taken(host.offload, settings, checkout, url, kept(host, place))
+    except GoliveError:
+        return []
+    return [{"release": number, "file": file, "what": what} for number, file, what in found]
 
 
 def _changed_settings(before: Any, after: Any, path: str = "") -> list[str]:

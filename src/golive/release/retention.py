@@ -23,6 +23,7 @@ async def prune(host: Host, place: Place) -> None:
     running: list[Generation] = host.state.generations(place)
     for release in expired(host.state.releases(place), app.live, {g.release for g in running}, blueprint.release.keep):
         host.state.set_release(place, release.number, "pruned")
+        host.state.forget_release_schema(place, release.number)
     host.keep_parsed(place, {app.live, *(g.release for g in running)})
     await host.builder.prune(needed_artifacts(host), blueprint.build.disk)
 

@@ -61,6 +61,16 @@ class Release:
 
 
 @dataclass(frozen=True)
+class ReleaseSchema:
+    """Names of the migrations that were applied when a release went live, in their order; `contracts` are those that
+    took something away; `shape` as `golive.migrate.shape` packs it."""
+
+    applied: tuple[str, ...]
+    contracts: tuple[str, ...]
+    shape: bytes
+
+
+@dataclass(frozen=True)
 class Deployment:
     id: int
     place: Place

@@ -25,6 +25,17 @@ CREATE TABLE release (
     PRIMARY KEY (app, environment, number)
 ) STRICT;
 
+-- The schema that a release was made for, of an app with migrations.
+CREATE TABLE release_schema (
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    applied TEXT NOT NULL,                  -- JSON list of migrations
+    contracts TEXT NOT NULL,                -- JSON list: those that took something away
+    shape BLOB NOT NULL,                    -- packed by golive.migrate.shape
+    PRIMARY KEY (app, environment, number)
+) STRICT;
+
 -- Making a release live: a journal of steps. `committed` is set in the transaction that makes its generations live.
 CREATE TABLE deployment (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from golive.state.closures import Closures
 from golive.state.copies import Copies
 from golive.state.deployments import Deployments
+from golive.state.schemas import Schemas
 from golive.state.settings import Settings
 
 
-class State(Deployments, Settings, Closures, Copies):
+class State(Deployments, Settings, Closures, Copies, Schemas):
     """Apps, releases, deployments, what runs or is closed, variables and the audit log of one $GOLIVE_HOME."""

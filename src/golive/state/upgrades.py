@@ -45,5 +45,17 @@ CREATE TABLE copy (
 ) STRICT;
 """
 
-UPGRADES: Mapping[int, str] = {1: _MAINTENANCE, 2: _COPIES}
+_SCHEMAS = """
+CREATE TABLE release_schema (
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    applied TEXT NOT NULL,
+    contracts TEXT NOT NULL,
+    shape BLOB NOT NULL,
+    PRIMARY KEY (app, environment, number)
+) STRICT;
+"""
+
+UPGRADES: Mapping[int, str] = {1: _MAINTENANCE, 2: _COPIES + _SCHEMAS}
 """Version → the SQL that makes the next one of it."""

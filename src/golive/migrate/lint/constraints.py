@@ -67,7 +67,7 @@ def validated(look: Look, key: str, command: Node) -> None:
     table, filled = look.world.not_valid.get(name, (key, None))
     known = _known(look, key, name)
     if known and not filled:
-        filled = _filled_text(known)
+        filled = filled_text(known)
     if filled:
         look.world.filled.add((table, filled))
 
@@ -94,13 +94,13 @@ def dropped(look: Look, key: str, command: Node) -> None:
 def keeps_filled(look: Look, key: str, column: str) -> bool:
     """Whether a validated CHECK says that the column is not NULL."""
     table = look.world.table(key)
-    return any(c.validated and _filled_text(c) == column for c in (table.constraints if table else ()))
+    return any(c.validated and filled_text(c) == column for c in (table.constraints if table else ()))
 
 
 def must_be_filled(look: Look, key: str, column: str, safe: str) -> None:
     """From here on NULL is refused: does a running release write it?"""
     world, table = look.world, look.world.table(key)
-    if world.weight(key) is Weight.NEW or (table and any(_filled_text(c) == column for c in table.constraints)):
+    if world.weight(key) is Weight.NEW or (table and any(filled_text(c) == column for c in table.constraints)):
         return
     known, short = (table.column(column) if table else None), key.rpartition(".")[2]
     what, safe = f"{key}.{column} becomes NOT NULL", safe or not_null_steps(short, column)
@@ -141,7 +141,7 @@ def _filled_by(constraint: Node) -> str | None:
     return column_of(test.get("arg", {})) if test.get("nulltesttype") == "IS_NOT_NULL" else None
 
 
-def _filled_text(constraint: Constraint) -> str | None:
+def filled_text(constraint: Constraint) -> str | None:
     """The same from what pg_get_constraintdef wrote."""
     text = constraint.definition.removesuffix(" NOT VALID").strip()
     if not (text.startswith("CHECK ((") and text.endswith(" IS NOT NULL))")):

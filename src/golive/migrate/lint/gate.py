@@ -30,6 +30,7 @@ ORDERED = ("drizzle", "golang-migrate")
 _CONTROL = re.compile(r"(BEGIN|START|COMMIT|END)( WORK| TRANSACTION)?")
 _REVISION = re.compile(r"^-- Running upgrade [\w, ]* ?-> (?P<revision>\w+)", re.MULTILINE)
 _PART = re.compile(r"^-- (?P<revision>\w+\.\w+)$", re.MULTILINE)
+_TAKES = (Level.STOP, Level.HELD)
 _LATER = "a revision of its own, in a deploy after the one whose code does without"
 
 
@@ -79,6 +80,18 @@ async def inspect(
     known = await _facts(tools.dialect(migrations).address(url) if not program else url)
     verdict = lint(scripts, known, releases, ordered=migrations.tool in ORDERED)
     return replace(verdict, findings=tuple(map(_for_program, verdict.findings))) if program else verdict
+
+
+async def taken(
+    migrations: Migrations, checkout: Path, url: Secret, kept: Sequence[Running], *, runtime: Runtime | None = None
+) -> tuple[tuple[int, str, str], ...]:
+    """What pending files take from releases that no longer run: its number, the file, and what goes."""
+    found = []
+    for each in kept:
+        verdict = await inspect(migrations, checkout, url, (each,), runtime=runtime)
+        needed = [f for f in verdict.findings if RULES[f.rule].by == NEED and (f.level in _TAKES or f.evidence)]
+        found += [(each.number, one.file.rpartition("/")[2], one.what) for one in needed]
+    return tuple(dict.fromkeys(found))
 
 
 async def judge(

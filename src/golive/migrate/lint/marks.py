@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from golive.errors import nearest
+from golive.migrate.files import MigrationFile
 from golive.migrate.lint.rules import RULES
 from golive.migrate.sql import Statement
 
@@ -58,6 +59,12 @@ def read(name: str, text: str, statements: Sequence[Statement]) -> Marks:
         else:
             marks.lines.setdefault(target.line, {}).update(allowed)
     return Marks(marks.file, marks.lines, contract, tuple(problems))
+
+
+def is_contract(file: MigrationFile) -> bool:
+    """Whether all of the file was marked as one that takes something away."""
+    text = file.path.read_text(encoding="utf-8-sig", errors="replace")
+    return read(str(file.path), text, file.script.statements).contract is not None
 
 
 def revision(text: str) -> dict[str, str]:

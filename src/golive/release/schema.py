@@ -1,0 +1,98 @@
+"""What going back to an earlier release means for the schema, which stays as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from golive.blueprint.models import Blueprint
+from golive.errors import Conflict, GoliveError
+from golive.release import databases, migrations
+from golive.release.host import Host
+from golive.secret import Secret
+from golive.state.records import Place, ReleaseSchema
+
+if TYPE_CHECKING:
+    from golive.migrate.shape import Loss
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Behind:
+    """Migrations that were applied since a release went live, and those of them that took something away."""
+
+    since: tuple[str, ...] = ()
+    contracts: tuple[str, ...] = ()
+
+
+def behind(schemas: dict[int, ReleaseSchema], number: int) -> Behind | None:
+    """Pure; None when it was not recorded. Migrations are only ever added, so the database has those of every release,
+    also of one that failed after it had migrated."""
+    if number not in schemas:
+        return None
+    had, knew = set(schemas[number].applied), set(schemas[number].contracts)
+    applied = dict.fromkeys(name for each in sorted(schemas) for name in schemas[each].applied)
+    contracts = dict.fromkeys(name for each in sorted(schemas) for name in schemas[each].contracts)
+    return Behind(
+        tuple(name for name in applied if name not in had), tuple(name for name in contracts if name not in knew)
+    )
+
+
+async def going_back(
+    host: Host, place: Place, number: int, blueprint: Blueprint, url: Secret | None, *, accepted: bool
+) -> str:
+    """What it means for the schema that this release comes back, in a sentence; nothing when it is the same.
+
+    Conflict when it names what is no longer there, unless that is `accepted`.
+    """
+    schemas = host.state.release_schemas(place)
+    found = behind(schemas, number)
+    if found is None:
+        return _by_version(host, place, number)
+    if blueprint.migrations is None or url is None or not found.since:
+        return ""
+    said = f"the schema keeps {_listed(found)}, applied since release {number}"
+    code = migrations.code_of(host, place, number)
+    try:
+        lost = await databases.losses(host.offload, blueprint.migrations, url, schemas[number].shape, code)
+    except (GoliveError, TimeoutError) as error:
+        return f"{said}; whether it can run without what they took was not asked: {error}"
+    if not lost:
+        return f"{said}; release {number} can run on it"
+    if accepted:
+        return f"{said}; accepted: {'; '.join(loss.what for loss in lost)}"
+    raise _refused(number, found, lost)
+
+
+def _refused(number: int, found: Behind, lost: tuple[Loss, ...]) -> Conflict:
+    lines = [f"{loss.what}: {_places(loss)}" for loss in lost[:_SHOWN]]
+    lines += [f"and {len(lost) - _SHOWN} more"] if len(lost) > _SHOWN else []
+    return Conflict(
+        f"release {number} cannot run on the schema as it is now",
+        why=f"Applied since it went live: {_listed(found)}.\n" + "\n".join(lines),
+        hint="Nothing was changed, the live release goes on. Correct what is wrong in a new release and deploy it; "
+        f"or, if what was found does no harm, golive rollback {number} --despite-schema",
+    )
+
+
+def _places(loss: Loss) -> str:
+    return ", ".join(loss.places) if loss.places else "its code cannot be searched, so it may need it"
+
+
+def _listed(found: Behind) -> str:
+    taken = set(found.contracts)
+    names = [f"{name} (contract)" if name in taken else name for name in found.since]
+    shown = names[:_SHOWN] + ([f"{len(names) - _SHOWN} more"] if len(names) > _SHOWN else [])
+    return ", ".join(shown)
+
+
+def _by_version(host: Host, place: Place, number: int) -> str:
+    """Of a release that an older golive made."""
+    app = host.state.app(place)
+    live = app.live if app else None
+    then = host.state.release(place, number).schema_version
+    now = host.state.release(place, live).schema_version if live else None
+    if now and then and now != then:
+        return f"the schema stays at {now}; release {number} was made for {then}"
+    return ""
