@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,17 @@ def _show(target: Target, found: dict[str, Any]) -> None:
     if not found["migrations"]:
         print("there are no migrations")
         return
-    rows = [(m["name"], _state(m), output.ago(m["applied_at"]), m["release"]) for m in found["migrations"]]
+    held = {one["file"]: one for one in (found.get("lint") or {"held": ()})["held"]}
+    rows = [(m["name"], _state(m, held), output.ago(m["applied_at"]), m["release"]) for m in found["migrations"]]
     output.table(("migration", "state", "applied", "release"), rows, fold=("migration",))
+    for one in held.values():
+        output.say(waits(Held(**one)))
     _say_stop(found)
 
 
-def _state(migration: dict[str, Any]) -> str:
+def _state(migration: dict[str, Any], held: Collection[str]) -> str:
+    if migration["name"] in held:
+        return "waits"
     if migration["state"] == "unfinished" and migration["statements"]:
         return f"unfinished, {migration['done']} of {migration['statements']} statements"
     return "changed since it was applied" if migration["state"] == "drifted" else str(migration["state"])

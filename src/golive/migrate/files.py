@@ -6,11 +6,13 @@ import hashlib
 import itertools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from golive.errors import UsageError
-from golive.migrate.sql import Script, SqlProblem, parse
+from golive.migrate import sections
+from golive.migrate.sql import Script, SqlProblem, Statement, parse
 
 _NAME = re.compile(r"[Vv]?(?P<version>\d+)(?:__|[_.-])(?P<title>.+?)(?:\.up)?\.sql")
 _TIMESTAMP = 10**7
@@ -18,12 +20,17 @@ _TIMESTAMP = 10**7
 _LARGEST = 2**63 - 1
 
 
+Part = Literal["", "rest", "contract"]
+
+
 @dataclass(frozen=True)
 class MigrationFile:
     """One migration. `checksum` is the SHA-256 of its text with newlines as \\n and without a byte order mark.
 
     A tool with a record of its own has its own checksum there, and in `alike` those of the same text with other
-    newlines. `key` is what such a tool calls the file where that is not its number.
+    newlines. `key` is what such a tool calls the file where that is not its number. A file with contract sections is
+    two migrations: its `part`s, which have the statements of the whole file in `every`; the number of the part that
+    takes away is the complement of the file's.
     """
 
     version: int
@@ -33,6 +40,8 @@ class MigrationFile:
     script: Script
     key: str = ""
     alike: frozenset[str] = frozenset()
+    part: Part = ""
+    every: tuple[Statement, ...] = ()
 
     @property
     def label(self) -> str:
@@ -62,7 +71,13 @@ def discover(folder: Path) -> tuple[MigrationFile, ...]:
     found, problems = gathered(_numbered(path) for path in paths)
     found.sort(key=lambda file: (file.version, file.name))
     problems += order_problems([(file.version, file.name) for file in found])
-    return checked(folder, found, problems)
+    split, more = gathered(part for file in found for part in _parts(file))
+    return checked(folder, split, problems + more)
+
+
+def order(version: int) -> tuple[int, int]:
+    """Where a migration stands among the others: the part of a file that takes away comes after its rest."""
+    return (version, 0) if version >= 0 else (~version, 1)
 
 
 def listed(folder: Path) -> list[Path]:
@@ -151,3 +166,22 @@ def _numbered(path: Path) -> MigrationFile | str:
     except SqlProblem as problem:
         return f"{path.name}:{problem.line}: {problem}"
     return MigrationFile(version, path.name, path, checksum(source.text), script)
+
+
+def _parts(file: MigrationFile) -> tuple[MigrationFile | str, ...]:
+    source = read(file.path, file.name)
+    if isinstance(source, str):
+        return (source,)
+    every = file.script.statements
+    try:
+        found = sections.parts(source.text, every)
+    except SqlProblem as problem:
+        return (f"{file.name}:{problem.line}: {problem}",)
+    if found is None:
+        return (file,)
+    rest = replace(file, checksum=checksum(found.rest_text), script=Script(found.rest), part="rest", every=every)
+    contract = MigrationFile(
+        ~file.version, f"{file.name} (contract)", file.path, checksum(found.contract_text), Script(found.contract),
+        part="contract", every=every,
+    )  # fmt: skip
+    return rest, contract

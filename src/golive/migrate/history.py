@@ -9,7 +9,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import class_row
 
 from golive.errors import MigrationFailed
-from golive.migrate.files import MigrationFile, checksum_of
+from golive.migrate.files import MigrationFile, checksum_of, order
 from golive.migrate.status import Record, Standing
 
 Connection = AsyncConnection[tuple[Any, ...]]
@@ -87,8 +87,8 @@ class History:
             return ()
         columns = "version, name, checksum, applied_at, release, done, done_checksum, attempting"
         async with connection.cursor(row_factory=class_row(Record)) as cursor:
-            await cursor.execute(self._sql(f"SELECT {columns} FROM {{table}} ORDER BY version"))  # noqa: S608  # ours
-            return tuple(await cursor.fetchall())
+            await cursor.execute(self._sql(f"SELECT {columns} FROM {{table}}"))  # noqa: S608  # ours
+            return tuple(sorted(await cursor.fetchall(), key=lambda record: order(record.version)))
 
     async def begin(self, connection: Connection, file: MigrationFile, release: int) -> bool:
         """Claim the file. False when it has been applied whole meanwhile; waits for whoever is at it just now."""

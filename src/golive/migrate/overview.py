@@ -6,7 +6,7 @@ from pathlib import Path
 
 from golive.blueprint.models import Migrations
 from golive.migrate import failure, project, run, tools
-from golive.migrate.files import MigrationFile
+from golive.migrate.files import MigrationFile, order
 from golive.migrate.runtime import Runtime
 from golive.migrate.status import Line, MigrationStatus, Overview, Record, State
 from golive.migrate.step import needed
@@ -46,7 +46,7 @@ def _of_files(found: MigrationStatus) -> tuple[Line, ...]:
     lost = [Line(r.name, "unfinished", None, r.release) for r in (found.unfinished,) if r and r in found.missing]
     if failed and failed not in [line.name for line in pending]:
         lost.append(Line(failed, "failed"))
-    return (*(line for _, line in sorted(lines, key=lambda entry: entry[0])), *lost, *pending)
+    return (*(line for _, line in sorted(lines, key=lambda entry: order(entry[0]))), *lost, *pending)
 
 
 def _of_record(record: Record, found: MigrationStatus) -> Line:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from golive.migrate.files import MigrationFile, checksum_of
+from golive.migrate.files import MigrationFile, checksum_of, order
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class MigrationStatus:
 
     @property
     def late(self) -> tuple[MigrationFile, ...]:
-        return tuple(file for file in self.pending if self.version is not None and file.version < self.version)
+        return tuple(f for f in self.pending if self.version is not None and order(f.version) < (self.version, 0))
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ async def status(host: Host, place: Place, *, sql: bool) -> dict[str, Any]:
     for line in seen.lines:
         at = line.applied_at.isoformat() if line.applied_at else None
         lines.append({**asdict(line), "applied_at": at, "sql": line.sql if sql else None})
-    verdict = await _inspect(host, place, found) if sql and seen.stop is None else None
+    verdict = await _inspect(host, place, found) if seen.pending and seen.stop is None else None
     return {
         "app": place.app,
         "environment": place.environment,

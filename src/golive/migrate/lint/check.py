@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from golive.migrate.files import Part
 from golive.migrate.lint import data, marks, objects, settings, tables
 from golive.migrate.lint.facts import Facts
 from golive.migrate.lint.finding import Finding, Held, Level, Verdict
@@ -74,7 +75,8 @@ _WRITES = ("update_stmt", "delete_stmt", "merge_stmt")
 @dataclass(frozen=True)
 class Script:
     """A file to judge. `text` has the comments; `done` of its statements stand already. `together`: all of it is one
-    transaction. `accepted` are rules that are allowed in all of it, by their reason."""
+    transaction. `accepted` are rules that are allowed in all of it, by their reason. `part` and `every` as of a
+    MigrationFile."""
 
     name: str
     path: str
@@ -83,6 +85,8 @@ class Script:
     together: bool = True
     done: int = 0
     accepted: Mapping[str, str] = field(default_factory=dict)
+    part: Part = ""
+    every: tuple[Statement, ...] = ()
 
 
 def lint(scripts: Sequence[Script], facts: Facts, running: Sequence[Release] = (), *, ordered: bool = False) -> Verdict:
@@ -120,15 +124,20 @@ def _lost(script: Script, following: Script) -> Finding:
     what = f"{script.name} waits, and {following.name} comes after it"
     line = script.statements[0].line if script.statements else 1
     mark = RULES["contract-order"]
-    return Finding(Level.STOP, mark.name, script.path, line, "-- golive: contract", what, mark.danger, "", mark.instead)
+    return Finding(
+        Level.STOP, mark.name, script.path, line, "-- golive: contract", what, mark.danger, "", mark.instead,
+        script=script.name,
+    )  # fmt: skip
 
 
 def _file(script: Script, world: World) -> list[Finding]:
-    said = marks.read(script.path, script.text, script.statements)
+    said = marks.read(script.path, script.text, script.every or script.statements, script.part)
     said = replace(said, file={**script.accepted, **said.file})
     findings: list[Finding] = []
-    for line, rule, what, why in said.problems:
-        look = Look(world, said, script.path, line, f"-- golive: {rule.partition('-')[0]}", False, {})
+    for line, rule, what, why in said.problems if script.part != "contract" else ():
+        look = Look(
+            world, said, script.path, line, f"-- golive: {rule.partition('-')[0]}", False, {}, script=script.name
+        )
         look.say(Level.STOP, rule, what, why)
         findings += look.findings
     locks: dict[str, tuple[int, str]] = {}

@@ -20,7 +20,8 @@ class Level(StrEnum):
 @dataclass(frozen=True)
 class Finding:
     """`line` is 1-based in `file`; `lock` is PostgreSQL's name of the lock that does the harm; `safe` is SQL, or what
-    to do; `evidence` are places in the code of a running release. `accepted` is the reason of who allowed it."""
+    to do; `evidence` are places in the code of a running release. `accepted` is the reason of who allowed it.
+    `script` is the name of the migration, which of a file with contract sections is one of its two."""
 
     level: Level
     rule: str
@@ -33,6 +34,7 @@ class Finding:
     safe: str = ""
     evidence: tuple[str, ...] = ()
     accepted: str = ""
+    script: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "level": self.level.value}

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from golive.blueprint.models import Migrations
 from golive.errors import UsageError
-from golive.migrate import project, run, session, tools
-from golive.migrate.files import MigrationFile
+from golive.migrate import project, run, sections, session, tools
+from golive.migrate.files import MigrationFile, Part
 from golive.migrate.lint import marks
 from golive.migrate.lint.catalogue import facts
 from golive.migrate.lint.check import Script, lint
@@ -90,7 +90,7 @@ async def taken(
     for each in kept:
         verdict = await inspect(migrations, checkout, url, (each,), runtime=runtime)
         needed = [f for f in verdict.findings if RULES[f.rule].by == NEED and (f.level in _TAKES or f.evidence)]
-        found += [(each.number, one.file.rpartition("/")[2], one.what) for one in needed]
+        found += [(each.number, one.script, one.what) for one in needed]
     return tuple(dict.fromkeys(found))
 
 
@@ -98,7 +98,8 @@ async def judge(
     migrations: Migrations, checkout: Path, texts: Sequence[tuple[str, str]], url: Secret, running: Sequence[Running]
 ) -> Verdict:
     """Of files that somebody names, as if they were pending, against the same database and releases."""
-    scripts = [of_text(name, text) for name, text in texts]
+    whole = migrations.tool != "sql"
+    scripts = [script for name, text in texts for script in of_text(name, text, whole=whole)]
     files = []
     if migrations.tool not in tools.PROGRAMS:
         dialect = tools.dialect(migrations)
@@ -111,17 +112,27 @@ async def _facts(url: Secret) -> Facts:
         return await facts(connection)
 
 
-def of_text(name: str, text: str) -> Script:
-    """A file that is not part of a project's migrations. UsageError when it cannot be split."""
+def of_text(name: str, text: str, *, whole: bool = False) -> list[Script]:
+    """A file that is not part of a project's migrations, or its two parts. `whole`: its tool knows no sections.
+    UsageError when it cannot be split."""
     try:
         parsed = split(text.replace("--> statement-breakpoint", ";".ljust(24)))
+        plain = tuple(s for s in parsed if not _CONTROL.fullmatch(s.head))
+        block = 1 if len(plain) != len(parsed) else 0
+        plain = tuple(replace(each, block=block) for each in plain)
+        parts = None if whole else sections.parts(text, plain)
     except SqlProblem as problem:
         raise UsageError(str(problem), where=f"{name}:{problem.line}") from None
-    plain = tuple(s for s in parsed if not _CONTROL.fullmatch(s.head))
-    block = 1 if len(plain) != len(parsed) else 0
-    plain = tuple(replace(each, block=block) for each in plain)
-    outside = any(re.search(r"\bCONCURRENTLY\b|^VACUUM\b", each.head) for each in plain)
-    return Script(Path(name).name, name, text, plain, bool(block) or not outside)
+    made: list[tuple[str, Part, tuple[Statement, ...]]] = [("", "", plain)]
+    if parts:
+        made = [("", "rest", parts.rest), (" (contract)", "contract", parts.contract)]
+    found = []
+    for suffix, part, statements in made:
+        outside = any(re.search(r"\bCONCURRENTLY\b|^VACUUM\b", each.head) for each in statements)
+        together = bool(block) or not outside
+        script = Script(Path(name).name + suffix, name, text, statements, together, part=part, every=plain)
+        found.append(script)
+    return found
 
 
 def revisions(text: str, folder: Path, source: str) -> list[Script]:
@@ -168,7 +179,9 @@ def _of_file(file: MigrationFile, where: Path, done: int) -> Script:
     path = file.path.relative_to(where) if file.path.is_relative_to(where) else file.path
     text = file.path.read_text(encoding="utf-8-sig", errors="replace")
     script = file.script
-    return Script(file.name, str(path), text, script.statements, script.transactional, done)
+    return Script(
+        file.name, str(path), text, script.statements, script.transactional, done, part=file.part, every=file.every
+    )
 
 
 def _for_program(found: Finding) -> Finding:

@@ -20,7 +20,7 @@ def lint(checkout: Path | None, environment: str, texts: Sequence[tuple[str, str
     NotFound when there is nothing to read, UsageError for files that cannot be read as SQL.
     """
     if texts:
-        return judged([of_text(name, text) for name, text in texts], UNKNOWN, (SOMEBODY,))
+        return judged([script for name, text in texts for script in of_text(name, text)], UNKNOWN, (SOMEBODY,))
     if checkout is None:
         hint = "run it in the checkout, or name files"
         raise NotFound("there is neither a live release nor a checkout to look in", hint=hint)

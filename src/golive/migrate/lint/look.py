@@ -119,6 +119,7 @@ class Look:
             safe or RULES[rule].instead,
             evidence,
             reason,
+            self.script,
         )
         if found not in self.findings:
             self.findings.append(found)

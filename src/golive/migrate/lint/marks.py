@@ -1,4 +1,4 @@
-"""What the author says to the linter, in comments: `-- golive: allow RULE because REASON`, `-- golive: contract`.
+"""What the author says to the linter, in comments: `-- golive: allow RULE because REASON`, `contract`, `end`.
 
 An `allow` holds for the statement that it stands above or in; for the whole file when it stands before the first one
 with an empty line between. Alembic and Django revisions say it with `#`, for the whole revision.
@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from golive.errors import nearest
-from golive.migrate.files import MigrationFile
+from golive.migrate.files import MigrationFile, Part
 from golive.migrate.lint.rules import RULES
 from golive.migrate.sql import Statement
 
-_MARK = re.compile(r"(?:--|#)\s*golive:\s*(?P<word>allow|contract)\b(?P<rest>[^\n]*)", re.IGNORECASE)
+_MARK = re.compile(r"(?:--|#)\s*golive:\s*(?P<word>allow|contract|end)\b(?P<rest>[^\n]*)", re.IGNORECASE)
 _ALLOW = re.compile(r"\s*(?P<rules>[\w-]+(?:\s*,\s*[\w-]+)*)\s+because\b[\s:]*(?P<reason>\S.*)", re.IGNORECASE)
+_WHOLE = "A part of a file can wait only in plain SQL files: this tool's own record knows nothing but whole ones."
 _NAMED = re.compile(r"\.contract(\.up)?\.sql$", re.IGNORECASE)
 
 
@@ -36,19 +37,20 @@ class Marks:
         return self.lines.get(line, {}).get(rule) or self.file.get(rule, "")
 
 
-def read(name: str, text: str, statements: Sequence[Statement]) -> Marks:
-    """Pure."""
+def read(name: str, text: str, statements: Sequence[Statement], part: Part = "") -> Marks:
+    """Pure. `statements` are all of the file, of which the script may be a `part`."""
     marks = Marks({}, {}, 0 if _NAMED.search(name) else None)
     contract, problems = marks.contract, []
     lines = text.split("\n")
     first = statements[0].line if statements else len(lines) + 1
     for match in _MARK.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
-        if match["word"].lower() == "contract":
-            if line > first:
-                why = "A part of a file cannot wait while the rest of it is applied."
-                problems.append((line, "contract-mark", "the mark stands after the first statement", why))
-            contract = line
+        if match["word"].lower() != "allow":
+            starts = match["word"].lower() == "contract"
+            if not part and (line > first if starts else any(each.line > line for each in statements)):
+                what = "the mark stands after the first statement" if starts else "a section that ends before the file"
+                problems.append((line, "contract-mark", what, _WHOLE))
+            contract = line if starts and part != "rest" else contract
             continue
         allowed, wrong = _allowed(match["rest"])
         problems += [(line, "allow-comment", what, why) for what, why in wrong]
@@ -63,6 +65,8 @@ def read(name: str, text: str, statements: Sequence[Statement]) -> Marks:
 
 def is_contract(file: MigrationFile) -> bool:
     """Whether all of the file was marked as one that takes something away."""
+    if file.part:
+        return file.part == "contract"
     text = file.path.read_text(encoding="utf-8-sig", errors="replace")
     return read(str(file.path), text, file.script.statements).contract is not None
 

@@ -117,7 +117,7 @@ _RULES = (
      "plain statements", ALWAYS),
     ("unreadable", "PostgreSQL's parser does not take it.", "correct it; or a statement of a newer PostgreSQL", SAID),
     ("own-transaction", "COMMIT or ROLLBACK inside the file ends golive's transaction.", "remove it", ALWAYS),
-    ("contract-mark", "`-- golive: contract` has to be the first thing in the file.",
+    ("contract-mark", "With this tool `-- golive: contract` has to be the first thing in the file.",
      "the statements after it in a file of their own", ALWAYS),
     ("contract-order", "This tool never runs what is older than its newest: the held file would be lost.",
      "rename the contract file so that it is the last", ALWAYS),

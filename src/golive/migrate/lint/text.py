@@ -44,9 +44,7 @@ def said(verdict: Verdict) -> list[str]:
     """A sentence for each warning and each file that waits."""
     warnings = [each for each in verdict.findings if each.level is Level.WARNING]
     waiting = {held.file for held in verdict.held}
-    lines = [
-        f"{w.file}:{w.line} {w.rule}: {w.what}. {w.why}" for w in warnings if w.file.rpartition("/")[2] not in waiting
-    ]
+    lines = [f"{w.file}:{w.line} {w.rule}: {w.what}. {w.why}" for w in warnings if w.script not in waiting]
     return [*lines, *map(waits, verdict.held)]
 
 
