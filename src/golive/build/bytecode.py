@@ -34,26 +34,34 @@ for line in sys.stdin.buffer.read().split(b"\\n"):
 """
 
 
-async def compile_tree(
-    app: Path, digests: Mapping[str, str], python: Interpreter, program: Path, *, cache: Path, tools: Tools
+async def compile_modules(
+    app: Path, digests: Mapping[str, str], python: Interpreter, *, cache: Path, tools: Tools
 ) -> int:
-    """Put bytecode beside every module of `app`; how many had to be compiled.
+    """Compile those modules of `app` that were never compiled before; how many.
 
-    `digests` are the SHA-256 of the modules by path in `app`; `program` is the interpreter that runs. A file that is
-    not valid Python (a template, an example) is a warning in the log, not a failure.
+    `digests` are the SHA-256 of the modules by path in `app`. A file that is not valid Python (a template, an example)
+    is a warning in the log, not a failure.
     """
-    major, minor = python.numbers[:2]
-    tag = f"cpython-{major}{minor}"
-    kept = cache / "bytecode" / tag
+    kept = _kept(cache, python)
     kept.mkdir(parents=True, exist_ok=True)
     missing = {digest: path for path, digest in digests.items() if not (kept / digest).exists()}
     if missing:
         lines = [os.fsencode(f"{path}\0{app / path}\0{kept / digest}") for digest, path in missing.items()]
-        argv = [str(program), "-I", "-S", "-c", PROGRAM]
+        argv = [str(python.path), "-I", "-S", "-c", PROGRAM]
         await tools.run(argv, env={"LANG": "C.UTF-8"}, cwd=app, trusted=True, input=b"\n".join(lines))
-    for path, digest in digests.items():
-        _place(kept / digest, app / path, tag)
     return len(missing)
+
+
+def place_bytecode(app: Path, digests: Mapping[str, str], python: Interpreter, cache: Path) -> None:
+    """Put the bytecode of `compile_modules` beside every module."""
+    kept = _kept(cache, python)
+    for path, digest in digests.items():
+        _place(kept / digest, app / path, kept.name)
+
+
+def _kept(cache: Path, python: Interpreter) -> Path:
+    major, minor = python.numbers[:2]
+    return cache / "bytecode" / f"cpython-{major}{minor}"
 
 
 def modules(app: Path) -> dict[str, str]:

@@ -7,7 +7,11 @@ translated.
 
 from __future__ import annotations
 
+import configparser
+import contextlib
+import os
 import re
+import sys
 import urllib.parse
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -43,6 +47,44 @@ def client_settings(environ: Mapping[str, str]) -> dict[str, str]:
         if theirs in found and ours not in found and _OLD_NAMES.get(ours) not in found:
             found[ours] = _as_uv(theirs, found[theirs])
     return found
+
+
+def pip_configuration(environ: Mapping[str, str]) -> dict[str, str]:
+    """The index settings in the user's pip.conf as PIP_ variables; a file that pip cannot read is passed over.
+
+    Read here, since `pip config list` takes 0.15 s of each cold build. Places and order are those of pip's manual,
+    "Configuration files".
+    """
+    found: dict[str, str] = {}
+    for file in _pip_files(environ):
+        parser = configparser.RawConfigParser()
+        with contextlib.suppress(OSError, UnicodeDecodeError, configparser.Error):
+            parser.read(file)
+        for section in ("global", "download", "install"):
+            for key, value in parser.items(section) if parser.has_section(section) else ():
+                name = "PIP_" + key.upper().replace("-", "_")
+                if name in _PIP_TO_UV:
+                    found[name] = " ".join(value.split())
+    return found
+
+
+def _pip_files(environ: Mapping[str, str]) -> list[Path]:
+    """Later ones win."""
+    own = environ.get("PIP_CONFIG_FILE")
+    if own == os.devnull:
+        return []
+    home = Path(environ.get("HOME") or "/nonexistent")
+    library = Path("Library/Application Support")
+    if sys.platform == "darwin":
+        machine = [Path("/") / library]
+        user = home / library if (home / library / "pip").is_dir() else home / ".config"
+    else:
+        machine = [Path(folder) for folder in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") if folder]
+        user = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+    files = [*(folder / "pip/pip.conf" for folder in reversed(machine)), Path("/etc/pip.conf")]
+    if not own or not Path(own).exists():
+        files += [home / ".pip/pip.conf", user / "pip/pip.conf"]
+    return [*files, Path(sys.prefix) / "pip.conf", *([Path(own)] if own else [])]
 
 
 def client_files(environ: Mapping[str, str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,20 +47,23 @@ def choose_python(spec: str | None, user: User | None, *, cache: Path | None = N
     """The interpreter for a version specifier: `>=3.12`, `3.12`, `^3.11`; None takes any.
 
     `user` is who the app runs as, None when that is golive's own user; `cache` the folder that keeps the answers.
+    golive's own, which `choose` prefers, is tried before the others are looked for: asking them all takes 0.1 s.
     Raises BuildFailed naming what was found and the command that mends it.
     """
-    found = tuple(
-        Interpreter(path, version, user is None or can_reach(user, path))
-        for path, version in interpreters(cache=cache).items()
-    )
+    own = Path(os.path.realpath(_own()))
     try:
-        return choose(spec, found, own=Path(os.path.realpath(_own())))
+        for paths in ([own], _candidates(dict(os.environ))):
+            found = tuple(
+                Interpreter(path, version, user is None or can_reach(user, path))
+                for path, version in _asked(paths, cache).items()
+            )
+            with contextlib.suppress(LookupError):
+                return choose(spec, found, own)
     except ValueError as error:
         raise BuildFailed(
             f"the Python version that is asked for cannot be read: {error}", hint="see `build.python` of the service"
         ) from None
-    except LookupError:
-        raise _none_fits(spec, found, user) from None
+    raise _none_fits(spec, found, user)
 
 
 def choose(spec: str | None, found: Sequence[Interpreter], own: Path) -> Interpreter:
@@ -74,11 +77,11 @@ def choose(spec: str | None, found: Sequence[Interpreter], own: Path) -> Interpr
     return max(fitting, key=lambda python: (python.path == own, python.numbers, str(python.path)))
 
 
-def interpreters(*, cache: Path | None = None, environ: dict[str, str] | None = None) -> dict[Path, str]:
-    """Every CPython 3 of the machine and its version. `cache` is the folder in which versions are remembered."""
+def _asked(paths: Iterable[Path], cache: Path | None) -> dict[Path, str]:
+    """Those that are a CPython 3 and their versions. `cache` is the folder in which versions are remembered."""
     memory = Versions.load(cache)
     found: dict[Path, str] = {}
-    for path in _candidates(environ or dict(os.environ)):
+    for path in paths:
         if path not in found and (version := memory.version(path)):
             found[path] = version
     memory.save()
@@ -131,9 +134,8 @@ def _candidates(environ: dict[str, str]) -> Iterator[Path]:
             folders += [str(p / rest.lstrip("/")) for p in sorted(base.iterdir()) if str(p).startswith(place)]
     for folder in dict.fromkeys(folders):
         with contextlib.suppress(OSError):
-            for path in sorted(Path(folder).iterdir()) if folder else ():
-                if NAME.fullmatch(path.name):
-                    yield Path(os.path.realpath(path))
+            for name in sorted(filter(NAME.fullmatch, os.listdir(folder))) if folder else ():  # noqa: PTH208 - thousands
+                yield Path(os.path.realpath(f"{folder}/{name}"))
 
 
 @dataclass

@@ -10,13 +10,12 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from golive.build.artifact import LAYER_FILE, Layer
 from golive.build.dependencies import Dependencies
-from golive.build.environment import client_settings
 from golive.build.interpreters import Interpreter
 from golive.build.seal import give, seal
 from golive.build.tools import Tools, tail
@@ -29,15 +28,13 @@ _NO_NETWORK = re.compile(
     r"|Network connectivity is disabled|operation timed out|Failed to fetch|Request failed after",
     re.IGNORECASE,
 )
-_PIP_SETTINGS = ("index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "cert")
 
 
 @dataclass(frozen=True)
 class LayerRequest:
     """What to install where. `source` holds the files that `dependencies` names; `env` reaches the package index.
 
-    `listed` is a file with the requirements that another tool's lock file was translated to. `settings` may still be
-    asked for: the environment is made meanwhile.
+    `listed` is a file with the requirements that another tool's lock file was translated to.
     """
 
     key: str
@@ -49,7 +46,6 @@ class LayerRequest:
     uv: Path
     listed: Path | None
     env: Mapping[str, str] = field(repr=False)
-    settings: Awaitable[Mapping[str, str]] = field(repr=False)
 
 
 async def make_layer(request: LayerRequest, tools: Tools) -> Layer:
@@ -58,11 +54,8 @@ async def make_layer(request: LayerRequest, tools: Tools) -> Layer:
     request.place.mkdir(parents=True, mode=0o755)
     give(request.place, tools.user)
     try:
-        venv, *installs = _steps(request)
-        await _uv(venv, request.env, request, tools)
-        env = {**client_settings(await request.settings), **request.env}
-        for argv in installs:
-            await _uv(argv, env, request, tools)
+        for argv in _steps(request):
+            await _uv(argv, request, tools)
         packages = len(list(request.place.glob("lib/python*/site-packages/*.dist-info")))
         content = seal(request.place, owner=tools.user)
         layer = Layer(
@@ -103,10 +96,10 @@ def _steps(request: LayerRequest) -> list[list[str]]:
     return steps
 
 
-async def _uv(argv: list[str], env: Mapping[str, str], request: LayerRequest, tools: Tools) -> None:
+async def _uv(argv: list[str], request: LayerRequest, tools: Tools) -> None:
     """One uv command; without a network once more from what is already here."""
     env = {
-        **env,
+        **request.env,
         "VIRTUAL_ENV": str(request.place),
         "UV_PROJECT_ENVIRONMENT": str(request.place),
         "UV_PYTHON": str(request.python.path),
@@ -171,20 +164,6 @@ def _words(output: str) -> str:
     chosen = lines[starts[-1] :] if starts else lines[-3:]
     words = (re.sub(r"^\s*(error:|cause:|×|x |╰─▶|├─▶|│|\|)?\s*", "", line) for line in chosen)
     return " ".join(word for word in words if word)[:2000]
-
-
-async def pip_configuration(environ: Mapping[str, str], tools: Tools) -> dict[str, str]:
-    """The index settings in the user's pip.conf as PIP_ variables; uv does not read it, golive's engines do."""
-    env = {name: value for name, value in environ.items() if name in ("HOME", "PATH", "XDG_CONFIG_HOME", "LANG")}
-    env |= {"PIP_CONFIG_FILE": environ["PIP_CONFIG_FILE"]} if "PIP_CONFIG_FILE" in environ else {}
-    quiet = Tools(tools.place, tools.memory, lambda _line: None)
-    done = await quiet.run([sys.executable, "-m", "pip", "config", "list"], env=env, cwd=Path("/"), trusted=True)
-    found: dict[str, str] = {}
-    for line in done.output.splitlines():
-        match = re.fullmatch(r"(?:global|install|download)\.([a-z-]+)=(['\"])(.*)\2", line)
-        if match and match[1] in _PIP_SETTINGS:
-            found[f"PIP_{match[1].upper().replace('-', '_')}"] = match[3].replace("\\n", " ").strip()
-    return found
 
 
 def reachable_uv(user: User | None, cache: Path) -> Path:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
-from golive.build.bytecode import compile_tree, modules
-from golive.build.environment import SYSTEM_PATH
+from golive.build.bytecode import compile_modules, modules, place_bytecode
+from golive.build.environment import SYSTEM_PATH, client_settings, pip_configuration
 from golive.build.interpreters import Interpreter
-from golive.build.layer import LayerRequest, make_layer, pip_configuration, reachable_uv
+from golive.build.layer import LayerRequest, make_layer, reachable_uv
 from golive.build.made import Made
 from golive.build.plan import BuildPlan
 from golive.build.python_locks import LOCKS
@@ -20,26 +22,51 @@ from golive.build.threads import in_thread
 from golive.build.workshop import Workshop
 from golive.build.workspace import needed_of
 
+T = TypeVar("T")
+
 
 async def build_python(workshop: Workshop, store: Store) -> Made:
     """Fill the workshop's `app` with the source and its bytecode."""
     plan = workshop.plan
     assert plan.python is not None and plan.layer_key is not None  # noqa: S101 - plan_build's own promise
     layer = workshop.home.layers / plan.layer_key
-    await in_thread(workshop.copy_source, workshop.app)
     cached = await in_thread(store.layer, plan.layer_key) is not None
+    changes = plan.request.service.build.command is not None
+    await in_thread(workshop.copy_source, workshop.app)
     if cached:
         workshop.tools.log(f"dependencies: unchanged, layer {plan.layer_key[:12]}")
     else:
-        await _install(workshop, plan.python, layer)
+        # Compiling takes a processor, installing waits for the network at first.
+        async with _beside(asyncio.sleep(0) if changes else _compile(workshop)) as compiled:
+            await _install(workshop, plan.python, layer)
+            await compiled
     await workshop.run_command(workshop.app / plan.inner, workshop.env(layer / "bin") | {"VIRTUAL_ENV": str(layer)})
+    if cached or changes:
+        await _compile(workshop)
     digests = await in_thread(_digests, workshop)
-    compiled = await compile_tree(
-        workshop.app, digests, plan.python, layer / "bin/python", cache=workshop.home.cache, tools=workshop.tools
-    )
-    workshop.tools.log(f"bytecode: {compiled} of {len(digests)} modules compiled")
+    await in_thread(place_bytecode, workshop.app, digests, plan.python, workshop.home.cache)
     env = run_environment(plan, workshop.home.artifacts / plan.key / "app", layer)
     return Made("python", env, plan.layer_key, cached, plan.inner)
+
+
+async def _compile(workshop: Workshop) -> None:
+    """With the interpreter the layer is made of: it need not be there yet."""
+    python = workshop.plan.python
+    assert python is not None  # noqa: S101 - as above
+    digests = await in_thread(_digests, workshop)
+    compiled = await compile_modules(workshop.app, digests, python, cache=workshop.home.cache, tools=workshop.tools)
+    workshop.tools.log(f"bytecode: {compiled} of {len(digests)} modules compiled")
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Does it meanwhile; what is not done when the block ends is given up."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def run_environment(plan: BuildPlan, app: Path, layer: Path) -> dict[str, str]:
@@ -65,16 +92,6 @@ def import_places(plan: BuildPlan) -> tuple[str, ...]:
 
 
 async def _install(workshop: Workshop, python: Interpreter, layer: Path) -> None:
-    settings = asyncio.create_task(pip_configuration(workshop.environ, workshop.tools))
-    try:
-        await _install_with(settings, workshop, python, layer)
-    finally:
-        settings.cancel()
-
-
-async def _install_with(
-    settings: Awaitable[Mapping[str, str]], workshop: Workshop, python: Interpreter, layer: Path
-) -> None:
     plan, tools = workshop.plan, workshop.tools
     assert plan.layer_key is not None  # noqa: S101 - as above
     source = workshop.app
@@ -94,8 +111,7 @@ async def _install_with(
         source=source,
         listed=await in_thread(_write_pinned, workshop),
         uv=await in_thread(reachable_uv, tools.user, workshop.home.cache),
-        env={**workshop.env(), "UV_LINK_MODE": link},
-        settings=settings,
+        env={**client_settings(pip_configuration(workshop.environ)), **workshop.env(), "UV_LINK_MODE": link},
     )
     await make_layer(request, tools)
 

@@ -14,16 +14,16 @@ from typing import Any
 
 from golive.blueprint.models import Service
 from golive.build.dependencies import Dependencies, read_dependencies
-from golive.build.environment import client_settings
+from golive.build.environment import client_settings, pip_configuration
 from golive.build.go import explain as explain_go
 from golive.build.go import go_cache
 from golive.build.interpreters import choose_python
-from golive.build.layer import explain, pip_configuration, reachable_uv
+from golive.build.layer import explain, reachable_uv
 from golive.build.node_dependencies import manager_of
 from golive.build.node_tools import shims
 from golive.build.python_locks import LOCKS
 from golive.build.toolchains import choose_toolchain, open_toolchain
-from golive.build.tools import Tools, tail
+from golive.build.tools import tail
 from golive.dev.workbench import Workbench
 from golive.errors import BuildFailed
 from golive.system.files import private_directory
@@ -70,7 +70,7 @@ async def _python(bench: Workbench, name: str, service: Service, needs: tuple[st
     stamp = venv / f"{STAMP}-{name}"
     done = ""
     if not (python.exists() and _read(stamp) == digest):
-        settings = client_settings(await pip_configuration(bench.environ, _quiet(bench)))
+        settings = client_settings(pip_configuration(bench.environ))
         env = {**settings, **bench.environment(_uv_settings(venv))}
         interpreter = choose_python(service.build.python, None, cache=bench.home.cache)
         uv = str(reachable_uv(None, bench.home.cache))
@@ -192,10 +192,6 @@ async def _go(bench: Workbench, name: str, service: Service) -> Kit:
     if finished.code != 0:
         raise explain_go(finished.output, name, toolchain.version)
     return Kit((toolchain.bin,), own)
-
-
-def _quiet(bench: Workbench) -> Tools:
-    return Tools(private_directory(bench.place), 2**30, lambda _line: None)
 
 
 def _not_installed(name: str, command: str, output: str) -> BuildFailed:

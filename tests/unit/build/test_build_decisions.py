@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import fields, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from golive.build.command import start_argv, with_port
-from golive.build.environment import build_environment, client_settings, credentials
+from golive.build.environment import build_environment, client_settings, credentials, pip_configuration
 from golive.build.interpreters import Interpreter, choose
 from golive.build.key import ArtifactInputs, LayerInputs, artifact_key, layer_key
 from golive.build.layer import explain
@@ -145,6 +146,25 @@ def test_only_the_settings_of_package_clients_pass() -> None:
     masked = credentials(settings)("got https://me:pip-password@index.test and company-password")
     assert "pip-password" not in masked
     assert "company-password" not in masked
+
+
+def test_the_users_pip_conf_is_read_as_pip_reads_it(tmp_path: Path) -> None:
+    user, legacy, own = tmp_path / ".config/pip/pip.conf", tmp_path / ".pip/pip.conf", tmp_path / "own.conf"
+    for file in (user, legacy):
+        file.parent.mkdir(parents=True)
+    legacy.write_text("[global]\nindex-url = https://old.test\nfind_links =\n  /a\n  /b\n")
+    user.write_text("[global]\nindex-url = https://user.test/100%\ntimeout = 9\n[install]\nno-index = true\n")
+    own.write_text("[global]\nindex-url = https://own.test\n")
+    environ = {"HOME": str(tmp_path), "XDG_CONFIG_DIRS": str(tmp_path / "none")}
+    found = {"PIP_INDEX_URL": "https://user.test/100%", "PIP_FIND_LINKS": "/a /b", "PIP_NO_INDEX": "true"}
+    assert found.items() <= pip_configuration(environ).items()
+    assert "PIP_TIMEOUT" not in pip_configuration(environ)
+    chosen = pip_configuration(environ | {"PIP_CONFIG_FILE": str(own)})
+    assert chosen["PIP_INDEX_URL"] == "https://own.test"
+    assert "PIP_FIND_LINKS" not in chosen
+    assert pip_configuration(environ | {"PIP_CONFIG_FILE": os.devnull}) == {}
+    user.write_text("index-url = no section\n")
+    assert pip_configuration(environ)["PIP_INDEX_URL"] == "https://old.test"
 
 
 def test_uvs_own_settings_win_over_pips() -> None:
