@@ -1,0 +1,151 @@
+"""The bundle of this host: which parts of the home belong in it. Made in a process of its own; the daemon only asks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import golive
+from golive.errors import StateError
+from golive.home import Home
+from golive.state.records import Place
+from golive.system.machine import inspect
+from golive.system.offload import Offload
+
+if TYPE_CHECKING:
+    from golive.backup.archive import Key
+    from golive.backup.bundle import Bundle, Report, Step
+    from golive.backup.location import Location
+
+FILES = ("key", "backup-keys", "ca", "edge/ports.json")
+"""Of the home, beside the state."""
+_LIVE = "SELECT app, environment FROM app WHERE live IS NOT NULL ORDER BY app, environment"
+RELEASES = 2
+"""Of each environment: the live one, and the one to roll back to."""
+STAGING = ".bundle-"
+_EDGE = ("envoy", "pgbouncer")
+
+
+async def make(
+    offload: Offload, home: Home, location: Location, key: Key, report: Callable[[Step], None], *, thorough: bool
+) -> Bundle:
+    """Write the bundle of this home; `thorough` also reads what is there, and takes away what is past its time.
+
+    BackupFailed says why not; those before stand then.
+    """
+    return await offload.reporting(report, _make, home, location, key, thorough)
+
+
+async def _make(home: Home, location: Location, key: Key, thorough: bool, report: Report = lambda _: None) -> Bundle:
+    from golive.backup import bundle
+
+    now = datetime.now(UTC)
+    with _staged(home) as staged:
+        about = describe(home, staged / "state.db", now)
+        made = await bundle.make(location, key, about, home.root, staged, report, thorough=thorough)
+    if thorough:
+        bundle.tidy(location, key, about.host, now)
+    return made
+
+
+@contextmanager
+def _staged(home: Home) -> Iterator[Path]:
+    """A folder with a snapshot of the state and what else is the host's own; gone after the block."""
+    for left in home.root.glob(f"{STAGING}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=STAGING, dir=home.root) as name:
+        folder = Path(name)
+        _snapshot(home.state, folder / "state.db")
+        for file in FILES:
+            source, target = home.root / file, folder / file
+            with contextlib.suppress(FileNotFoundError):
+                target.parent.mkdir(mode=0o700, exist_ok=True)
+                if source.is_dir():
+                    shutil.copytree(source, target)
+                else:
+                    shutil.copy2(source, target)
+        yield folder
+
+
+def _snapshot(source: Path, target: Path) -> None:
+    """As of one moment, while the daemon writes on."""
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(source, timeout=10)) as live,
+            contextlib.closing(sqlite3.connect(target)) as copy,
+        ):
+            live.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.DatabaseError as error:
+        raise StateError("golive's state cannot be copied", where=str(source), why=str(error)) from error
+
+
+def describe(home: Home, state: Path, now: datetime) -> Bundle:
+    """What belongs to the host, by that copy of its state."""
+    from golive.backup.bundle import Bundle, host_id
+
+    with contextlib.closing(sqlite3.connect(state)) as db:
+        db.row_factory = sqlite3.Row
+        apps = [Place(*row) for row in db.execute(_LIVE)]
+        artifacts = _artifacts(db)
+        used = {(engine, _major(version)) for engine, version in db.execute("SELECT engine, version FROM resource")}
+    kept = sorted(key for key in artifacts if (home.artifacts / key).is_dir())
+    texts = {key: (home.artifacts / key / "artifact.json").read_text() for key in kept}
+    layers = sorted({layer for text in texts.values() if (layer := json.loads(text)["layer"])})
+    texts |= {key: (home.layers / key / "layer.json").read_text() for key in layers}
+    return Bundle(
+        host=host_id(home.key.read_bytes()),
+        id="",
+        made=now,
+        golive=golive.__version__,
+        platform=inspect().platform,
+        hostname=platform.node(),
+        home=str(home.root),
+        apps=tuple(map(str, apps)),
+        parts=(
+            *(f"artifacts/{key}" for key in kept),
+            *(f"layers/{key}" for key in layers),
+            *_engines(home, used, "".join(texts.values())),
+        ),
+    )
+
+
+def _artifacts(db: sqlite3.Connection) -> set[str]:
+    """Keys of the newest releases that can run, of every environment, and of what runs."""
+    needed: set[str] = set()
+    for app in db.execute("SELECT app, environment, live FROM app WHERE live IS NOT NULL").fetchall():
+        rows = db.execute(
+            "SELECT artifacts FROM release WHERE app = ? AND environment = ? AND state = 'ready'"
+            " ORDER BY number = ? DESC, number DESC LIMIT ?",
+            (*app, RELEASES),
+        )
+        needed |= {key for row in rows for key in json.loads(row[0]).values()}
+    running = db.execute(
+        "SELECT artifacts, service FROM generation JOIN release USING (app, environment)"
+        " WHERE generation.release = release.number AND generation.state = 'live'"
+    )
+    return needed | {json.loads(row[0])[row[1]] for row in running}
+
+
+def _engines(home: Home, used: set[tuple[str, str]], texts: str) -> list[str]:
+    """Those that were fetched and are in use: by the edge, a resource, or an artifact that names its folder."""
+    found = []
+    for folder in sorted(home.engines.glob("*/*")):
+        name, version = folder.parent.name, folder.name
+        wanted = name in _EDGE or (name, _major(version)) in used
+        if folder.is_dir() and (wanted or f"{home.engines}/{name}/{version}/" in texts):
+            found.append(f"engines/{name}/{version}")
+    return found
+
+
+def _major(version: str) -> str:
+    return version.partition(".")[0]

@@ -1,0 +1,122 @@
+"""The bundle of a host: all that makes it again, each part once, nothing of it readable without the key."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from golive.backup import bundle
+from golive.backup.archive import Key
+from golive.backup.bundle import Bundle
+from golive.backup.location import Folder
+from golive.errors import BackupFailed, NotFound, UsageError
+
+KEY = Key.new()
+NOW = datetime(2026, 11, 21, 2, 45, tzinfo=UTC)
+PARTS = ("artifacts/0123", "layers/4567")
+ABOUT = Bundle(
+    "one", "", NOW, "0.1.0", "linux-x86_64", "web-1", "/srv/golive", ("shop/production",), PARTS
+)  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    home = tmp_path / "home"
+    (home / "artifacts/0123/app").mkdir(parents=True)
+    (home / "artifacts/0123/app/main.py").write_text("print('shop of Ada')")
+    (home / "layers/4567/bin").mkdir(parents=True)
+    (home / "layers/4567/bin/python").symlink_to("/usr/bin/python3")
+    (home / "layers/4567/large").write_bytes(os.urandom(3 << 20))
+    return home
+
+
+async def make(
+    location: Folder, home: Path, about: Bundle = ABOUT, *, thorough: bool = False
+) -> tuple[Bundle, list[str]]:
+    """And what was written for it."""
+    staged = home.parent / "staged"
+    (staged / "ca").mkdir(parents=True, exist_ok=True)
+    (staged / "ca/root.key").write_text("private")
+    with sqlite3.connect(staged / "state.db") as db:
+        db.execute("CREATE TABLE IF NOT EXISTS app (name)")
+    db.close()
+    steps: list[str] = []
+    made = await bundle.make(
+        location, KEY, about, home, staged, lambda step: steps.append(step.what), thorough=thorough
+    )
+    return made, list(dict.fromkeys(steps))
+
+
+async def test_what_is_made_comes_back_and_each_part_is_written_once(tmp_path: Path, home: Path) -> None:
+    location = Folder(tmp_path / "backups")
+    first, wrote = await make(location, home)
+    assert wrote == [*PARTS, "the state"]
+    second, wrote = await make(location, home)
+    assert wrote == ["the state"]
+    assert second.id == f"{first.id}-2"
+
+    assert bundle.newest(location, KEY) == second
+    target = tmp_path / "new"
+    await bundle.fetch(location, KEY, second, target / "own")
+    assert (target / "own/ca/root.key").read_text() == "private"
+    layer = await bundle.fetch_part(location, KEY, second, "layers/4567", target / "part")
+    assert (layer / "large").read_bytes() == (home / "layers/4567/large").read_bytes()
+    assert (layer / "bin/python").readlink() == Path("/usr/bin/python3")
+    for file in (tmp_path / "backups").rglob("*"):
+        assert not file.is_file() or not any(
+            word in file.read_bytes() for word in (b"shop of Ada", b"production", b"private")
+        )
+    with pytest.raises(BackupFailed, match="sealed with another key"):
+        bundle.newest(location, Key.new())
+
+
+async def test_a_damaged_part_is_found_and_written_again(tmp_path: Path, home: Path) -> None:
+    location = Folder(tmp_path / "backups")
+    made, _ = await make(location, home)
+    path = tmp_path / "backups/host/one/parts/layers/4567"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    with pytest.raises(BackupFailed, match="is damaged"):
+        await bundle.fetch_part(location, KEY, made, "layers/4567", tmp_path / "part")
+
+    assert (await make(location, home))[1] == ["the state"]
+    again, wrote = await make(location, home, thorough=True)
+    assert wrote == ["layers/4567", "the state"]
+    await bundle.fetch_part(location, KEY, again, "layers/4567", tmp_path / "part")
+
+
+async def test_parts_that_no_bundle_needs_go(tmp_path: Path, home: Path) -> None:
+    location = Folder(tmp_path / "backups")
+    await make(location, home, replace(ABOUT, made=datetime(2026, 1, 1, tzinfo=UTC)))
+    for _ in range(bundle.NEWEST):
+        await make(location, home, replace(ABOUT, parts=("layers/4567",)))
+    bundle.tidy(location, KEY, "one", NOW)
+    assert len(location.list("host/one/made")) == bundle.NEWEST
+    assert [entry.name for entry in location.list("host/one/parts")] == ["host/one/parts/layers/4567"]
+
+
+async def test_which_host_is_meant_has_to_be_clear(tmp_path: Path, home: Path) -> None:
+    location = Folder(tmp_path / "backups")
+    with pytest.raises(NotFound, match="there is no host"):
+        bundle.newest(location, KEY)
+    await make(location, home)
+    await make(location, home, replace(ABOUT, host="other", hostname="web-2", apps=()))
+    with pytest.raises(UsageError) as caught:
+        bundle.newest(location, KEY)
+    assert "one: web-1, shop/production, 2026-11-21 02:45 UTC; other: web-2, no app, " in str(caught.value.why)
+    assert bundle.newest(location, KEY, "other").hostname == "web-2"
+    with pytest.raises(NotFound) as caught_too:
+        bundle.newest(location, KEY, "othr")
+    assert caught_too.value.hint == "did you mean other?"
+
+
+async def test_a_part_that_is_gone_leaves_no_bundle(tmp_path: Path, home: Path) -> None:
+    location = Folder(tmp_path / "backups")
+    with pytest.raises(BackupFailed, match="could not be packed"):
+        await make(location, home, replace(ABOUT, parts=("artifacts/none",)))
+    assert location.list("host") == []
