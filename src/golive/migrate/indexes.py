@@ -30,12 +30,21 @@ WHERE NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$' AND i.indrelid IN
     (SELECT to_regclass(%s) UNION SELECT indrelid FROM pg_index WHERE indexrelid = to_regclass(%s))"""
 
 
+# That of a partitioned table is invalid until each partition has its own.
+_INVALID = "WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname NOT LIKE 'pg\\_%%' ORDER BY 1, 2"
+
+
 @dataclass(frozen=True)
 class Index:
     schema: str
     name: str
     valid: bool
     building: bool
+
+    @property
+    def quoted(self) -> str:
+        """For a command that somebody copies."""
+        return sql.Identifier(self.schema, self.name).as_string(None)
 
 
 async def made_by(connection: Connection, statement: Statement) -> Index | None:
@@ -51,9 +60,18 @@ async def clear_invalid(connection: Connection, statement: Statement) -> tuple[s
     """Drop what an interrupted build of this statement left behind; the names of what was dropped."""
     left = await _left(connection, statement)
     for index in left:
-        name = sql.Identifier(index.schema, index.name)
-        await connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(name))
+        await drop(connection, index)
     return tuple(index.name for index in left)
+
+
+async def drop(connection: Connection, index: Index) -> None:
+    name = sql.Identifier(index.schema, index.name)
+    await connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(name))
+
+
+async def invalid(connection: Connection) -> tuple[Index, ...]:
+    """All of the database that nobody builds at this moment: they cost every write and serve no query."""
+    return tuple(index for index in await _indexes(connection, _INVALID, []) if not index.building)
 
 
 async def _left(connection: Connection, statement: Statement) -> list[Index]:

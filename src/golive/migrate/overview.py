@@ -65,4 +65,4 @@ def _of_file(file: MigrationFile, found: MigrationStatus) -> Line:
     if begun is None:
         return Line(file.name, "pending", None, None, sql, 0, len(statements))
     state: State = "drifted" if begun in found.drifted else "unfinished"
-    return Line(file.name, state, None, begun.release, sql, done, len(statements))
+    return Line(file.name, state, None, begun.release, sql, done, len(statements), begun.attempting)

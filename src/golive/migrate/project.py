@@ -8,6 +8,7 @@ session is found reach the driver through PGOPTIONS and PGAPPNAME, which libpq r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import time
@@ -20,7 +21,9 @@ import psycopg
 
 from golive.blueprint.models import Migrations
 from golive.errors import MigrationFailed, UsageError
-from golive.migrate import session
+from golive.migrate import indexes, session
+from golive.migrate.execute import PATIENCE
+from golive.migrate.history import Connection
 from golive.migrate.runtime import Runtime
 from golive.migrate.status import Applied, MigrationEvent
 from golive.secret import Secret
@@ -106,7 +109,7 @@ async def apply(
     """Upgrade, tried again after lock timeouts. MigrationFailed says which revision stands."""
     limit, started = migrations.timeout.total_seconds(), time.monotonic()
     try:
-        async with session.locked(url, limit, report):
+        async with session.locked(url, limit, report) as lock:
             before = await state(program, folder, runtime, url)
             if before.unknown:
                 text = f"applied by another release, not in this one: {', '.join(before.unknown)}"
@@ -114,7 +117,10 @@ async def apply(
                 standing = tuple(dict.fromkeys((*before.applied, *before.unknown)))
                 return Applied(before.version, before.version, (), time.monotonic() - started, standing)
             if before.pending:
-                await _Upgrade(program, migrations, folder, _environment(runtime, migrations), report, url).run()
+                found = await indexes.invalid(lock)
+                await _Upgrade(
+                    program, migrations, folder, _environment(runtime, migrations), report, url, lock, frozenset(found)
+                ).run()
             after = await state(program, folder, runtime, url) if before.pending else before
     except psycopg.Error as error:
         raise failed("the migration lock was lost", folder, str(error), url) from None
@@ -129,6 +135,9 @@ class _Upgrade:
     runtime: Runtime
     report: Report
     url: Secret
+    lock: Connection
+    broken: frozenset[indexes.Index]
+    """Indexes that were invalid before."""
 
     async def run(self) -> None:
         tool, limit = self.program.tool, self.migrations.timeout.total_seconds()
@@ -144,7 +153,20 @@ class _Upgrade:
             delay = session.back_off(tried)
             text = f"{tool} could not get a lock in time; again in {delay:.1f} s"
             self.report(MigrationEvent("retrying", text, None, delay))
+            await self._mend()
             await asyncio.sleep(delay)
+
+    async def _mend(self) -> None:
+        """What the try that failed left of an index would be in the way of the next one."""
+        await self.lock.execute("SELECT set_config('lock_timeout', %s, false)", [f"{PATIENCE:.0f}s"])
+        for index in await indexes.invalid(self.lock):
+            if index not in self.broken:
+                try:
+                    await indexes.drop(self.lock, index)
+                except psycopg.errors.LockNotAvailable:
+                    continue  # the next try fails, and names it
+                text = f"dropped the invalid index {index.name}, left by a build that did not finish"
+                self.report(MigrationEvent("mended", text))
 
     async def _once(self, deadline: float) -> processes.Completed | None:
         """None when it was stopped at the deadline."""
@@ -168,6 +190,11 @@ class _Upgrade:
             stands = f"The database is at {now}; nothing of a later revision stands unless it left its own transaction."
         except (MigrationFailed, UsageError):
             stands = "Which revision the database is at cannot be asked at the moment."
+        with contextlib.suppress(psycopg.Error):
+            names = [index.quoted for index in await indexes.invalid(self.lock)]
+            stands += "".join(
+                f" Left invalid by a build that failed: DROP INDEX CONCURRENTLY {name};" for name in names
+            )
         return failed(what, self.folder, output, self.url, stands)
 
 

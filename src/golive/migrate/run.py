@@ -20,9 +20,10 @@ import psycopg
 
 from golive.blueprint.models import Migrations
 from golive.errors import MigrationFailed
-from golive.migrate import failure, session, tools
+from golive.migrate import failure, indexes, session, tools
 from golive.migrate.execute import PATIENCE, Conditions, FileRun
 from golive.migrate.files import MigrationFile
+from golive.migrate.history import Connection
 from golive.migrate.ledger import Dialect
 from golive.migrate.lint import marks
 from golive.migrate.status import Applied, MigrationEvent, MigrationStatus, compare
@@ -73,6 +74,7 @@ async def apply(
             _announce(found, report)
             run = Conditions(migrations, url, history, release, patience, report, lambda: lock.execute("SELECT 1"))
             await _each(run, found, applied)
+            await say_invalid(lock, report)
     except TimeoutError:
         raise failure.timed_out(limit, applied) from None
     except psycopg.Error as error:
@@ -89,6 +91,13 @@ async def _each(run: Conditions, found: MigrationStatus, applied: list[Migration
         await FileRun(run, file, same, applied).run()
         applied.append(file)
         run.report(MigrationEvent("applied", file.name, file.version, time.monotonic() - started))
+
+
+async def say_invalid(connection: Connection, report: Report) -> None:
+    """What is left of builds that were broken off, by hand or by another tool, with the command that mends it."""
+    for index in await indexes.invalid(connection):
+        text = f"the index {index.quoted} is invalid: it serves no query. REINDEX INDEX CONCURRENTLY {index.quoted};"
+        report(MigrationEvent("invalid", text))
 
 
 def refuse(found: MigrationStatus) -> None:

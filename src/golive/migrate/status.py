@@ -95,7 +95,9 @@ class MigrationStatus:
 class MigrationEvent:
     """Something to show while migrations run."""
 
-    kind: Literal["waiting", "started", "applied", "retrying", "mended", "notice", "late", "ahead", "passed", "lint"]
+    kind: Literal[
+        "waiting", "started", "applied", "retrying", "mended", "notice", "late", "ahead", "passed", "lint", "invalid"
+    ]
     text: str
     version: int | None = None
     seconds: float | None = None
@@ -148,7 +150,7 @@ State = Literal["applied", "pending", "unfinished", "drifted", "failed", "passed
 @dataclass(frozen=True)
 class Line:
     """One migration. `sql` is what would run of it, empty for all but pending and unfinished ones, and where the tool
-    cannot say; `done` of how many `statements` stand, for an unfinished one."""
+    cannot say; `done` of how many `statements` stand, for an unfinished one, and the next one may when `unsure`."""
 
     name: str
     state: State
@@ -157,6 +159,7 @@ class Line:
     sql: str = ""
     done: int = 0
     statements: int = 0
+    unsure: bool = False
 
 
 @dataclass(frozen=True)

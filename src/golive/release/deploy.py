@@ -21,7 +21,6 @@ from golive.migrate.runtime import Runtime
 from golive.release import (
     bundles,
     closed,
-    databases,
     environment,
     hooks,
     maintenance,
@@ -304,15 +303,8 @@ class Deploy:
         given = self._migrating(loaded, url)
         verdict = await migrations.gate(self.host, self.place, given, self.journal.note)
         self.held = tuple(one.file for one in verdict.held)
-        applied = await databases.migrate(
-            self.host.offload,
-            settings,
-            loaded.checkout,
-            url,
-            release=self.release,
-            report=lambda event: self.journal.log("migrate", event.text),
-            runtime=given.runtime,
-            held=self.held,
+        applied = await migrations.run(
+            self.host, given, self.held, lambda event: self.journal.log("migrate", event.text)
         )
         self.schema = applied.version_after
         self.host.state.set_release(self.place, self.release, "making", applied.version_after)

@@ -10,7 +10,7 @@ from typing import Any
 
 from golive.blueprint.models import Migrations
 from golive.build.artifact import Artifact
-from golive.errors import NotFound
+from golive.errors import GoliveError, MigrationFailed, NotFound, UsageError
 from golive.migrate.lint import text
 from golive.migrate.lint.finding import Verdict
 from golive.migrate.lint.sources import Running
@@ -195,22 +195,49 @@ async def record(host: Host, place: Place, given: Live, applied: Applied) -> Non
     host.state.set_release_schema(place, given.release, ReleaseSchema(applied.standing, applied.contracts, shape))
 
 
+async def run(host: Host, given: Live, held: tuple[str, ...], report: Callable[[MigrationEvent], None]) -> Applied:
+    """Apply what is pending and does not wait. MigrationFailed says what stands, also when the process that worked on
+    it was killed."""
+    try:
+        return await databases.migrate(
+            host.offload, given.settings, given.checkout, given.url,
+            release=given.release, report=report, runtime=given.runtime, held=held,
+        )  # fmt: skip
+    except (MigrationFailed, UsageError):
+        raise
+    except GoliveError as error:
+        stands = await _stands(host, given)
+        raise MigrationFailed(
+            "the migrations were broken off in the middle",
+            why=f"{error.what}: {error.why}" if error.why else error.what,
+            hint=f"{stands} The old release keeps serving. Deploy again: it goes on from there.",
+        ) from None
+
+
+async def _stands(host: Host, given: Live) -> str:
+    """What is in the database after somebody ended the migrator, in a sentence or two."""
+    try:
+        seen = await databases.overview(
+            host.offload, given.settings, given.checkout, given.url, runtime=given.runtime, sql=False
+        )
+    except GoliveError as error:
+        return f"What stands could not be asked ({error.what}); `golive migrate` will say."
+    begun = [line for line in seen.lines if line.state == "unfinished"]
+    said = f"The schema is at {seen.version}." if seen.version else "No migration is applied."
+    for line in begun:
+        said += f" {line.name} runs outside a transaction: {line.done} of its {line.statements} statements stand."
+        said += f" Statement {line.done + 1} may." if line.unsure else ""
+    waiting = [line.name for line in seen.pending if line not in begun]
+    return said + (f" Nothing of {', '.join(waiting)} stands." if waiting else "")
+
+
 async def up(host: Host, place: Place, actor: str, report: Callable[[MigrationEvent], None]) -> Applied:
     """Run what is pending, for the release that is live. In the audit log before it begins and when it has ended."""
     found = await live(host, place)
     verdict = await gate(host, place, found, lambda line: report(MigrationEvent("lint", line)))
     host.state.audit(actor, "migrate", place, release=found.release, tool=found.settings.tool)
     try:
-        applied = await databases.migrate(
-            host.offload,
-            found.settings,
-            found.checkout,
-            found.url,
-            release=found.release,
-            report=report,
-            runtime=found.runtime,
-            held=tuple(one.file for one in verdict.held),
-        )
+        applied = await run(host, found, tuple(one.file for one in verdict.held), report)
     except BaseException as error:
         host.state.audit(actor, "migrate.failed", place, release=found.release, error=type(error).__name__)
         raise

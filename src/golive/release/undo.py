@@ -62,10 +62,12 @@ async def settle(host: Host, deployment: Deployment) -> None:
         await finish(host, deployment)
         return
     cut_short = hooks.cut_short(host, deployment, hooks.PRE)
+    migrated = any(step.name == "migrate" and step.state != "skipped" for step in host.state.steps(deployment.id))
     await undo(host, deployment)
+    stands = "; what it had migrated stands, `golive migrate` says how far it came" if migrated else ""
     error = cut_short or GoliveError(
         "the deployment was interrupted before traffic moved, and undone",
         why="the daemon ended while it was under way",
-        hint="nothing changed for the app's users; deploy again",
+        hint=f"nothing changed for the app's users{stands}; deploy again",
     )
     host.state.end_deployment(deployment.id, DeploymentState.UNDONE, error.to_json())

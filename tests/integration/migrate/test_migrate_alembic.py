@@ -174,6 +174,38 @@ async def test_a_lock_is_tried_for_again(
     assert (await running).version_after == "aaa1"
 
 
+INDEX = """with op.get_context().autocommit_block():
+        op.execute("CREATE UNIQUE INDEX CONCURRENTLY a_id ON a (id)")
+"""
+
+
+def index_revision(project: Project) -> None:
+    """Revision aaa1 builds an index on a table that is there."""
+    project.database.query("CREATE TABLE a (id int)")
+    text = REVISION.format(revision="aaa1", down=None, upgrade=INDEX, title="an index")
+    (project.folder / "db/versions/aaa1.py").write_text(text)
+
+
+async def test_an_index_that_a_try_left_is_not_in_the_way_of_the_next(
+    project: Project, held: Callable[[str], Awaitable[psycopg.AsyncConnection[Any]]]
+) -> None:
+    index_revision(project)
+    blocker = await held("INSERT INTO a VALUES (1)")
+    running = asyncio.create_task(project.migrate(lock_timeout="50ms", retries=20))
+    await until(lambda: bool(project.database.said("retrying")), "the first try")
+    await blocker.commit()
+    assert (await running).version_after == "aaa1" and project.database.said("mended")
+    assert project.database.index("a_id") is True
+
+
+async def test_an_index_that_a_failure_left_is_named_with_the_command(project: Project) -> None:
+    index_revision(project)
+    project.database.query("INSERT INTO a VALUES (1), (1)")
+    with pytest.raises(MigrationFailed) as caught:
+        await project.migrate()
+    assert 'Left invalid by a build that failed: DROP INDEX CONCURRENTLY "public"."a_id";' in (caught.value.hint or "")
+
+
 async def test_two_at_once_upgrade_once(project: Project) -> None:
     project.revision("aaa1", None, "CREATE TABLE a AS SELECT 1 AS id FROM pg_sleep(0.5)")
     done = await asyncio.gather(project.migrate(), project.migrate())

@@ -144,6 +144,21 @@ async def test_a_statement_that_failed_is_not_taken_for_done(database: Database)
         assert caught.value.why == 'relation "a_id" already exists'
 
 
+async def test_an_index_that_somebody_left_invalid_is_said_with_what_mends_it(database: Database) -> None:
+    database.query("CREATE TABLE a (id int)")
+    database.query("INSERT INTO a VALUES (1), (1)")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        database.query("CREATE UNIQUE INDEX CONCURRENTLY a_id ON a (id)")
+    database.write("001_b.sql", "CREATE TABLE b ();")
+    await database.apply()
+    (said,) = database.said("invalid")
+    command = said.partition("no query. ")[2]
+    assert command == 'REINDEX INDEX CONCURRENTLY "public"."a_id";'
+    database.query("DELETE FROM a")
+    database.query(command)
+    assert database.index("a_id") is True
+
+
 async def test_a_build_whose_migrator_was_killed_is_mended(database: Database, held: Hold) -> None:
     database.query("CREATE TABLE log (n int)")
     database.write("001_a.sql", "CREATE INDEX CONCURRENTLY log_a ON log (n)")
