@@ -16,7 +16,7 @@ from benchmarks.report import show
 from benchmarks.result import Result
 from golive.errors import GoliveError
 
-KINDS = ("edge", "deploy", "grpc", "idle", "start", "build", "examples", "import")
+KINDS = ("edge", "deploy", "grpc", "idle", "start", "build", "examples", "import", "backup")
 
 
 def main() -> int:
@@ -74,6 +74,10 @@ def _runner(kind: str, options: argparse.Namespace) -> Callable[[], Result]:
         from benchmarks import imports
 
         return imports.run
+    if kind == "backup":
+        from benchmarks import backup
+
+        return lambda: backup.run(options.gigabytes, options.rounds)
     from benchmarks import idle
 
     if kind == "idle":
@@ -92,14 +96,15 @@ def _arguments() -> argparse.Namespace:
         help="edge: against Traefik, Caddy and nginx; deploy: deploys and rollbacks under load; grpc: gRPC, "
         "gRPC-web and REST of one service meanwhile; idle: memory and processor time at rest; start: how long commands "
         "take; build: beside the bare tools; examples: all five, up, in a browser, changed under load; import: other "
-        "platforms' files of the corpus",
+        "platforms' files of the corpus; backup: backup and restore beside pg_dump and pgBackRest",
     )
     parser.add_argument(
         "--seconds",
         type=float,
         help="of each load (edge: 5), at rest (idle: 60), of kills (deploy: 30), of all rounds (build: 420)",
     )
-    parser.add_argument("--rounds", type=int, default=3, help="edge, build: interleaved rounds (3)")
+    parser.add_argument("--rounds", type=int, default=3, help="edge, build, backup: interleaved rounds (3)")
+    parser.add_argument("--gigabytes", type=float, default=1.5, help="backup: of the database (1.5)")
     parser.add_argument(
         "--only", action="append", help="edge: only this engine; build, examples: this example; may be repeated"
     )

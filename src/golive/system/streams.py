@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -16,6 +19,8 @@ from golive.errors import StartFailed
 from golive.system.users import User
 
 PIECE = 1 << 20
+AHEAD = 4
+"""Pieces between two threads."""
 TAIL = 65536
 
 
@@ -38,22 +43,35 @@ class Ended:
 
 
 async def drain(tool: Tool, take: Callable[[bytes], object]) -> Ended:
-    """Run it and hand its stdout to `take`, in a thread, up to 1 MiB at a time; what that raises ends the program."""
+    """Run it and hand its stdout to `take`, in a thread, up to 1 MiB at a time; what that raises ends the program.
+
+    The next pieces are read meanwhile, in another one.
+    """
 
     def work(popen: subprocess.Popen[bytes]) -> None:
-        while data := _there(popen.stdout).read(PIECE):
-            take(data)
+        pipe = _wide(_there(popen.stdout))
+        with contextlib.closing(_ahead(iter(lambda: pipe.read(PIECE), b""))) as pieces:
+            for data in pieces:
+                try:
+                    take(data)
+                except BaseException:
+                    popen.kill()  # or what is being read ahead might never come
+                    raise
 
     return await _run(tool, work, stdout=subprocess.PIPE)
 
 
 async def feed(tool: Tool, pieces: Iterable[bytes]) -> Ended:
-    """Run it with `pieces` as its stdin, taken in a thread; what they raise ends the program."""
+    """Run it with `pieces`, none of them empty, as its stdin; what they raise ends the program.
+
+    They are made in a thread, some before they are wanted.
+    """
 
     def work(popen: subprocess.Popen[bytes]) -> None:
         # A broken pipe: it has ended, and its exit code says why.
-        with contextlib.suppress(BrokenPipeError), contextlib.closing(_there(popen.stdin)) as pipe:
-            for piece in pieces:
+        pipe = _wide(_there(popen.stdin))
+        with contextlib.closing(_ahead(pieces)) as coming, contextlib.suppress(BrokenPipeError), pipe:
+            for piece in coming:
                 pipe.write(piece)
 
     return await _run(tool, work, stdin=subprocess.PIPE)
@@ -111,6 +129,24 @@ def _started(tool: Tool, stdin: int, stdout: int, said: IO[bytes]) -> subprocess
         )
     except OSError as error:
         raise StartFailed(f"cannot start {tool.argv[0]}", why=error.strerror or str(error)) from error
+
+
+def _ahead(pieces: Iterable[bytes]) -> Generator[bytes]:
+    """The same pieces; while one is used the next ones are made, in a thread. It has ended when this is closed."""
+    source = iter(pieces)
+    with ThreadPoolExecutor(1) as one:
+        coming: deque[Future[bytes]] = deque(one.submit(next, source, b"") for _ in range(AHEAD))
+        while piece := coming.popleft().result():
+            coming.append(one.submit(next, source, b""))
+            yield piece
+
+
+def _wide(pipe: IO[bytes]) -> IO[bytes]:
+    """As much in it as an ordinary user may have, where the system can: at 64 KiB, two of three seconds of a restore
+    went into waking up."""
+    with contextlib.suppress(AttributeError, OSError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIECE)
+    return pipe
 
 
 def _there(pipe: IO[bytes] | None) -> IO[bytes]:
