@@ -255,9 +255,11 @@ def _let_in(made: Cluster) -> None:
 
 
 async def _measure(name: str, way: Way, measured: Measured, check: Check) -> None:
+    await asyncio.to_thread(os.sync)  # what the one before wrote or deleted is no longer under way
     began = time.perf_counter()
     measured.size = await way.backup()
     measured.backups.append(time.perf_counter() - began)
+    await asyncio.to_thread(os.sync)
     measured.restores.append(await way.restore(check))
     done = f"backup {measured.backups[-1]:.1f} s, {human_size(measured.size)}; restore {measured.restores[-1]:.1f} s"
     print(f"  {name}: {done}", file=sys.stderr, flush=True)

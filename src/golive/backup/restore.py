@@ -26,14 +26,17 @@ from golive.backup.catalog import Manifest
 from golive.backup.location import Location
 from golive.backup.recovery import Goal
 from golive.backup.server import Server, environment, reason
-from golive.errors import BackupFailed, Conflict
+from golive.errors import BackupFailed, Conflict, StartFailed
 from golive.system import leftovers, streams
 from golive.system.files import remove_tree, write_atomic
 from golive.system.processes import Process, Spec, run, start
+from golive.system.users import User
 from golive.units import human_size
 
 ROOM = 64 << 20
 """Bytes that a recovery needs beside the data: it writes WAL of its own."""
+EARLY = 0.3
+"""Seconds between two times that what was unpacked goes to the disk."""
 GRACE = timedelta(seconds=60)
 
 
@@ -149,8 +152,9 @@ async def _unpack(server: Server, location: Location, manifest: Manifest, key: K
     # GNU tar's, which others do not look at: it writes 64 KiB at a time instead of 10.
     env = environment(server.engine) | {"TAR_OPTIONS": "--read-full-records --blocking-factor=128"}
     tar = streams.Tool(("tar", "-x", "-f", "-", "-C", str(data)), env, data, server.user)
-    with location.open(manifest.archive) as file:
-        done = await streams.feed(tar, archive.read(file, key, manifest.name, manifest.sha256))
+    async with _on_its_way(data, env, server.user):
+        with location.open(manifest.archive) as file:
+            done = await streams.feed(tar, archive.read(file, key, manifest.name, manifest.sha256))
     if done.code == 0:
         signalled = await run(("touch", str(data / "recovery.signal")), env=env, cwd=data, user=server.user)
         done = streams.Ended(signalled.code, signalled.output)
@@ -162,6 +166,25 @@ async def _unpack(server: Server, location: Location, manifest: Manifest, key: K
             why="the disk is full" if full else reason(done.said),
             hint=f"{'free some disk space' if full else 'mend that'}, then try again; the backup is as it was",
         )
+
+
+@asynccontextmanager
+async def _on_its_way(data: Path, env: dict[str, str], user: User | None) -> AsyncIterator[None]:
+    """Its filesystem is written to the disk again and again: a server begins with an fsync of every file, and would
+    wait for all of them at once. A third of the time of a restore, measured; where `sync` cannot, it takes that long.
+    """
+
+    async def work() -> None:
+        with contextlib.suppress(StartFailed):
+            while (await run(("sync", "-f", str(data)), env=env, cwd=data, user=user)).code == 0:
+                await asyncio.sleep(EARLY)
+
+    working = asyncio.create_task(work())
+    try:
+        yield
+    finally:
+        working.cancel()
+        await asyncio.wait([working])
 
 
 @asynccontextmanager
