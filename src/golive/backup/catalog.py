@@ -45,6 +45,8 @@ class Manifest:
     size: int
     sha256: str
     key: str
+    engine: str = "postgres"
+    """Of a `redis` there is no WAL: what is said of it here is empty."""
 
     @property
     def major(self) -> int:

@@ -12,11 +12,11 @@ from golive.blueprint.models import Resource
 from golive.data import urls
 from golive.data.postgres import NO_FILE
 from golive.data.redis import TROUBLE, describe
-from golive.data.resp import Address, Connection, RedisError, connect
 from golive.data.store import Report, Variables
 from golive.data.urls import Target
 from golive.errors import ResourceFailed
 from golive.secret import Mask, Secret
+from golive.system.resp import Address, Connection, RedisError, connect
 from golive.units import human_size
 
 if TYPE_CHECKING:

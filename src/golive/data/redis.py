@@ -27,7 +27,6 @@ from golive.data.place import (
     write_config,
 )
 from golive.data.redis_plan import Persistence
-from golive.data.resp import Address, Connection, RedisError, connect
 from golive.data.store import Report, Variables
 from golive.engines import Engine
 from golive.errors import ResourceFailed
@@ -35,6 +34,7 @@ from golive.secret import Secret
 from golive.system import leftovers
 from golive.system.files import write_atomic
 from golive.system.processes import Limits, Spec
+from golive.system.resp import Address, Connection, RedisError, connect
 from golive.units import human_size
 
 PROGRAMS = ("redis", "valkey")

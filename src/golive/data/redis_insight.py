@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from golive.data.insight import Finding, Level, worst_first
-from golive.data.resp import Connection, RedisError, Value
+from golive.system.resp import Connection, RedisError, Value
 from golive.units import human_duration, human_size
 
 SECTIONS = ("server", "memory", "stats", "persistence", "clients", "keyspace", "replication")

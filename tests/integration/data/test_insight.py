@@ -15,10 +15,10 @@ from golive.data.external import open_postgres, target_of
 from golive.data.insight import Finding
 from golive.data.inspect import insight
 from golive.data.redis import Redis
-from golive.data.resp import Connection
 from golive.engines import Engines
 from golive.errors import ResourceFailed
 from golive.secret import Secret
+from golive.system.resp import Connection
 
 POSTGRES = Resource(engine="postgres")
 STRICT = postgres_insight.Limits(

@@ -11,11 +11,11 @@ from data_stores import Running, again, make
 from golive.blueprint.models import Resource
 from golive.data import Placement, Store
 from golive.data.redis import Redis
-from golive.data.resp import Address, Connection, RedisError, connect
 from golive.engines import Engine, Engines
 from golive.errors import ResourceFailed
 from golive.secret import Secret
 from golive.system.processes import Process
+from golive.system.resp import Address, Connection, RedisError, connect
 
 AOF = Resource(engine="redis")
 RDB = Resource(engine="redis", persistence="rdb")

@@ -18,6 +18,8 @@ Value = str | int | list["Value"] | None
 LONGEST = 64 << 20
 """Bytes accepted in one answer; a server that announces more is not Redis."""
 
+SILENCE = 60.0
+PIECE = 1 << 20
 HANDSHAKE = 4.0
 """Seconds for TLS. A Redis without it waits for the end of a line: this tells it from a host that is silent."""
 
@@ -70,6 +72,40 @@ class Connection:
         if kind == b"*":
             return [await self._read() for _ in range(count)]
         return (await self._reader.readexactly(count + 2))[:-2].decode(errors="replace")
+
+    async def snapshot(self) -> AsyncIterator[bytes]:
+        """What Redis holds at this moment, as the RDB that a new replica is given; the connection is of no use after.
+
+        Redis writes a line feed now and then while it prepares one. EOFError when it stops in the middle, TimeoutError
+        after `SILENCE` seconds without a byte.
+        """
+        await self.call("REPLCONF", "capa", "eof")  # it may come straight from memory, with a mark at its end
+        self._writer.write(b"*1\r\n$4\r\nSYNC\r\n")
+        line = b""
+        while not line.strip():
+            async with asyncio.timeout(SILENCE):
+                line = await self._reader.readuntil(b"\n")
+        if line[:1] == b"-":
+            raise RedisError(line[1:].decode(errors="replace").strip())
+        mark = line.strip().removeprefix(b"$EOF:") if line.startswith(b"$EOF:") else b""
+        left = 0 if mark else int(line[1:])
+        held = b""
+        while mark or left:
+            async with asyncio.timeout(SILENCE):
+                data = await self._reader.read(PIECE if mark else min(PIECE, left))
+            if not data:
+                raise EOFError("Redis ended the snapshot in the middle")
+            if not mark:
+                left -= len(data)
+                yield data
+                continue
+            held += data
+            if held.endswith(mark):
+                yield held[: -len(mark)]
+                return
+            if held[: -len(mark)]:
+                yield held[: -len(mark)]
+            held = held[-len(mark) :]
 
     async def info(self, *sections: str) -> dict[str, str]:
         """INFO as a dictionary; one call a section, since Redis 6 takes one at a time."""
