@@ -19,7 +19,7 @@ RESERVED = ("PORT", "GRPC_PORT", "HOST", "GOLIVE_APP", "GOLIVE_ENVIRONMENT", "GO
 """Given by golive to every instance; nobody else may set them."""
 
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "postgres": ("url", "host", "port", "name", "user", "password", "direct_url"),
+    "postgres": ("url", "host", "port", "name", "user", "password", "direct_url", "replica_url"),
     "redis": ("url", "host", "port", "password"),
 }
 _FIRST_PREFIX = {"postgres": "DB", "redis": "REDIS"}
@@ -145,7 +145,7 @@ def default_text(variable: Variable) -> str | None:
 
 
 def resource_variables(blueprint: Blueprint) -> Mapping[str, Mapping[str, str]]:
-    """Resource → part (`url`, `host`, `port`, `name`, `user`, `password`, `direct_url`) → the variable that carries it.
+    """Resource → part (`url`, `host`, `port`, `name`, `user`, `password`, `direct_url`, `replica_url`) → its variable.
 
     The first of an engine without a `prefix` is DATABASE_URL, DB_HOST, …, or REDIS_URL, …; every other one has its
     prefix, or its own name in capitals.
@@ -160,9 +160,11 @@ def resource_variables(blueprint: Blueprint) -> Mapping[str, Mapping[str, str]]:
             prefix = _FIRST_PREFIX[resource.engine]
         parts = {part: f"{prefix}_{part.upper()}" for part in PARTS[resource.engine]}
         if first and resource.engine == "postgres":
-            parts |= {"url": "DATABASE_URL", "direct_url": "DATABASE_DIRECT_URL"}
+            parts |= {part: f"DATABASE_{part.upper()}" for part in parts if part.endswith("url")}
         if resource.url_from is not None:
             parts.pop("direct_url", None)  # the app has it under a name of its own
+        if resource.replicas is None:
+            parts.pop("replica_url", None)
         named[name] = parts
     return named
 

@@ -326,6 +326,7 @@ class Resource(Model):
     persistence: Literal["aof", "rdb", "none"] = Field("aof", description="Redis: what survives a kill.")
     extensions: tuple[str, ...] = Field((), description="PostgreSQL: created in the app's database.")
     pool: Pool | None = Field(None, description="PostgreSQL: PgBouncer before it; `true` for the defaults.")
+    replicas: int | None = Field(None, ge=0, le=5, description="PostgreSQL: standbys that serve DATABASE_REPLICA_URL.")
     prefix: str | None = Field(
         None,
         pattern=PREFIX_PATTERN,

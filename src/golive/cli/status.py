@@ -85,7 +85,7 @@ def _show_app(app: dict[str, Any]) -> None:
     rows += [(name, f"{c['kind']} of {c['of']}", *_process(c)) for name, c in app["copies"].items()]
     if rows:
         output.table(HEADERS, rows, fold=("kind", "state"))
-    for line in pool_lines(app["resources"]):
+    for line in (*pool_lines(app["resources"]), *replica_lines(app)):
         print(f"  {line}")
     if app["maintenance"]:
         print(f"  {maintenance_line(app['maintenance'])}")
@@ -104,6 +104,18 @@ def pool_lines(resources: dict[str, dict[str, Any]]) -> list[str]:
             waiting = f", {use['waiting']} waiting, the first for {use['waited']} s" if use["waiting"] else ""
             clients = f"{use['clients']} client{'s' * (use['clients'] != 1)}"
             lines.append(f"{name}: {clients} on {use['used']} connections in use, {use['idle']} idle{waiting}")
+    return lines
+
+
+def replica_lines(app: dict[str, Any]) -> list[str]:
+    """How far replicas are behind, and who answers what is read from them."""
+    lines = []
+    for name, copy in app["copies"].items():
+        if lag := copy.get("lag"):
+            behind = f"{human_size(lag['bytes'])} behind" if lag["bytes"] else "has all"
+            late = f", {human_duration(lag['seconds'])}" if lag["seconds"] >= 1 else ""
+            lines.append(f"{name}: {lag['state']}, {behind}{late}{'' if lag['serves'] else ', not asked'}")
+    lines += [f"{name} on port {r['port']}: {', '.join(r['served_by'])}" for name, r in app["reads"].items()]
     return lines
 
 

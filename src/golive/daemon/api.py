@@ -147,6 +147,13 @@ class MaintainCall(DatabaseCall):
     name: str | None = Field(None, max_length=200)
 
 
+class PromoteCall(DatabaseCall):
+    """`replica` is its name or label; the one that is least behind when none is named."""
+
+    replica: str | None = Field(None, max_length=100)
+    force: bool = False
+
+
 class LintFile(Call):
     """SQL that somebody wants judged; the daemon opens no file for it."""
 

@@ -17,6 +17,7 @@ from golive.daemon.upkeep import Upkeep
 from golive.daemon.wiring import Wires
 from golive.engines.engine import Progress
 from golive.errors import Cancelled, GoliveError
+from golive.release import reads
 from golive.release.deploy import Deploy
 from golive.release.gateway import EDGE, STATIC, open_gateway
 from golive.release.host import Host
@@ -241,6 +242,9 @@ class Daemon:
         log.info("%s is %s%s", state.id, state.status.value, f": {state.reason}" if state.reason else "")
         if state.status in (Status.READY, Status.UNREADY) and "/d" in state.id:
             self._edge_stale.set()
+        if "@replica-" in state.id and state.status is not Status.READY and reads.restarted(self.host, state.id):
+            self._edge_stale.set()
+            self.upkeep.wake()
 
     async def _keep_edge_in_line(self) -> None:
         """Instances that turn unready leave the edge while another is well, and come back."""

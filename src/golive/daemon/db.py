@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from golive.daemon import api
-from golive.release import db
+from golive.release import db, promotion
 from golive.release.host import Host
 from golive.state.records import Place
 
@@ -48,3 +48,20 @@ async def maintain(host: Host, call: api.MaintainCall, actor: str) -> AsyncItera
         if not task.done():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+async def promote(host: Host, call: api.PromoteCall, actor: str) -> AsyncIterator[dict[str, Any]]:
+    """What happens, as it does, then the result. Begun, it goes on when the client goes: half of it serves nobody."""
+    lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+
+    def say(text: str) -> None:
+        lines.put_nowait({"type": "step", "text": text})
+
+    host.state.audit(actor, "db.promote", call.place, resource=call.resource, replica=call.replica)
+    task = asyncio.create_task(
+        promotion.promote(host, call.place, (call.resource, call.replica), say, force=call.force)
+    )
+    task.add_done_callback(lambda _: lines.put_nowait(None))
+    while (line := await lines.get()) is not None:
+        yield line
+    yield {"type": "result", **(await task)}

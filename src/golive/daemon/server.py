@@ -68,6 +68,7 @@ class Server:
             ("GET", "/v1/db/size", self._db_size),
             ("POST", "/v1/db/shell", self._db_shell),
             ("POST", "/v1/db/maintain", self._db_maintain),
+            ("POST", "/v1/db/promote", self._db_promote),
             ("POST", "/v1/secrets", self._secrets),
             ("GET", "/v1/bundle", self._bundle),
             ("POST", "/v1/scale", self._scale),
@@ -194,6 +195,9 @@ class Server:
 
     async def _migrate(self, request: Request) -> Any:
         return self._stream(self._operations.migrate(await _call(api.MigrateCall, request), _actor(request)))
+
+    async def _db_promote(self, request: Request) -> Any:
+        return self._stream(db.promote(self._daemon.host, await _call(api.PromoteCall, request), _actor(request)))
 
     async def _db_insight(self, request: Request) -> Any:
         return await db.insight(self._daemon.host, _place(request), request.query_params.get("resource"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -11,6 +12,7 @@ from datetime import timedelta
 from golive.release import copies, maintenance
 from golive.release.drain import Drain
 from golive.release.host import Host
+from golive.release.replicas import Replicas
 from golive.release.retention import prune
 from golive.release.scaling import Autoscaler
 from golive.release.traffic import edge_config
@@ -31,6 +33,7 @@ EVERY = {
     "history": timedelta(days=1),
     "copies": timedelta(seconds=30),
     "scale": timedelta(seconds=10),
+    "replicas": timedelta(seconds=2),
 }
 
 
@@ -41,6 +44,7 @@ class Upkeep:
         self._host = host
         self._drain = Drain(host)
         self._autoscaler = Autoscaler(host)
+        self._replicas = Replicas(host)
         self._wake = asyncio.Event()
         self._last: dict[str, float] = {}
         self._untidy: set[Place] = set()
@@ -68,6 +72,7 @@ class Upkeep:
                 await self._due("scale", lambda: self._apart("scale", self._autoscaler.tick))
                 await self._due("certificates", self._renew)
                 await self._attempt("maintenance", lambda: maintenance.end_what_is_over(self._host))
+            await self._due("replicas", self._line_up_replicas)
             await self._due("logs", self._rotate)
             await self._due("history", self._forget)
             await self._due("copies", lambda: self._apart("copies", lambda: copies.keep_in_line(self._host)))
@@ -75,7 +80,7 @@ class Upkeep:
                 await self._apart("tidy", self._prune)
             self._wake.clear()
             try:
-                idle = min(IDLE, maintenance.seconds_left(self._host) + BUSY)
+                idle = min(IDLE, self._replicas.pause, maintenance.seconds_left(self._host) + BUSY)
                 await asyncio.wait_for(self._wake.wait(), pause if busy else idle)
                 pause = BUSY
             except TimeoutError:
@@ -103,6 +108,11 @@ class Upkeep:
     async def _prune(self) -> None:
         while self._untidy:
             await prune(self._host, self._untidy.pop())
+
+    async def _line_up_replicas(self) -> None:
+        """Each environment apart: making a replica takes as long as its database is large."""
+        for place in self._replicas.due():
+            await self._apart(f"replicas of {place}", functools.partial(self._replicas.tick, place))
 
     async def _forget(self) -> None:
         self._host.state.forget_history(time.time() - HISTORY.total_seconds())

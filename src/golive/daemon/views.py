@@ -13,11 +13,11 @@ import psutil
 
 from golive.blueprint.models import Blueprint, ServiceKind
 from golive.errors import NotFound, nearest
-from golive.release import maintenance, pools, suspension
+from golive.release import maintenance, pools, reads, replicas, suspension
 from golive.release.host import Host
 from golive.release.resources import unit_name
 from golive.release.schema import Behind, behind
-from golive.state.records import App, Deployment, Generation, GenerationState, Place
+from golive.state.records import App, Deployment, Generation, GenerationState, Place, ResourceRow
 from golive.supervise.unit import UnitState
 from golive.system import sessions
 
@@ -87,6 +87,7 @@ def _app(host: Host, app: App, states: dict[str, UnitState], memory: dict[int, i
         "services": {},
         "resources": {},
         "copies": {},
+        "reads": {},
         "deployments": [
             {"id": d.id, "kind": d.kind, "state": d.state.value, "queued_at": d.queued_at} for d in waiting
         ],
@@ -107,9 +108,17 @@ def _app(host: Host, app: App, states: dict[str, UnitState], memory: dict[int, i
         if copy := copies.get(row.name):
             words = copy.state if copy.state != "ready" and unit["state"] == "stopped" else unit["state"]
             found["copies"][row.name] = {**resource, "state": words, "kind": copy.kind, "of": copy.resource}
+            found["copies"][row.name] |= replicas.view(host, copy)
+        elif row.engine == reads.ENGINE:
+            found["reads"][row.name] = {"port": row.port, "served_by": list(_served_by(host, row))}
         else:
             found["resources"][row.name] = resource
     return found
+
+
+def _served_by(host: Host, row: ResourceRow) -> tuple[str, ...]:
+    primary = row.name.removesuffix(reads.SUFFIX)
+    return reads.serving_replicas(host, row.place, primary) or (primary,)
 
 
 def _service(

@@ -116,14 +116,11 @@ class PgBouncer:
 
     async def provision(self) -> None:
         """The settings as they are written now; connections stay."""
-        await self._order("RELOAD")
-
-    async def _order(self, command: str) -> None:
         import psycopg
 
         try:
             async with await self._console() as console:
-                await console.execute(command.encode())
+                await console.execute("RELOAD")
         except psycopg.Error as error:
             raise self._refused(error) from error
 

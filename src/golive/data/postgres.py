@@ -53,7 +53,8 @@ LOCAL |= {"gssencmode": "disable", "client_encoding": "utf8", "passfile": NO_FIL
 
 @dataclass(frozen=True)
 class Postgres:
-    """See `golive.data.store.Store`. `settings` outrank golive's own. `closed`: nobody but golive gets in."""
+    """See `golive.data.store.Store`. `settings` outrank golive's own. `closed`: nobody but golive gets in.
+    `reads` is the port by which its replicas are reached."""
 
     resource: Resource
     name: str
@@ -62,6 +63,7 @@ class Postgres:
     password: Secret
     settings: Mapping[str, str] = field(default_factory=dict)
     closed: bool = False
+    reads: int | None = None
 
     stop_signal = signal.SIGINT
     """Fast shutdown: sessions are ended, a checkpoint is written. SIGTERM would wait for every client to leave."""
@@ -313,7 +315,11 @@ class Postgres:
     def variables(self) -> Variables:
         secret = self.password.reveal()
         url = Secret(postgres_plan.url(self.role, secret, self.place.port, self.role))
+        reads = (
+            {"replica_url": Secret(postgres_plan.url(self.role, secret, self.reads, self.role))} if self.reads else {}
+        )
         return {
+            **reads,
             "url": url,
             "direct_url": url,
             "host": "127.0.0.1",

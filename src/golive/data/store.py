@@ -15,7 +15,7 @@ from golive.secret import Secret
 from golive.system.processes import Spec
 
 Variables = Mapping[str, str | Secret]
-"""Parts of a connection: url, host, port, name, user, password, direct_url (past a pool)."""
+"""Parts of a connection: url, host, port, name, user, password, direct_url (past a pool), replica_url (reads)."""
 
 
 @dataclass(frozen=True)

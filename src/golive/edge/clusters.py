@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from golive.edge.model import Endpoint, Upstream, cluster_name
+from golive.edge.model import Endpoint, Stream, Upstream, cluster_name
 from golive.edge.resource import Json, Layout, discovery, seconds, typed
 
 CLUSTER = "config.cluster.v3.Cluster"
@@ -39,9 +39,36 @@ BREAKERS = {
 }
 
 
-def render_clusters(upstreams: tuple[Upstream, ...], layout: Layout) -> Json:
+def render_clusters(upstreams: tuple[Upstream, ...], layout: Layout, streams: tuple[Stream, ...] = ()) -> Json:
     """The CDS file. Sorted by name, so that the same set is the same file."""
-    return discovery(CLUSTER, [cluster(u, layout) for u in sorted(upstreams, key=lambda u: u.name)])
+    made = [cluster(u, layout) for u in upstreams] + [stream_cluster(s) for s in streams]
+    return discovery(CLUSTER, sorted(made, key=lambda c: str(c["name"])))
+
+
+def stream_cluster(stream: Stream) -> Json:
+    """Two priorities: all goes to the first as long as one of its hosts is not ejected."""
+    name = cluster_name(stream.name)
+    tiers = [tier for tier in (stream.endpoints, (stream.fallback,)) if tier]
+    return {
+        "@type": f"type.googleapis.com/envoy.{CLUSTER}",
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "lb_policy": "ROUND_ROBIN",
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [
+                {"priority": rank, "lb_endpoints": [{"endpoint": {"address": address(e)}} for e in tier]}
+                for rank, tier in enumerate(tiers)
+            ],
+            # As much as it takes: one replica of five serves alone before the primary has to.
+            "policy": {"overprovisioning_factor": 500},
+        },
+        "circuit_breakers": BREAKERS,
+        # The first refusal counts: its attempt is repeated elsewhere.
+        "outlier_detection": {**OUTLIERS, "consecutive_local_origin_failure": 1},
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+    }
 
 
 def cluster(upstream: Upstream, layout: Layout) -> Json:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from golive.edge import headers, rules
 from golive.edge.limits import FILTER as LIMIT_FILTER
 from golive.edge.limits import FILTER_KIND as LIMIT_KIND
-from golive.edge.model import Certificate
+from golive.edge.model import Certificate, Stream, cluster_name
 from golive.edge.resource import HTTP, PREFIX, Json, Layout, discovery, extension, file_source, typed
 from golive.edge.routes import BUFFER, COMPRESSORS, GRPC_WEB, UNKNOWN_LENGTH
 
@@ -37,8 +37,8 @@ COMPRESSIBLE = (
 """Not text/event-stream: an event must leave at once and whole."""
 
 
-def render_listeners(domains: Mapping[str, bool], layout: Layout) -> Json:
-    """The LDS file, for TLS domains and whether their requests are logged."""
+def render_listeners(domains: Mapping[str, bool], layout: Layout, streams: Sequence[Stream] = ()) -> Json:
+    """The LDS file, for TLS domains and whether their requests are logged, and for streams."""
     chains = [_tls_chain(domain, layout, logged) for domain, logged in sorted(domains.items())]
     plain = {"filters": [_connection_manager("http", layout, [_site_log(layout)])]}
     https = _listener("https", layout.https_port, layout)
@@ -57,8 +57,26 @@ def render_listeners(domains: Mapping[str, bool], layout: Layout) -> Json:
         [
             {**_listener("http", layout.http_port, layout), "filter_chains": [plain]},
             https,
+            *(_stream(stream) for stream in sorted(streams, key=lambda s: s.name)),
         ],
     )
+
+
+def _stream(stream: Stream) -> Json:
+    proxy = extension(
+        "envoy.filters.network.tcp_proxy",
+        "extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        stat_prefix="stream",
+        cluster=cluster_name(stream.name),
+        max_connect_attempts=4,
+        idle_timeout="0s",  # a pool of the app may rest for as long as it likes
+    )
+    return {
+        "@type": PREFIX + LISTENER,
+        "name": stream.name,
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": stream.port}},
+        "filter_chains": [{"filters": [proxy]}],
+    }
 
 
 def render_certificate(domain: str, certificate: Certificate) -> Json:

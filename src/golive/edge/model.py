@@ -132,12 +132,23 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """TCP connections to a port of loopback go to `endpoints` in turn, to `fallback` while none of them accepts any."""
+
+    name: str
+    port: int
+    endpoints: tuple[Endpoint, ...]
+    fallback: Endpoint
+
+
+@dataclass(frozen=True)
 class EdgeConfig:
     """All that the edge serves. Conflict when two sites claim a domain; ValueError when a route names no upstream."""
 
     sites: tuple[Site, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
     certificates: tuple[Certificate, ...] = ()
+    streams: tuple[Stream, ...] = ()
 
     def __post_init__(self) -> None:
         owners: dict[str, Site] = {}

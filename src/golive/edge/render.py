@@ -21,11 +21,11 @@ def render(config: EdgeConfig, layout: Layout, kept: frozenset[LimitClass] = fro
     """
     domains, owners = config.tls_domains(), config.owners()
     files = {
-        "cds": render_clusters(config.upstreams, layout),
+        "cds": render_clusters(config.upstreams, layout, config.streams),
         "ecds": render_limits(classes(config) | kept),
         "rds-http": render_routes(config, tls=False, https_port=layout.https_port),
         "rds-https": render_routes(config, tls=True),
-        "lds": render_listeners({d: owners[d].policy.access_log for d in domains}, layout),
+        "lds": render_listeners({d: owners[d].policy.access_log for d in domains}, layout, config.streams),
     }
     for domain in domains:
         if found := config.certificate(domain):

@@ -59,6 +59,23 @@ async def _pool_use(port: int, password: Secret) -> dict[str, int]:
         raise ResourceFailed(f"PgBouncer on port {port} does not answer") from None
 
 
+async def pool_order(offload: Offload, port: int, password: Secret, command: str) -> None:
+    """A command for PgBouncer's console; GoliveError when it refuses."""
+    await offload.call(_pool_order, port, password, command)
+
+
+async def _pool_order(port: int, password: Secret, command: str) -> None:
+    import psycopg
+
+    from golive.data.pool import open_console
+
+    try:
+        async with await open_console(port, password) as console:
+            await console.execute(command.encode())
+    except psycopg.Error as error:
+        raise ResourceFailed(f"PgBouncer on port {port} refused {command}", why=str(error).strip()) from None
+
+
 async def check_external(offload: Offload, resource: Resource, url: Secret) -> Report:
     """See `golive.data.external`."""
     return await offload.call(_check_external, resource, url)

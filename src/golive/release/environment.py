@@ -71,7 +71,7 @@ def secret_names(blueprint: Blueprint) -> set[str]:
         name
         for parts in resource_variables(blueprint).values()
         for part, name in parts.items()
-        if part in ("url", "direct_url", "password")
+        if part == "password" or part.endswith("url")
     }
     if "DB_PASSWORD" in injected:
         injected.add("PGPASSWORD")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from golive.blueprint.models import Blueprint, Service
+from golive.data.replica_plan import Lag
 from golive.errors import Conflict
 from golive.home import Home
 from golive.release.dev_site import DevSite
@@ -39,7 +40,7 @@ class Host:
     generation that stands in; `switching` routes a service (app, environment, name) to a generation that is not live
     yet. `aside` are units that take no new requests: they leave, or were never ready. `claimed` are generations that a
     deployment counts on, so that nobody stops them; `building` are artifacts that no release names yet. `dev` is where
-    `golive dev` answers, as long as it runs.
+    `golive dev` answers, as long as it runs. `lags` is how far replicas were behind when they were last looked at.
     """
 
     home: Home
@@ -55,6 +56,7 @@ class Host:
     claimed: set[int] = field(default_factory=set)
     building: set[str] = field(default_factory=set)
     dev: dict[Place, DevSite] = field(default_factory=dict)
+    lags: dict[tuple[Place, str], Lag] = field(default_factory=dict)
     offload: Offload = field(default_factory=Offload)
     _changing: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _copying: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from golive.blueprint.env import connection_variables
@@ -83,6 +83,19 @@ def past(blueprint: Blueprint, stores: dict[str, Store]) -> dict[str, Secret]:
             for variable, value in connection_variables(blueprint, name, stores[name].variables()).items():
                 found[variable] = value if isinstance(value, Secret) else Secret(str(value))
     return found
+
+
+def orders(host: Host, place: Place, store: Postgres) -> Callable[[str], Awaitable[None]] | None:
+    """What gives commands to the pool before a database, in transaction mode; None where there is none. In session mode
+    a pool would come to rest only when every client has left."""
+    pool = store.resource.pool
+    rows = {row.name: row for row in host.state.resources(place)}
+    row = rows.get(pool_name(store.name))
+    state = host.supervisor.state(f"{place}/resource/{pool_name(store.name)}")
+    if row is None or pool is None or pool.mode == "session" or state is None or state.over:
+        return None
+    password = host.state.resource_password(row)
+    return lambda command: databases.pool_order(host.offload, row.port, password, command)
 
 
 async def use(host: Host, row: ResourceRow) -> dict[str, int] | None:

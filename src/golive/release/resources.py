@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from golive.blueprint.env import connection_variables, resource_variables
@@ -12,10 +13,11 @@ from golive.blueprint.models import Blueprint, Resource
 from golive.data.external import external_variables
 from golive.data.place import Placement
 from golive.data.pool_plan import pool_name
+from golive.data.postgres import Postgres
 from golive.data.store import Report, Store, store_for
 from golive.engines.engine import Engine, Progress
 from golive.errors import Conflict, ResourceFailed
-from golive.release import databases, pools
+from golive.release import databases, pools, reads
 from golive.release.host import Host
 from golive.secret import Secret
 from golive.state.records import Place, ResourceRow
@@ -74,9 +76,12 @@ def direct_url(blueprint: Blueprint, name: str, injected: Mapping[str, Secret]) 
 
 
 def _store(host: Host, row: ResourceRow, resource: Resource, engine: Engine) -> Store:
-    return store_for(
+    store = store_for(
         resource, row.name, place=placement(host, row), engine=engine, password=host.state.resource_password(row)
     )
+    if resource.replicas is not None and isinstance(store, Postgres):
+        return replace(store, reads=reads.port(host, row.place, row.name))
+    return store
 
 
 def placement(host: Host, row: ResourceRow) -> Placement:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from golive.blueprint.models import Blueprint, Service, ServiceKind
 from golive.edge.model import EdgeConfig, Endpoint, Site, Upstream
 from golive.edge.static_plan import SLASH
-from golive.release import closed
+from golive.release import closed, reads
 from golive.release.dev_site import dev_site
 from golive.release.host import Host
 from golive.release.rule import rule_of
@@ -44,7 +44,8 @@ def edge_config(host: Host) -> EdgeConfig:
         sites.append(site)
         upstreams |= {upstream.name: upstream for upstream in servers}
     certificates = tuple(c for site in sites if site.policy.https for c in host.gateway.certificates_for(site.domains))
-    return EdgeConfig(tuple(sites), tuple(upstreams.values()), certificates)
+    streams = tuple(stream for app in host.state.apps() for stream in reads.streams(host, app.place))
+    return EdgeConfig(tuple(sites), tuple(upstreams.values()), certificates, streams)
 
 
 def _is_routed(host: Host, generation: Generation) -> bool:

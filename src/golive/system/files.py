@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
 import secrets
 import shutil
 from pathlib import Path
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
+"""Of Linux, fcntl.h and stdio.h."""
 
 
 def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600, sync: bool = True) -> None:
@@ -57,6 +62,21 @@ def _unlock(path: Path) -> None:
             folder = Path(root) / name
             if not folder.is_symlink():
                 folder.chmod(0o700)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Each takes the other's place, in one step where the system can (Linux), else in three."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if hasattr(libc, "renameat2"):
+        here, both = ctypes.c_int(AT_FDCWD), (bytes(one), bytes(other))
+        if libc.renameat2(here, both[0], here, both[1], RENAME_EXCHANGE) == 0:
+            return
+        if (error := ctypes.get_errno()) not in (errno.EINVAL, errno.ENOSYS):
+            raise OSError(error, os.strerror(error), str(one), None, str(other))
+    beside = one.with_name(f".{one.name}.{secrets.token_hex(4)}")
+    one.rename(beside)
+    other.rename(one)
+    beside.rename(other)
 
 
 def tree_size(path: Path) -> int:

@@ -1,0 +1,80 @@
+"""A replica beside a database: read through its own address, and promoted while an app writes through the pool."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+
+import psycopg
+import pytest
+from e2e_apps import MakeApp
+from e2e_harness import App, until
+
+REPLICATED = '\n[resources.db]\nengine = "postgres"\nversion = 15\nreplicas = 1\npool = true\n'
+
+
+def standby(app: App) -> dict[str, object]:
+    found: dict[str, object] = app.status()["copies"].get("db@replica-1", {})
+    return found if found.get("lag", {"state": ""})["state"] == "streaming" else {}  # type: ignore[index]
+
+
+@pytest.mark.skipif(
+    shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin") is None,
+    reason="PgBouncer is not on this machine (apt-get install pgbouncer)",
+)
+def test_reads_go_to_the_replica_and_no_write_fails_while_it_is_promoted(make_app: MakeApp) -> None:
+    app = make_app(extra=REPLICATED)
+    app.up().ok()
+    url, reads = (
+        app.command("run", "--", "printenv", v).ok().out.strip() for v in ("DATABASE_URL", "DATABASE_REPLICA_URL")
+    )
+    with psycopg.connect(url, prepare_threshold=None) as connection:
+        connection.execute("CREATE TABLE item (id serial PRIMARY KEY)")
+    found = until("the replica", lambda: standby(app), timeout=60)
+
+    def asked() -> object:
+        with psycopg.connect(reads) as connection:
+            return connection.execute("SELECT pg_is_in_recovery(), count(*) FROM item").fetchone()
+
+    def answered() -> object:
+        """A connection that was under way when the server was killed ends; one that begins later does not."""
+        try:
+            return asked()
+        except psycopg.OperationalError:
+            return None
+
+    until("the edge to know it", lambda: asked() == (True, 0))
+    os.kill(int(str(found["pid"])), signal.SIGKILL)
+    until("the primary to answer in its place", lambda: answered() in ((False, 0), (True, 0)), timeout=5)
+    until("it to be back", lambda: answered() == (True, 0))
+    until("the replica to follow", lambda: standby(app), timeout=60)
+
+    written, failed, over = [0], [], threading.Event()
+
+    def write() -> None:
+        with psycopg.connect(url, prepare_threshold=None, autocommit=True) as connection:
+            while not over.is_set():
+                try:
+                    connection.execute("INSERT INTO item DEFAULT VALUES")
+                    written[0] += 1
+                except psycopg.Error as error:
+                    failed.append(str(error))
+                    return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    until("writes", lambda: written[0] > 20)
+    result = app.command("db", "promote", "--json").ok().json()
+    before = written[0]
+    until("writes after it", lambda: written[0] > before + 20)
+    over.set()
+    writer.join()
+
+    assert failed == []
+    assert result["kept"] == "db@replica-1"
+    with psycopg.connect(url, prepare_threshold=None) as connection:
+        assert connection.execute("SELECT count(*) FROM item").fetchone() == (written[0],)
+    assert "db@replica-1: streaming" in until("it to be seen", lambda: standby(app) and app.command("status").ok().out)
+    assert "no PostgreSQL 'cache'" in app.command("db", "promote", "cache").failed().err
