@@ -5,6 +5,8 @@ run/                              sockets (moved to a short path when $GOLIVE_HO
 daemon.log
 edge/                             Envoy's bootstrap, resource files, certificates, access log
 ca/                               the local certificate authority
+backup-keys/                      what backups are sealed with (0600); not in `backups`
+backups/                          backups that are told no other place
 engines/<name>/<version>/         fetched engines
 cache/                            uv and other build caches
 layers/<key>/                     dependency layers (a venv), shared by artifacts
@@ -13,6 +15,7 @@ builds/<deployment>/              build logs
 apps/<app>/<environment>/
     logs/<service>.<n>.log        output of instances
     resources/<name>/             PostgreSQL and Redis data
+    received/<name>/              writes on their way into the backups
 """
 
 from __future__ import annotations
@@ -62,6 +65,14 @@ class Home:
         return self.root / "ca"
 
     @property
+    def backup_keys(self) -> Path:
+        return self.root / "backup-keys"
+
+    @property
+    def backups(self) -> Path:
+        return self.root / "backups"
+
+    @property
     def engines(self) -> Path:
         return self.root / "engines"
 
@@ -106,3 +117,6 @@ class Home:
 
     def resource(self, app: str, environment: str, name: str) -> Path:
         return self.app(app, environment) / "resources" / name
+
+    def received(self, app: str, environment: str, name: str) -> Path:
+        return self.app(app, environment) / "received" / name

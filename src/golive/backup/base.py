@@ -7,9 +7,9 @@ ends with our session keeps PostgreSQL from recycling that WAL before it is fetc
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from golive.backup.server import Server, reason
 from golive.errors import BackupFailed
 from golive.system import streams
 
+STEP = 16 << 20
+"""Bytes between two reports."""
 _START = re.compile(r"write-ahead log start point: ([0-9A-F]+/[0-9A-F]+) on timeline (\d+)")
 _STOP = re.compile(r"write-ahead log end point: ([0-9A-F]+/[0-9A-F]+)")
 
@@ -30,10 +32,20 @@ class _Facts:
     version: str
     system: str
     segment: int
+    size: int
 
 
-async def create(server: Server, location: Location, source: str, key: Key) -> Manifest:
-    """Take one; it exists when this returns. BackupFailed says why not, and nothing is left of it then."""
+Report = Callable[[int, int], object]
+"""Bytes of the data that were copied, of so many."""
+
+
+async def create(
+    server: Server, location: Location, source: str, key: Key, stream: str = "", report: Report = lambda _a, _b: None
+) -> Manifest:
+    """Take one; it exists when this returns. BackupFailed says why not, and nothing is left of it then.
+
+    `stream` is where the writes since are received, see `streams_of` in `wal`.
+    """
     begun = datetime.now(UTC)
     location.sweep(source)
     id = catalog.new_id(begun, {entry.name.split("/")[-2] for entry in location.list(f"{source}/base")})
@@ -41,17 +53,26 @@ async def create(server: Server, location: Location, source: str, key: Key) -> M
     slot = f"golive_base_{re.sub(r'[^a-z0-9]', '_', id.lower())}"
     with _held(server, slot) as facts, location.put(f"{name}/{catalog.ARCHIVE}") as file:
         writer = Writer(file, key, name)
-        said = await _stream(server, writer)
+        said = await _stream(server, writer, facts.size, report)
         sealed = writer.close()
-    manifest = _manifest(source, id, facts, said, sealed, key, begun)
+    manifest = replace(_manifest(source, id, facts, said, sealed, key, begun), stream=stream)
     catalog.write(location, manifest)
     return manifest
 
 
-async def _stream(server: Server, writer: Writer) -> str:
+async def _stream(server: Server, writer: Writer, size: int, report: Report) -> str:
+    copied = 0
+
+    def take(data: bytes) -> None:
+        nonlocal copied
+        writer.write(data)
+        copied += len(data)
+        if copied % STEP < len(data):
+            report(copied, max(size, copied))
+
     how = ("--pgdata=-", "--format=tar", "--wal-method=fetch", "--checkpoint=fast", "--label=golive", "--verbose")
     tool = streams.Tool(server.client("pg_basebackup", *how), server.environment(), Path("/"), server.user)
-    done = await streams.drain(tool, writer.write)
+    done = await streams.drain(tool, take)
     if done.code:
         why = reason(done.said)
         hint = "the server's log says more; backups made before stand as they were"
@@ -69,9 +90,10 @@ def _held(server: Server, slot: str) -> Iterator[_Facts]:
         row = session.execute(
             "SELECT current_setting('server_version'), (SELECT system_identifier::text FROM pg_control_system()),"
             " (SELECT setting::bigint FROM pg_settings WHERE name = 'wal_segment_size'),"
+            " (SELECT sum(pg_database_size(oid))::bigint FROM pg_database),"
             " (SELECT string_agg(spcname, ', ') FROM pg_tablespace WHERE spcname NOT LIKE 'pg\\_%')"
         ).fetchone()
-        version, system, segment, spaces = row or ("", "", 0, None)
+        version, system, segment, size, spaces = row or ("", "", 0, 0, None)
         if spaces:
             raise BackupFailed(
                 f"{server.label} has tablespaces of its own: {spaces}",
@@ -79,7 +101,7 @@ def _held(server: Server, slot: str) -> Iterator[_Facts]:
                 why="golive backs up the data directory, and they lie outside",
                 hint="move their tables to pg_default (ALTER TABLE ... SET TABLESPACE), and drop them",
             )
-        yield _Facts(str(version).split()[0], system, segment)
+        yield _Facts(str(version).split()[0], system, segment, size)
 
 
 def _manifest(source: str, id: str, facts: _Facts, said: str, sealed: Sealed, key: Key, begun: datetime) -> Manifest:

@@ -1,6 +1,7 @@
 """What is in a location: a manifest for each backup, written last. A backup without one does not exist.
 
 <app>/<environment>/<resource>/base/<id>/data.golive      the archive
+                                         drill.json       how it went when it was restored last, see `proof`
                                          manifest.json    this
 """
 
@@ -21,6 +22,7 @@ from golive.errors import BackupFailed, NotFound, nearest
 FORMAT = 1
 MANIFEST = "manifest.json"
 ARCHIVE = "data.golive"
+PROOF = "drill.json"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Manifest:
     key: str
     engine: str = "postgres"
     """Of a `redis` there is no WAL: what is said of it here is empty."""
+    stream: str = ""
+    """Where the writes since are, see `wal`; empty when they were not received."""
 
     @property
     def major(self) -> int:
@@ -177,7 +181,7 @@ def require_key(manifest: Manifest, key: Key) -> None:
 
 def remove(location: Location, source: str, id: str) -> None:
     """The manifest first: what is left if this is cut short was never a backup."""
-    for name in (MANIFEST, ARCHIVE):
+    for name in (MANIFEST, PROOF, ARCHIVE):
         location.delete(f"{source}/base/{id}/{name}")
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from golive.backup.credentials import Credentials
 from golive.errors import BackupFailed, NotFound, UsageError
 from golive.system.files import private_directory
 from golive.units import human_size
@@ -47,6 +48,17 @@ class Location(Protocol):
 
     def sweep(self, prefix: str) -> int:
         """Take away what a killed `put` has left, and not what is being written. How many there were."""
+
+
+def location_for(to: str, credentials: Credentials) -> Location:
+    """`/folder` or `s3://bucket/folder`. UsageError for anything else."""
+    if to.startswith("s3://"):
+        from golive.backup.s3 import S3
+
+        return S3.parse(to, credentials)
+    if not to.startswith("/"):
+        raise UsageError(f"{to!r} is no place for backups", hint="a folder such as /mnt/backups, or s3://bucket/folder")
+    return Folder(Path(to))
 
 
 def checked(name: str, where: str) -> str:

@@ -14,7 +14,7 @@ import pwd
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,12 +37,15 @@ ROOM = 64 << 20
 """Bytes that a recovery needs beside the data: it writes WAL of its own."""
 EARLY = 0.3
 """Seconds between two times that what was unpacked goes to the disk."""
+STEP = 16 << 20
+"""Bytes between two reports."""
 GRACE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
 class Restored:
-    """A data directory of the engine's user, cleanly shut down. `last_commit` is in the server's own words, in UTC."""
+    """A data directory of the engine's user, cleanly shut down. `last_commit` is in the server's own words, in UTC;
+    `seconds` went by until it could have been used."""
 
     folder: Path
     manifest: Manifest
@@ -50,10 +53,25 @@ class Restored:
     seconds: float
 
 
-async def restore(
-    server: Server, location: Location, manifest: Manifest, key: Key, goal: Goal, folder: Path, received: Path | None
+Look = Callable[[Server], Awaitable[None]]
+Report = Callable[[str, int, int], object]
+"""`unpack` or `replay`, bytes that are done, of so many (0: nobody knows)."""
+
+
+async def restore(  # noqa: PLR0913 - from where, how far, to where
+    server: Server,
+    location: Location,
+    manifest: Manifest,
+    key: Key,
+    goal: Goal,
+    folder: Path,
+    received: Path | None,
+    *,
+    look: Look | None = None,
+    report: Report = lambda _what, _done, _total: None,
 ) -> Restored:
     """`server` says how the restored one runs: another socket folder and port than any that runs. `received` has WAL.
+    `look` is called when it has recovered, before it is shut down.
 
     `folder` must not exist; the folder above it is golive's and the engine's user may pass through. BackupFailed says
     why it could not be done, Conflict that another restore is at it; nothing is left then, and nothing was changed.
@@ -67,15 +85,19 @@ async def restore(
         await _tidy(work)
         try:
             _make(work, server)
-            await _unpack(server, location, manifest, key, work)
+            await _unpack(server, location, manifest, key, work, report)
+            report("replay", 0, 0)
             async with serving(server, manifest, goal, work, received) as log:
+                seconds = time.monotonic() - began
                 said = log.read_text(errors="replace")
                 recovery.require_end(manifest, names, goal, said)
                 last = _last_commit(server)
+                if look is not None:
+                    await look(server)
             (work / "data").rename(folder)
         finally:
             await _tidy(work)
-    return Restored(folder, manifest, last, time.monotonic() - began)
+    return Restored(folder, manifest, last, seconds)
 
 
 def _require(server: Server, manifest: Manifest, key: Key, folder: Path) -> None:
@@ -147,14 +169,23 @@ def _make(work: Path, server: Server) -> None:
             (work / name).chmod(0o640)
 
 
-async def _unpack(server: Server, location: Location, manifest: Manifest, key: Key, work: Path) -> None:
+async def _unpack(server: Server, location: Location, manifest: Manifest, key: Key, work: Path, report: Report) -> None:
     data = work / "data"
+
+    def counted(frames: Iterator[bytes]) -> Iterator[bytes]:
+        done = 0
+        for frame in frames:
+            if done % STEP == 0:
+                report("unpack", done, manifest.plain)
+            done += len(frame)
+            yield frame
+
     # GNU tar's, which others do not look at: it writes 64 KiB at a time instead of 10.
     env = environment(server.engine) | {"TAR_OPTIONS": "--read-full-records --blocking-factor=128"}
     tar = streams.Tool(("tar", "-x", "-f", "-", "-C", str(data)), env, data, server.user)
     async with _on_its_way(data, env, server.user):
         with location.open(manifest.archive) as file:
-            done = await streams.feed(tar, archive.read(file, key, manifest.name, manifest.sha256))
+            done = await streams.feed(tar, counted(archive.read(file, key, manifest.name, manifest.sha256)))
     if done.code == 0:
         signalled = await run(("touch", str(data / "recovery.signal")), env=env, cwd=data, user=server.user)
         done = streams.Ended(signalled.code, signalled.output)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from golive.backup.server import Server
-from golive.errors import BackupFailed
 from golive.system.processes import Spec
 
 SLOT = "golive_wal"
@@ -65,38 +64,44 @@ def restore_command(folder: Path) -> str:
     return f'test -f {quoted}/%f && exec cp {quoted}/%f "%p"; exec cp {quoted}/%f.partial "%p" 2>/dev/null'
 
 
-def reserve(server: Server) -> bool:
+def reserve(server: Server, renew: Callable[[], object] = lambda: None, *, anew: bool = False) -> bool:
     """The slot, without which WAL could be recycled before it is received. True: it was made now, or made again after
-    PostgreSQL gave up waiting.
+    PostgreSQL gave up waiting, or because `anew` asked for it.
 
     Then what is received from here on does not follow on what was received before. It wants an empty folder
     (pg_receivewal goes by the newest segment it finds, and would ask for WAL that is gone) and a new base backup; the
-    old folder still serves the backups before.
+    old folder still serves the backups before. `renew` makes that folder, and is called before the slot is.
     """
     with server.session() as session:
         row = session.execute("SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s", (SLOT,)).fetchone()
-        if row and row[0] != "lost":
+        if row and row[0] not in ("lost", None) and not anew:
             return False
+        renew()
         if row:
             session.execute("SELECT pg_drop_replication_slot(%s)", (SLOT,))
         session.execute("SELECT pg_create_physical_replication_slot(%s, true)", (SLOT,))
         return True
 
 
+def release(server: Server) -> None:
+    """PostgreSQL keeps nothing for a receiver any more; nothing to do when it keeps nothing."""
+    with server.session() as session:
+        session.execute(
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s AND NOT active",
+            (SLOT,),
+        )
+
+
 def receiver(server: Server, folder: Path, log: Path) -> Spec:
-    """The program that receives, until the connection ends; `folder` belongs to the engine's user.
+    """The program that receives, until the connection ends; `folder` belongs to the engine's user, see `reserve`.
 
     It does not try again by itself: whoever keeps it running does that sooner than its 5 s.
     """
-    if not folder.is_dir():
-        raise BackupFailed(
-            f"{server.label}: {folder} is no folder", where=str(folder), hint="make it again, or mount it"
-        )
     how = ("--directory", str(folder), "--slot", SLOT, "--no-loop", "--status-interval=1")
     return Spec(
         server.client("pg_receivewal", *how),
         env=server.environment(),
-        cwd=folder,
+        cwd=folder.parent,
         output=log,
         user=server.user,
         name=f"{server.label}/wal",

@@ -10,85 +10,11 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from golive.units import Rate, duration, size
+from golive.blueprint.backup_policy import BackupPolicy
+from golive.blueprint.fields import Duration, Model, RateText, Share, Size
 
-
-def duration_text(value: timedelta) -> str:
-    """A duration as the file writes it, exact to the millisecond."""
-    seconds = value.total_seconds()
-    if not seconds:
-        return "0s"
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        if seconds >= length and seconds % length == 0:
-            return f"{seconds / length:.0f}{unit}"
-    return f"{seconds * 1000:.0f}ms"
-
-
-def _duration(value: Any) -> timedelta:
-    try:
-        parsed = duration(value)
-    except OverflowError:
-        raise ValueError("is longer than a duration can be") from None
-    if parsed < timedelta(0):
-        raise ValueError("must not be negative")
-    return parsed
-
-
-def _size(value: Any) -> int:
-    try:
-        parsed = size(value)
-    except OverflowError:
-        raise ValueError("is larger than a size can be") from None
-    if not 0 < parsed < 2**63:
-        raise ValueError("must be at least 1 byte and less than 8 EiB")
-    return parsed
-
-
-def _rate(value: Any) -> Rate:
-    rate = value if isinstance(value, Rate) else Rate.parse(value)
-    if rate.seconds < 1:
-        raise ValueError(f"{value!r} is a rate over no time; write it like 100/min, 5/day or 10/30s")
-    return rate
-
-
-def _rate_text(rate: Rate) -> str:
-    units = {1: "s", 60: "min", 3600: "hour", 86400: "day"}
-    return f"{rate.count}/{units[rate.seconds]}" if rate.seconds in units else str(rate)
-
-
-def _percent(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return float(value.strip().removesuffix("%")) / (100 if value.strip().endswith("%") else 1)
-    except ValueError:
-        raise ValueError(f"{value!r} is not a share; write it like 70% or 0.7") from None
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_duration),
-    PlainSerializer(duration_text),
-    WithJsonSchema({"type": ["string", "number"], "examples": ["250ms", "30s", "5m", "1h30m"]}),
-]
-Size = Annotated[
-    int, BeforeValidator(_size), WithJsonSchema({"type": ["string", "integer"], "examples": ["512MB", "1.5GiB"]})
-]
-RateText = Annotated[
-    Rate,
-    BeforeValidator(_rate),
-    PlainSerializer(_rate_text),
-    WithJsonSchema({"type": "string", "examples": ["100/min", "5/day"]}),
-]
-Share = Annotated[
-    float,
-    BeforeValidator(_percent),
-    Field(gt=0, le=1),
-    PlainSerializer(lambda v: f"{v * 100:g}%"),
-    WithJsonSchema({"type": ["string", "number"], "examples": ["70%", 0.7]}),
-]
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 DOMAIN_PATTERN = r"^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
@@ -99,10 +25,6 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 VariableName = Annotated[str, Field(pattern=VARIABLE_PATTERN)]
 Domain = Annotated[str, Field(pattern=DOMAIN_PATTERN, max_length=253)]
 RoutePath = Annotated[str, Field(pattern=ROUTE_PATTERN)]
-
-
-class Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 class ServiceKind(StrEnum):
@@ -325,6 +247,9 @@ class Resource(Model):
     )
     persistence: Literal["aof", "rdb", "none"] = Field("aof", description="Redis: what survives a kill.")
     extensions: tuple[str, ...] = Field((), description="PostgreSQL: created in the app's database.")
+    checks: tuple[str, ...] = Field(
+        (), description="PostgreSQL: queries that a restored backup has to answer with true in every row."
+    )
     pool: Pool | None = Field(None, description="PostgreSQL: PgBouncer before it; `true` for the defaults.")
     replicas: int | None = Field(None, ge=0, le=5, description="PostgreSQL: standbys that serve DATABASE_REPLICA_URL.")
     prefix: str | None = Field(
@@ -479,6 +404,7 @@ class Blueprint(Model):
     migrations: Migrations | None = Field(None, description="Detected; a bare string is the source, false is none.")
     hooks: Hooks = Field(Hooks(), description="Commands of the app's own before and after a release goes live.")
     release: ReleasePolicy = Field(ReleasePolicy(), description="How a release is made live and kept.")
+    backups: BackupPolicy = Field(BackupPolicy(), description="Of the databases that golive runs.")
     edge: EdgePolicy = Field(EdgePolicy(), description="What the edge does for every service.")
     build: BuildPolicy = Field(BuildPolicy(), description="Limits of builds.")
     secrets: SecretsPolicy = Field(SecretsPolicy(), description="What the search for secrets lets pass.")

@@ -14,8 +14,10 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from golive.blueprint import models
+from golive.blueprint.backup_policy import BackupPolicy
 from golive.blueprint.env import PARTS, RESERVED
 from golive.blueprint.faults import plain_type
+from golive.blueprint.fields import duration_text
 from golive.units import Rate
 
 REFERENCE_FILE = Path("docs/reference/blueprint.md")
@@ -40,6 +42,7 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[hooks]", models.Hooks),
     ("[[hooks.pre_deploy]]", models.Hook),
     ("[release]", models.ReleasePolicy),
+    ("[backups]", BackupPolicy),
     ("[edge]", models.EdgePolicy),
     ("[build]", models.BuildPolicy),
     ("[secrets]", models.SecretsPolicy),
@@ -152,7 +155,7 @@ def _default(model: type[BaseModel], name: str, info: FieldInfo) -> str:
         return "*required*"
     default = info.default
     if isinstance(default, timedelta):
-        return f"`{models.duration_text(default)}`"
+        return f"`{duration_text(default)}`"
     if default is None or isinstance(default, BaseModel) or default in ((), {}):
         return ""
     return f"`{json.dumps(default)}`"

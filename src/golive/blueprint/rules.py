@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from golive.blueprint.backup_rules import BACKUP_RULES
 from golive.blueprint.data_rules import DATA_RULES
 from golive.blueprint.destination_rules import DESTINATION_RULES
 from golive.blueprint.facts import Facts
@@ -16,5 +17,5 @@ from golive.blueprint.static_prefix import STATIC_PREFIX_RULES
 def check(facts: Facts) -> list[Fault]:
     """Every fault of every rule."""
     routing = (*ROUTING_RULES, *DESTINATION_RULES, *STATIC_PREFIX_RULES)
-    rules = (*SERVICE_RULES, *routing, *DATA_RULES, *HOOK_RULES, *IMAGE_RULES)
+    rules = (*SERVICE_RULES, *routing, *DATA_RULES, *HOOK_RULES, *IMAGE_RULES, *BACKUP_RULES)
     return [fault for rule in rules for fault in rule(facts)]

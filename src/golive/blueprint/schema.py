@@ -17,7 +17,8 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from golive.blueprint.faults import plain_type
-from golive.blueprint.models import DOMAIN_PATTERN, ROUTE_PATTERN, Blueprint, duration_text
+from golive.blueprint.fields import duration_text
+from golive.blueprint.models import DOMAIN_PATTERN, ROUTE_PATTERN, Blueprint
 
 Schema = dict[str, Any]
 SCHEMA_FILE = Path("docs/reference/golive.schema.json")

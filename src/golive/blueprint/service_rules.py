@@ -190,16 +190,16 @@ def _schedules(facts: Facts) -> Iterator[Fault]:
             yield Fault(
                 at, "is required for a cron service", 'such as `schedule = "0 3 * * *"` or `"@daily"`', also=kind
             )
-        elif service.kind is _CRON and service.schedule is not None and not _is_schedule(service.schedule):
+        elif service.kind is _CRON and service.schedule is not None and not is_schedule(service.schedule):
             hint = "minute, hour, day, month, weekday: `*/5 * * * *`; or @hourly, @daily, @weekly"
             yield Fault(at, f"`{service.schedule}` is not a schedule", hint)
-        if not _is_zone(service.timezone):
-            close = _nearest_zone(service.timezone)
+        if not is_zone(service.timezone):
+            close = nearest_zone(service.timezone)
             hint = f"did you mean `{close}`?" if close else "an IANA zone, such as Europe/Berlin"
             yield Fault((*path, "timezone"), f"there is no time zone `{service.timezone}`", hint)
 
 
-def _is_schedule(text: str) -> bool:
+def is_schedule(text: str) -> bool:
     from croniter import croniter  # type: ignore[import-untyped, unused-ignore]
 
     if text.startswith("@"):
@@ -207,7 +207,7 @@ def _is_schedule(text: str) -> bool:
     return len(text.split()) == 5 and len(text) < 200 and bool(croniter.is_valid(text))
 
 
-def _is_zone(name: str) -> bool:
+def is_zone(name: str) -> bool:
     try:
         ZoneInfo(name)
     except (OSError, ValueError, KeyError):  # a folder, a path, an unknown key
@@ -215,7 +215,7 @@ def _is_zone(name: str) -> bool:
     return True
 
 
-def _nearest_zone(name: str) -> str | None:
+def nearest_zone(name: str) -> str | None:
     from zoneinfo import available_timezones
 
     return nearest(name, sorted(available_timezones()))

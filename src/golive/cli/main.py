@@ -28,6 +28,7 @@ COMMANDS = {
     "rollback": ("deploy", "Go back to a kept release."),
     "restart": ("deploy", "New instances of what is live, without a gap."),
     "migrate": ("migrate", "Schema migrations: status, what would run, run now."),
+    "backup": ("backup", "Backups: list, create, verify, prove, the key."),
     "db": ("db", "Databases: what is wrong with them, and what to do."),
     "scale": ("scale", "More or fewer instances of a service."),
     "maintenance": ("maintenance", "A page instead of the app, for a while."),
@@ -66,7 +67,7 @@ GROUPS = {
         "down",
         "destroy",
     ),
-    "Look at it": ("status", "logs", "db", "env", "config", "bundle", "secrets", "audit"),
+    "Look at it": ("status", "logs", "db", "backup", "env", "config", "bundle", "secrets", "audit"),
     "Work in it": ("dev", "run", "shell"),
     "This machine": ("doctor", "engines", "trust", "daemon", "service", "completion"),
 }

@@ -154,6 +154,20 @@ class PromoteCall(DatabaseCall):
     force: bool = False
 
 
+class BackupCall(PlaceCall):
+    """A database of the live release, the first when none is named; a backup, the newest when none is."""
+
+    resource: str | None = Field(None, max_length=100)
+    id: str | None = Field(None, max_length=100)
+
+
+class KeyCall(Call):
+    """Show the key that backups are sealed with; `add` another one, or say that it is `kept` elsewhere."""
+
+    add: str | None = Field(None, max_length=200)
+    kept: bool = False
+
+
 class LintFile(Call):
     """SQL that somebody wants judged; the daemon opens no file for it."""
 

@@ -24,15 +24,19 @@ LONGEST = 30.0
 
 
 def next_due(service: Service, after: float) -> float:
-    """Pure: the first moment of the schedule later than `after` (seconds since the epoch), in the service's zone.
+    """Pure: see `next_moment`."""
+    return next_moment(service.schedule or "@daily", service.timezone, after)
+
+
+def next_moment(schedule: str, timezone: str, after: float) -> float:
+    """Pure: the first moment of the schedule later than `after` (seconds since the epoch), in that zone.
 
     The hour that comes twice when summer time ends counts twice for schedules that run every hour or every few hours,
     and once for those that name an hour, as in Debian's cron(8).
     """
     from croniter import croniter
 
-    zone = ZoneInfo(service.timezone)
-    schedule = service.schedule or "@daily"
+    zone = ZoneInfo(timezone)
     fields = schedule.split()
     every_hour = schedule == "@hourly" or (len(fields) > 1 and fields[1].startswith("*"))
     moments = croniter(schedule, datetime.fromtimestamp(after, zone))

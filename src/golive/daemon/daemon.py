@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from golive.daemon.backups import Backups
 from golive.daemon.boot import boot, settle_interrupted
 from golive.daemon.cron import Cron
 from golive.daemon.dev import DEVELOPMENT, DevSessions
@@ -46,6 +47,7 @@ class Daemon:
         self.events = Events(host.state)
         self.cron = Cron(host)
         self.upkeep = Upkeep(host)
+        self.backups = Backups(host)
         self.dev = DevSessions(self)
         self.started_at = time.time()
         self._queues: dict[Place, asyncio.Queue[int]] = {}
@@ -67,7 +69,7 @@ class Daemon:
         for row in self.host.state.unfinished_deployments():
             self._enqueue(row.place, row.id)
         keeper = LogKeeper(self._output_files)
-        loops = (self.cron.run, self.upkeep.run, self._keep_edge_in_line, keeper.run)
+        loops = (self.cron.run, self.upkeep.run, self._keep_edge_in_line, keeper.run, self.backups.run)
         self._tasks = [asyncio.create_task(_forever(loop)) for loop in loops]
         self._tasks.append(asyncio.create_task(self.dev.sweep()))
 
@@ -80,6 +82,7 @@ class Daemon:
         await self.dev.settle()
         await self.cron.stop()
         await self.upkeep.stop()
+        await self.backups.stop()
         await self.host.supervisor.release()
         await self.host.offload.close()
         self.host.state.close()

@@ -222,6 +222,7 @@ class Operations:
         """Take its traffic away, then end every process; how many units that were."""
         generations = self._host.state.generations(place)
         units = [resources.unit_name(place, row.name) for row in self._host.state.resources(place)]
+        units += [f"{unit}/wal" for unit in units]
         supervised = [state.id for state in self._host.supervisor.states()]
         # Also runs of cron, of generations that have ended too.
         for generation in self._host.state.generations(place, tuple(GenerationState)):

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from golive import __version__
-from golive.daemon import api, db, variables, views
+from golive.daemon import api, backup_calls, db, variables, views
 from golive.daemon.closures import Closures
 from golive.daemon.daemon import PROTOCOL, Daemon
 from golive.daemon.operations import Operations
@@ -69,6 +69,11 @@ class Server:
             ("POST", "/v1/db/shell", self._db_shell),
             ("POST", "/v1/db/maintain", self._db_maintain),
             ("POST", "/v1/db/promote", self._db_promote),
+            ("GET", "/v1/backups", self._backups),
+            ("POST", "/v1/backups", self._create_backup),
+            ("POST", "/v1/backups/verify", self._verify_backup),
+            ("POST", "/v1/backups/delete", self._delete_backup),
+            ("POST", "/v1/backups/key", self._backup_key),
             ("POST", "/v1/secrets", self._secrets),
             ("GET", "/v1/bundle", self._bundle),
             ("POST", "/v1/scale", self._scale),
@@ -211,6 +216,25 @@ class Server:
     async def _db_maintain(self, request: Request) -> Any:
         call = await _call(api.MaintainCall, request)
         return self._stream(db.maintain(self._daemon.host, call, _actor(request)))
+
+    async def _backups(self, request: Request) -> Any:
+        return await backup_calls.listing(self._daemon.host, _place(request), request.query_params.get("resource"))
+
+    async def _create_backup(self, request: Request) -> Any:
+        call = await _call(api.BackupCall, request)
+        return self._stream(backup_calls.create(self._daemon.host, call, _actor(request)))
+
+    async def _verify_backup(self, request: Request) -> Any:
+        return await backup_calls.verify(self._daemon.host, await _call(api.BackupCall, request))
+
+    async def _delete_backup(self, request: Request) -> Any:
+        return await backup_calls.delete(self._daemon.host, await _call(api.BackupCall, request), _actor(request))
+
+    async def _backup_key(self, request: Request) -> Any:
+        found = backup_calls.key(self._daemon.host, await _call(api.KeyCall, request), _actor(request))
+        if found.get("changed"):
+            await self._daemon.backups.begin_anew()
+        return found
 
     async def _bundle(self, request: Request) -> Any:
         number = request.query_params.get("release", "0")

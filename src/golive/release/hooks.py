@@ -13,7 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golive.blueprint.models import Blueprint, Hook, duration_text
+from golive.blueprint.fields import duration_text
+from golive.blueprint.models import Blueprint, Hook
 from golive.build.command import start_argv, with_port
 from golive.errors import HookFailed, StartFailed
 from golive.release.host import Host

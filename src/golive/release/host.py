@@ -41,6 +41,8 @@ class Host:
     yet. `aside` are units that take no new requests: they leave, or were never ready. `claimed` are generations that a
     deployment counts on, so that nobody stops them; `building` are artifacts that no release names yet. `dev` is where
     `golive dev` answers, as long as it runs. `lags` is how far replicas were behind when they were last looked at.
+    `backing_up` says what is under way with the backups of a database (place, name), `backup_trouble` what is wrong
+    with them.
     """
 
     home: Home
@@ -58,6 +60,8 @@ class Host:
     dev: dict[Place, DevSite] = field(default_factory=dict)
     lags: dict[tuple[Place, str], Lag] = field(default_factory=dict)
     offload: Offload = field(default_factory=Offload)
+    backing_up: dict[tuple[Place, str], str] = field(default_factory=dict)
+    backup_trouble: dict[tuple[Place, str], str] = field(default_factory=dict)
     _changing: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _copying: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _blueprints: dict[tuple[Place, int], Blueprint] = field(default_factory=dict)

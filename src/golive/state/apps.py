@@ -40,7 +40,7 @@ class Apps(Database):
     def forget_app(self, place: Place) -> None:
         """Everything of an environment but its audit log."""
         with self.transaction():
-            self._run(_OWN_PROCESSES, *place, *place)
+            self._run(_OWN_PROCESSES, *place, *place, *place)
             for table in _TABLES:
                 self._run(f"DELETE FROM {table} WHERE app = ? AND environment = ?", *place)  # noqa: S608 - constants
 
@@ -93,11 +93,14 @@ class Apps(Database):
 
 _TABLES = (
     *("deployment", "generation", "release", "resource", "variable", "scale", "cron_run"),
-    *("maintenance", "suspension", "copy", "release_schema", "app"),
+    *("maintenance", "suspension", "copy", "release_schema", "backup_run", "app"),
 )
 _OWN_PROCESSES = """
 DELETE FROM process WHERE unit IN (
     SELECT app || '/' || environment || '/resource/' || name FROM resource WHERE app = ? AND environment = ?
+    UNION ALL
+    SELECT app || '/' || environment || '/resource/' || name || '/wal' FROM resource
+    WHERE app = ? AND environment = ?
     UNION ALL
     SELECT process.unit FROM process JOIN generation ON
         instr(process.unit, app || '/' || environment || '/' || service || '/d' || generation.id || '/') = 1

@@ -186,3 +186,18 @@ class Maintenance:
     message: str | None = None
     page: str | None = None
     allow: tuple[str, ...] = ()
+
+
+BackupKind = Literal["base", "drill"]
+
+
+@dataclass(frozen=True)
+class BackupRun:
+    """`error` as the API sends it; None of one that goes on or went well."""
+
+    id: int
+    kind: BackupKind
+    started_at: float
+    ended_at: float | None
+    error: dict[str, Any] | None
+    detail: dict[str, Any]

@@ -112,6 +112,20 @@ CREATE TABLE resource (
     PRIMARY KEY (app, environment, name)
 ) STRICT;
 
+-- Base backups and drills that were begun. What there is to restore is in the location, not here.
+CREATE TABLE backup_run (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    resource TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('base', 'drill')),
+    started_at REAL NOT NULL,
+    ended_at REAL,
+    error TEXT,                             -- JSON of the error
+    detail TEXT NOT NULL                    -- JSON: the backup, what it took
+) STRICT;
+CREATE INDEX backup_run_resource ON backup_run (app, environment, resource, kind, id);
+
 -- What a resource called `<resource>@<label>` is: a copy of the other one.
 CREATE TABLE copy (
     app TEXT NOT NULL,

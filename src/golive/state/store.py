@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from golive.state.backups import Backups
 from golive.state.closures import Closures
 from golive.state.copies import Copies
 from golive.state.deployments import Deployments
@@ -9,5 +10,5 @@ from golive.state.schemas import Schemas
 from golive.state.settings import Settings
 
 
-class State(Deployments, Settings, Closures, Copies, Schemas):
+class State(Deployments, Settings, Closures, Copies, Schemas, Backups):
     """Apps, releases, deployments, what runs or is closed, variables and the audit log of one $GOLIVE_HOME."""

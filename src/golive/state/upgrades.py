@@ -57,5 +57,20 @@ CREATE TABLE release_schema (
 ) STRICT;
 """
 
-UPGRADES: Mapping[int, str] = {1: _MAINTENANCE, 2: _COPIES + _SCHEMAS}
+_BACKUPS = """
+CREATE TABLE backup_run (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    resource TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('base', 'drill')),
+    started_at REAL NOT NULL,
+    ended_at REAL,
+    error TEXT,
+    detail TEXT NOT NULL
+) STRICT;
+CREATE INDEX backup_run_resource ON backup_run (app, environment, resource, kind, id);
+"""
+
+UPGRADES: Mapping[int, str] = {1: _MAINTENANCE, 2: _COPIES + _SCHEMAS + _BACKUPS}
 """Version → the SQL that makes the next one of it."""

@@ -6,12 +6,10 @@ import asyncio
 import os
 from datetime import timedelta
 
-import pytest
 from backup_shop import Shop
 
 from golive.backup import wal
-from golive.errors import BackupFailed
-from golive.system.processes import Process, start
+from golive.system.processes import start
 
 SIZE = 16 << 20
 
@@ -79,9 +77,3 @@ async def test_what_an_archive_that_is_away_leaves_behind_is_bounded(shop: Shop)
     assert await receive(shop)
     assert gaps(shop), "a backup from before cannot be brought up to date with it"
     assert not await receive(shop)
-
-
-async def test_a_folder_that_is_away_is_said(shop: Shop, receiver: Process) -> None:
-    assert receiver.alive()
-    with pytest.raises(BackupFailed, match="is no folder"):
-        wal.receiver(shop.server, shop.received / "gone", shop.beside / "wal.log")

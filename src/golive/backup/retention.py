@@ -1,0 +1,36 @@
+"""Which backups may go, and the WAL that none of the kept ones needs: decided from what there is. No I/O here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from golive.backup import wal
+from golive.backup.catalog import Broken, Manifest
+
+Backup = Manifest | Broken
+
+
+def expired(known: Sequence[Backup], now: datetime, keep: int, age: timedelta) -> list[Manifest]:
+    """Oldest first: those that are neither among the newest `keep` nor younger than `age`. A backup that cannot be
+    believed is no reason to let another go, and is left for somebody to look at."""
+    good = sorted((each for each in known if isinstance(each, Manifest)), key=lambda each: each.begun)
+    return [each for each in good[: max(len(good) - keep, 0)] if now - each.ended > age]
+
+
+def superfluous(kept: Iterable[Manifest], current: str | None, streams: Mapping[str, Iterable[str]]) -> list[str]:
+    """`<stream>/<file>` of all WAL that no kept backup needs; `streams` are the files there are. Of the current stream
+    something is only superfluous when a backup of it is kept: one may be under way."""
+    oldest: dict[str, Manifest] = {}
+    for manifest in kept:
+        known = oldest.get(manifest.stream)
+        if known is None or wal.position(manifest.start_lsn) < wal.position(known.start_lsn):
+            oldest[manifest.stream] = manifest
+    found = []
+    for id, names in streams.items():
+        manifest = oldest.get(id)  # type: ignore[assignment]  # None where no backup has it
+        if manifest is not None:
+            found += [f"{id}/{name}" for name in wal.superfluous(names, manifest.start_lsn, manifest.segment)]
+        elif current is not None and id < current:
+            found += [f"{id}/{name}" for name in names]
+    return found

@@ -1,0 +1,181 @@
+"""What was received, sealed into the location, and back out of it for a restore.
+
+<app>/<environment>/<resource>/wal/<stream>/<segment>            whole, as PostgreSQL names it
+                                            <segment>.partial    what there was of the newest one a moment ago
+                                            <timeline>.history
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from golive.backup import archive, stream, wal
+from golive.backup.archive import Key
+from golive.backup.catalog import Manifest
+from golive.backup.location import Location
+from golive.backup.repository import Repository
+from golive.errors import BackupFailed
+from golive.system.users import User
+from golive.units import human_size
+
+WHOLE = re.compile(r"[0-9A-F]{24}|[0-9A-F]{8}\.history")
+PARTIAL = ".partial"
+AT_ONCE = 4
+"""Segments fetched at a time: a bucket is far away."""
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """Files and bytes that went into the location; `tail` is the age (mtime, ns) of the newest part that did."""
+
+    files: int = 0
+    size: int = 0
+    tail: int = 0
+
+
+def waiting(folder: Path) -> tuple[int, int]:
+    """Whole files that wait for `ship`, and the age (mtime, ns) of the part that is being received; 0 without one."""
+    whole, tail = 0, 0
+    for _, each, over in stream.folders(folder):
+        names = _names(each)
+        whole += sum(bool(WHOLE.fullmatch(name)) for name in names) + over
+        for name in names:
+            if name.endswith(PARTIAL) and not over:
+                with contextlib.suppress(FileNotFoundError):
+                    tail = max(tail, (each / name).lstat().st_mtime_ns)
+    return whole, tail
+
+
+def ship(repository: Repository, folder: Path, seen: int | None) -> Shipped:
+    """Everything that is whole, oldest first; each file goes from `folder` once it is safe in the location.
+
+    The part of the newest segment too, unless it is no newer than `seen` or that is None. BackupFailed when the
+    location cannot be written: what is not there yet stays where it was.
+    """
+    location, key = repository.location(), repository.key()
+    files = size = tail = 0
+    for id, each, over in stream.folders(folder):
+        for name in sorted(name for name in _names(each) if WHOLE.fullmatch(name)):
+            size += _seal(location, key, f"{repository.source}/wal/{id}/{name}", each / name)
+            files += 1
+            (each / name).unlink()
+            if "." not in name:
+                location.delete(f"{repository.source}/wal/{id}/{name}{PARTIAL}")
+        for name in sorted(name for name in _names(each) if name.endswith(PARTIAL)):
+            with contextlib.suppress(FileNotFoundError):  # it became whole just now
+                age = (each / name).lstat().st_mtime_ns
+                if over or (seen is not None and age > seen):
+                    size += _seal(location, key, f"{repository.source}/wal/{id}/{name}", each / name)
+                    tail = max(tail, age)
+        if over:
+            shutil.rmtree(each)
+    return Shipped(files, size, tail)
+
+
+def _seal(location: Location, key: Key, name: str, path: Path) -> int:
+    with _opened(path) as source, location.put(name) as target:
+        writer = archive.Writer(target, key, name)
+        while data := source.read(archive.FRAME):
+            writer.write(data)
+        return writer.close().size
+
+
+def _opened(path: Path) -> BinaryIO:
+    """No link: the folder is the engine user's, and golive may read more than that one."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+
+
+def fetch(repository: Repository, manifest: Manifest, key: Key, received: Path, into: Path, user: User | None) -> None:
+    """All WAL after a backup, out of the location and out of what was only received yet, into an empty folder of
+    golive's that the engine's user may read. BackupFailed for a file that is damaged."""
+    location, names = repository.location(), {}
+    for entry in location.list(f"{repository.source}/wal/{manifest.stream}") if manifest.stream else ():
+        names[entry.name.rsplit("/", 1)[1]] = entry.name
+    needed = [name for name in names if _is_needed(name, manifest)]
+    _require_room(into, (len(needed) + 1) * manifest.segment)
+
+    def one(name: str) -> None:
+        with location.open(names[name]) as file, _written(into / name, user) as target:
+            for data in archive.read(file, key, names[name]):
+                target.write(data)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in pool.map(one, needed):
+            pass
+    _add_local(manifest, received, into, user)
+
+
+def _add_local(manifest: Manifest, received: Path, into: Path, user: User | None) -> None:
+    for id, each, _ in stream.folders(received):
+        if id != manifest.stream:
+            continue
+        for name in sorted(_names(each)):
+            if not _is_needed(name, manifest):
+                continue
+            with contextlib.suppress(FileNotFoundError), _opened(each / name) as file:
+                _copy(file, into / name, user)
+
+
+def _copy(file: BinaryIO, path: Path, user: User | None) -> None:
+    with _written(path, user) as target:
+        shutil.copyfileobj(file, target, archive.FRAME)
+
+
+def verify(repository: Repository, manifest: Manifest, key: Key) -> list[str]:
+    """Read all of the WAL in the location that a backup needs; its names. BackupFailed for what is damaged."""
+    location, found = repository.location(), []
+    for entry in location.list(f"{repository.source}/wal/{manifest.stream}") if manifest.stream else ():
+        name = entry.name.rsplit("/", 1)[1]
+        if _is_needed(name, manifest):
+            with location.open(entry.name) as file:
+                for _ in archive.read(file, key, entry.name):
+                    pass
+            found.append(name)
+    return found
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def _is_needed(name: str, manifest: Manifest) -> bool:
+    if name.endswith(".history"):
+        return True
+    first = wal.position(manifest.start_lsn) // manifest.segment
+    return any(segment.number >= first for segment in wal.segments([name], manifest.segment))
+
+
+def _require_room(folder: Path, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise BackupFailed(
+            f"{folder} has no room for the WAL of the backup",
+            where=str(folder),
+            why=f"it needs {human_size(size)}, and {human_size(free)} are free",
+            hint="free some disk space; nothing was changed",
+        )
+
+
+@contextlib.contextmanager
+def _written(path: Path, user: User | None) -> Iterator[BinaryIO]:
+    try:
+        with path.open("wb") as file:
+            if user is not None:
+                os.chown(path, 0, user.gid)
+                path.chmod(0o640)
+            yield file
+    except OSError as error:
+        raise BackupFailed(
+            f"{path.name} cannot be written",
+            where=str(path.parent),
+            why=error.strerror or str(error),
+            hint="free some disk space, then try again; nothing was changed",
+        ) from error

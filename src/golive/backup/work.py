@@ -1,0 +1,162 @@
+"""What is done with backups in a process of its own, beside the daemon; everything it takes and gives is a value."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from golive.backup import base, catalog, proof, retention, ship, stream, wal
+from golive.backup.catalog import Broken, Manifest
+from golive.backup.location import Location
+from golive.backup.repository import Repository
+from golive.backup.server import Server
+from golive.errors import BackupFailed
+from golive.system.users import User
+
+Report = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is kept: so many, those younger than `age`, and in a folder no more bytes than `budget`."""
+
+    keep: int
+    age: timedelta
+    budget: int | None = None
+
+
+async def reserve(server: Server, received: Path, user: User | None) -> None:
+    """Before the receiver starts: a slot, and a folder to which its WAL belongs."""
+    anew = stream.is_over(received)
+    await asyncio.to_thread(wal.reserve, server, lambda: stream.renew(received, user), anew=anew)
+
+
+async def release(server: Server) -> None:
+    """See `wal.release`."""
+    await asyncio.to_thread(wal.release, server)
+
+
+async def create(
+    server: Server, repository: Repository, received: Path, terms: Terms, report: Report = lambda _: None
+) -> dict[str, Any]:
+    """A base backup; then what is no longer kept goes. As `view` has it, with `used` bytes and what `went`."""
+    location = repository.location()
+
+    def said(done: int, total: int) -> None:
+        report({"what": "copy", "done": done, "total": total})
+
+    id = stream.current(received) or ""
+    manifest = await base.create(server, location, repository.source, repository.key(), id, said)
+    went = await asyncio.to_thread(tidy, repository, received, terms)
+    used = await asyncio.to_thread(usage, location, repository.source)
+    return {**view(manifest, None), "used": used, "went": went}
+
+
+def tidy(repository: Repository, received: Path, terms: Terms) -> list[str]:
+    """Backups that are kept no longer go, and WAL that only they needed. Over the budget the oldest go before their
+    time, but for the newest two."""
+    location, source = repository.location(), repository.source
+    known = catalog.backups(location, source)
+    gone = retention.expired(known, datetime.now(UTC), terms.keep, terms.age)
+    left = [each for each in known if isinstance(each, Manifest) and each not in gone]
+    if terms.budget is not None:
+        used = usage(location, source) - sum(each.size for each in gone)
+        while used > terms.budget and len(left) > 2:
+            used -= left[0].size
+            gone.append(left.pop(0))
+    for each in gone:
+        catalog.remove(location, source, each.id)
+    _drop_wal(location, source, left, received)
+    return [each.id for each in gone]
+
+
+def _drop_wal(location: Location, source: str, left: list[Manifest], received: Path) -> None:
+    streams: dict[str, list[str]] = {}
+    for entry in location.list(f"{source}/wal"):
+        id, name = entry.name.split("/")[-2:]
+        streams.setdefault(id, []).append(name)
+    for name in retention.superfluous(left, stream.current(received), streams):
+        location.delete(f"{source}/wal/{name}")
+
+
+def usage(location: Location, source: str) -> int:
+    """Bytes."""
+    return sum(entry.size for entry in location.list(source))
+
+
+async def send(repository: Repository, received: Path, seen: int | None) -> ship.Shipped:
+    """See `ship.ship`."""
+    return await asyncio.to_thread(ship.ship, repository, received, seen)
+
+
+async def listing(repository: Repository) -> list[dict[str, Any]]:
+    """Every backup as `view` has it, newest first."""
+    return await asyncio.to_thread(_listing, repository)
+
+
+def _listing(repository: Repository) -> list[dict[str, Any]]:
+    location = repository.location()
+    known = catalog.backups(location, repository.source)
+    found = [view(each, proof.read(location, each) if isinstance(each, Manifest) else None) for each in known]
+    return found[::-1]
+
+
+async def verify(repository: Repository, id: str | None) -> dict[str, Any]:
+    """Read all of a backup and of the WAL after it. BackupFailed says what is wrong."""
+    return await asyncio.to_thread(_verify, repository, id)
+
+
+def _verify(repository: Repository, id: str | None) -> dict[str, Any]:
+    location = repository.location()
+    manifest = catalog.find(location, repository.source, id)
+    key = repository.key_of(manifest)
+    count = catalog.verify(location, manifest, key)
+    names = ship.verify(repository, manifest, key)
+    gap = wal.missing(names, manifest.stop_lsn, manifest.segment)
+    if gap:
+        first = wal.segment_name(gap[0], manifest.timeline, manifest.segment)
+        raise BackupFailed(
+            f"{manifest.name} is whole, and {len(gap)} WAL segments after it are missing, the first is {first}",
+            where=manifest.name,
+            hint="it can be restored to the times before; golive backup create makes a new one",
+        )
+    return {**view(manifest, proof.read(location, manifest)), "verified": count, "segments": len(names)}
+
+
+async def delete(repository: Repository, received: Path, id: str) -> dict[str, Any]:
+    """One that is to go before its time, and WAL that only it needed. NotFound names the nearest."""
+    return await asyncio.to_thread(_delete, repository, received, id)
+
+
+def _delete(repository: Repository, received: Path, id: str) -> dict[str, Any]:
+    location, source = repository.location(), repository.source
+    known = catalog.backups(location, source)
+    if not any(isinstance(each, Broken) and each.id == id for each in known):
+        catalog.find(location, source, id)
+    catalog.remove(location, source, id)
+    left = [each for each in known if isinstance(each, Manifest) and each.id != id]
+    _drop_wal(location, source, left, received)
+    return {"deleted": id, "left": len(left)}
+
+
+def view(backup: Manifest | Broken, proven: proof.Proof | None) -> dict[str, Any]:
+    """As JSON: times in ISO 8601, sizes in bytes."""
+    if isinstance(backup, Broken):
+        return {"id": backup.id, "status": proof.status(backup, proven), "why": backup.why}
+    return {
+        "id": backup.id,
+        "status": proof.status(backup, proven),
+        "why": proven.why if proven else "",
+        "begun": backup.begun.isoformat(),
+        "ended": backup.ended.isoformat(),
+        "version": backup.version,
+        "data": backup.plain,
+        "size": backup.size,
+        "key": backup.key,
+        "stream": backup.stream,
+        "drill": {**asdict(proven), "at": proven.at.isoformat()} if proven else None,
+    }

@@ -1,0 +1,31 @@
+"""Rules about backups: their schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from golive.blueprint.facts import Facts
+from golive.blueprint.faults import Fault
+from golive.blueprint.service_rules import is_schedule, is_zone, nearest_zone
+
+
+def _schedules(facts: Facts) -> Iterator[Fault]:
+    policy = facts.blueprint.backups
+    for key, text in (("schedule", policy.schedule), ("drill", policy.drill)):
+        if not is_schedule(text) and not (key == "drill" and text == "never"):
+            hint = "minute, hour, day, month, weekday: `0 2 * * *`; or @daily, @weekly"
+            yield Fault(("backups", key), f"`{text}` is not a schedule", hint)
+    if not is_zone(policy.timezone):
+        close = nearest_zone(policy.timezone)
+        hint = f"did you mean `{close}`?" if close else "an IANA zone, such as Europe/Berlin"
+        yield Fault(("backups", "timezone"), f"there is no time zone `{policy.timezone}`", hint)
+
+
+def _checks(facts: Facts) -> Iterator[Fault]:
+    for name, resource in facts.blueprint.resources.items():
+        if resource.checks and (resource.engine != "postgres" or resource.url_from is not None):
+            message = "only databases that golive runs are restored by drills"
+            yield Fault(("resources", name, "checks"), message, "leave it out", also=(("resources", name),))
+
+
+BACKUP_RULES = (_schedules, _checks)

@@ -1,0 +1,229 @@
+"""Backups by themselves: a receiver beside each database, what it received on its way, base backups when they are due.
+
+Idle, it looks at a folder for each database every few seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from golive.backup import budget, keyring, ship, work
+from golive.backup.ship import Shipped
+from golive.daemon.cron import next_moment
+from golive.errors import Conflict, GoliveError
+from golive.release import backups, resources
+from golive.release.backups import Backed
+from golive.release.host import Host
+from golive.state.records import Place
+from golive.supervise.unit import Status
+from golive.system.offload import Offload
+from golive.system.processes import ProcessId
+from golive.units import human_size
+
+log = logging.getLogger("golive.backups")
+LOOK = 5.0
+"""Seconds between two looks: what a bucket lacks when this disk is lost."""
+FIRST = 60.0
+"""Seconds from the first start of a database to its first backup: a deploy has other things to do."""
+AGAIN = (60.0, 3600.0)
+"""Seconds until what failed is tried again: at first, and at most."""
+FRESH = 60.0
+SHIPPING = timedelta(seconds=30)
+MOST = 4 << 30
+"""Bytes that wait for a location that is away. Then receiving ends, and begins anew when it is back."""
+
+
+@dataclass
+class _Watch:
+    """One database as this daemon has seen it."""
+
+    since: float = field(default_factory=time.monotonic)
+    seen: int = 0
+    """Age (mtime, ns) of the part that was shipped last."""
+    paused: bool = False
+    failures: int = 0
+    not_before: float = 0.0
+    """Monotonic: what failed is left alone until then."""
+    found: tuple[float, Backed] | None = None
+    tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+
+class Backups:
+    """Runs for the daemon's life."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._shipping = Offload(idle=SHIPPING)
+        self._watched: dict[tuple[Place, str], _Watch] = {}
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        backups.settle_interrupted(self._host)
+        while True:
+            self._wake.clear()
+            await self._look()
+            try:
+                await asyncio.wait_for(self._wake.wait(), LOOK)
+            except TimeoutError:
+                continue
+
+    def wake(self) -> None:
+        """Look now: a database has begun another life."""
+        self._wake.set()
+
+    async def begin_anew(self) -> None:
+        """The receivers start once more: the streams that they had are over."""
+        for key in self._watched:
+            await backups.stop_receiving(self._host, *key)
+        self.wake()
+
+    async def stop(self) -> None:
+        tasks = [task for watch in self._watched.values() for task in watch.tasks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._shipping.close()
+
+    async def _look(self) -> None:
+        wanted = {(app.place, name) for app in self._host.state.apps() for name in backups.names(self._host, app.place)}
+        for key in [*self._watched]:
+            if key not in wanted:
+                await self._leave(key)
+        for key in wanted:
+            watch = self._watched.setdefault(key, _Watch())
+            try:
+                await self._tend(key, watch)
+            except (GoliveError, OSError) as error:
+                self._complain(key, str(error))
+
+    async def _leave(self, key: tuple[Place, str]) -> None:
+        """Stopped, destroyed, or not to be backed up any more: PostgreSQL keeps nothing for a receiver then."""
+        watch = self._watched.pop(key)
+        for task in watch.tasks.values():
+            task.cancel()
+        self._host.backup_trouble.pop(key, None)
+        if self._runs(resources.unit_name(*key)) and self._runs(backups.unit_name(*key)):
+            await backups.stop_receiving(self._host, *key)
+            found = await backups.backed(self._host, *key)
+            await self._host.offload.call(work.release, found.server)
+
+    async def _tend(self, key: tuple[Place, str], watch: _Watch) -> None:
+        place, _ = key
+        busy = self._host.changing(place).locked() or self._host.copying(place).locked()
+        if busy or not self._runs(resources.unit_name(*key)):
+            return
+        if not watch.paused and not self._runs(backups.unit_name(*key)):
+            await self._receive(key, watch)
+        received = self._host.home.received(*place, key[1])
+        whole, tail = await asyncio.to_thread(ship.waiting, received)
+        apart = tail > watch.seen and (await self._found(key, watch)).is_apart
+        if (whole or apart) and not self._is_busy(watch, "ship"):
+            watch.tasks["ship"] = asyncio.create_task(self._ship(key, watch, apart))
+        await self._keep_room(key, watch, whole)
+        if time.monotonic() >= watch.not_before and not watch.paused:
+            await self._keep_schedule(key, watch)
+
+    async def _found(self, key: tuple[Place, str], watch: _Watch) -> Backed:
+        """Looked up now and then: a deploy may have changed the settings, and somebody the variables."""
+        if watch.found is None or time.monotonic() - watch.found[0] > FRESH:
+            watch.found = (time.monotonic(), await backups.backed(self._host, *key))
+        return watch.found[1]
+
+    def _runs(self, unit: str) -> bool:
+        state = self._host.supervisor.state(unit)
+        return state is not None and not state.over
+
+    def _is_busy(self, watch: _Watch, what: str) -> bool:
+        return what in watch.tasks and not watch.tasks[what].done()
+
+    async def _receive(self, key: tuple[Place, str], watch: _Watch) -> None:
+        """Adopt the receiver or start it, once the database takes connections."""
+        state = self._host.supervisor.state(resources.unit_name(*key))
+        if state is None or state.status is not Status.READY:
+            return
+        keyring.current(self._host.home.backup_keys)
+        unit = backups.receiver(self._host, await self._found(key, watch))
+        known = self._host.state.process(unit.id)
+        if not (known and self._host.supervisor.adopt(unit, ProcessId(known[0], known[1]), known[2])):
+            await self._host.supervisor.start(unit)
+
+    async def _ship(self, key: tuple[Place, str], watch: _Watch, apart: bool) -> None:
+        found = await self._found(key, watch)
+        seen = watch.seen if apart else None
+        try:
+            shipped: Shipped = await self._shipping.call(work.send, found.repository, found.received, seen)
+        except (GoliveError, RuntimeError) as error:
+            self._complain(key, f"what was received cannot be put away: {error}")
+            await asyncio.sleep(AGAIN[0] / 4)
+            return
+        watch.seen = max(watch.seen, shipped.tail)
+        if self._host.backup_trouble.get(key, "").startswith("what was received"):
+            self._host.backup_trouble.pop(key)
+
+    async def _keep_room(self, key: tuple[Place, str], watch: _Watch, whole: int) -> None:
+        """An archive that is away or a disk that fills never stops PostgreSQL: receiving ends before."""
+        received = self._host.home.received(*key[0], key[1])
+        if not received.exists():
+            return
+        free = shutil.disk_usage(received).free
+        waits = whole * (16 << 20)
+        if not watch.paused and (waits > MOST or free < budget.FLOOR):
+            watch.paused = True
+            await backups.stop_receiving(self._host, *key)
+            found = await self._found(key, watch)
+            await self._host.offload.call(work.release, found.server)
+            full = free < budget.FLOOR
+            why = f"{human_size(free)} are free" if full else f"{human_size(waits)} wait for the location"
+            self._complain(key, f"writes are not received any more: {why}; PostgreSQL goes on without")
+        elif watch.paused and whole == 0 and free > 2 * budget.FLOOR:
+            watch.paused = False
+            self._host.backup_trouble.pop(key, None)
+
+    async def _keep_schedule(self, key: tuple[Place, str], watch: _Watch) -> None:
+        """At most one at a time, and none while somebody else works on the backups of this database."""
+        if self._is_busy(watch, "base") or key in self._host.backing_up:
+            return
+        found = await self._found(key, watch)
+        runs = self._host.state.backup_runs(*key, "base")
+        if backups.needs_base(self._host, found):
+            if runs or time.monotonic() - watch.since >= FIRST:
+                self._begin(key, watch, found, lambda: backups.create(self._host, found, lambda _: None))
+        elif runs and self._is_due(found.policy.schedule, found, runs[0].started_at):
+            self._begin(key, watch, found, lambda: backups.create(self._host, found, lambda _: None))
+
+    def _is_due(self, schedule: str, found: Backed, last: float) -> bool:
+        # A clock that was set back must not keep the next one away for long.
+        after = min(last, time.time())
+        return next_moment(schedule, found.policy.timezone, after) <= time.time()
+
+    def _begin(
+        self, key: tuple[Place, str], watch: _Watch, found: Backed, action: Callable[[], Awaitable[dict[str, Any]]]
+    ) -> None:
+        async def work() -> None:
+            try:
+                done = await action()
+            except Conflict:
+                return
+            except (GoliveError, RuntimeError, OSError) as error:
+                watch.failures += 1
+                pause = min(AGAIN[0] * 2 ** min(watch.failures - 1, 10), AGAIN[1])
+                watch.not_before = time.monotonic() + pause
+                self._complain(key, str(error))
+                return
+            watch.failures = 0
+            self._host.backup_trouble.pop(key, None)
+            log.info("%s of %s: backup %s", found.name, found.place, done.get("id"))
+
+        watch.tasks["base"] = asyncio.create_task(work())
+
+    def _complain(self, key: tuple[Place, str], text: str) -> None:
+        if self._host.backup_trouble.get(key) != text:
+            log.warning("%s of %s: %s", key[1], key[0], text)
+        self._host.backup_trouble[key] = text

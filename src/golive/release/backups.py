@@ -1,0 +1,276 @@
+"""The backups of an app's databases: where they go, the receiver beside each, and what is asked of them.
+
+All work is done in processes of its own: the daemon starts, watches and records.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from golive.backup import catalog, keyring, stream, wal, work
+from golive.backup.credentials import NAMES, Credentials
+from golive.backup.repository import Repository
+from golive.backup.server import Server
+from golive.blueprint.backup_policy import BackupPolicy
+from golive.blueprint.models import Resource
+from golive.data.postgres import Postgres
+from golive.data.postgres_plan import REPLICATOR, SUPERUSER
+from golive.errors import Cancelled, Conflict, GoliveError, NotFound, nearest
+from golive.release import resources
+from golive.release.host import Host
+from golive.state.records import BackupKind, Place
+from golive.supervise.unit import Unit
+from golive.system.offload import Offload
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Backed:
+    """A database that is backed up. `received` is golive's folder for WAL on its way."""
+
+    place: Place
+    name: str
+    resource: Resource
+    policy: BackupPolicy
+    store: Postgres
+    server: Server
+    repository: Repository
+    received: Path
+
+    @property
+    def terms(self) -> work.Terms:
+        return work.Terms(self.policy.keep, self.policy.age, budget(self))
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the location survives the disk that WAL is received on."""
+        folder = self.repository.folder
+        if folder is None:
+            return True
+        near = next(each for each in (folder, *folder.parents) if each.exists())
+        return near.stat().st_dev != self.store.folder.stat().st_dev
+
+
+def unit_name(place: Place, name: str) -> str:
+    """The receiver's."""
+    return f"{resources.unit_name(place, name)}/wal"
+
+
+def names(host: Host, place: Place) -> list[str]:
+    """The databases of the live release that are backed up; none where backups are not wanted."""
+    app = host.state.app(place)
+    if app is None or app.live is None:
+        return []
+    blueprint = host.release_blueprint(place, app.live)
+    if not blueprint.backups.wanted(place.environment):
+        return []
+    return [n for n, r in blueprint.resources.items() if r.engine == "postgres" and r.url_from is None]
+
+
+async def find(host: Host, place: Place, name: str | None) -> Backed:
+    """The one named, else the first. NotFound says what there is, or that nothing is backed up here, and why."""
+    known = names(host, place)
+    if name is None and known:
+        name = known[0]
+    if name in known:
+        return await backed(host, place, name)
+    app = host.state.app(place)
+    if app is None or app.live is None:
+        raise NotFound(f"{place} has no live release", hint="golive up makes the first one")
+    if not known:
+        hint = "backups are of PostgreSQL resources that golive runs; [backups] enabled = true turns them on"
+        raise NotFound(f"{place} has no database that is backed up", hint=hint)
+    near = nearest(name or "", known)
+    hint = f"did you mean {near}?" if near else f"it has {', '.join(known)}"
+    raise NotFound(f"there is no database {name!r} that is backed up", hint=hint)
+
+
+async def backed(host: Host, place: Place, name: str) -> Backed:
+    """As the live release has it."""
+    app = host.state.app(place)
+    if app is None or app.live is None:
+        raise NotFound(f"{place} has no live release", hint="golive up makes the first one")
+    blueprint = host.release_blueprint(place, app.live)
+    store = (await resources.declare(host, place, blueprint))[name]
+    if not isinstance(store, Postgres):
+        raise NotFound(f"{name} is no PostgreSQL", hint="its backups are not made by golive")
+    policy = blueprint.backups
+    return Backed(
+        place, name, blueprint.resources[name], policy, store, server_of(store),
+        repository(host, place, name, policy), host.home.received(*place, name),
+    )  # fmt: skip
+
+
+def server_of(store: Postgres) -> Server:
+    place = store.place
+    return Server(
+        place.label(store.name), store.engine, place.sockets("postgres", store.name), place.port, place.user,
+        SUPERUSER, REPLICATOR,
+    )  # fmt: skip
+
+
+def repository(host: Host, place: Place, name: str, policy: BackupPolicy) -> Repository:
+    """What opens a bucket is among the environment's variables."""
+    values = {n: v for n, v in host.state.variables(place).items() if n in NAMES or n.startswith("AWS_")}
+    to = policy.to or str(host.home.backups)
+    credentials = Credentials.find(values) if to.startswith("s3://") else Credentials()
+    return Repository(to, credentials, host.home.backup_keys, catalog.source(*place, name))
+
+
+def budget(found: Backed) -> int | None:
+    """Bytes, in a folder; None in a bucket."""
+    folder = found.repository.folder
+    if found.policy.budget is not None or folder is None:
+        return found.policy.budget
+    near = next(each for each in (folder, *folder.parents) if each.exists())
+    return shutil.disk_usage(near).total // 2
+
+
+def receiver(host: Host, found: Backed) -> Unit:
+    """What receives WAL beside the server. A lost slot begins another stream before the next start."""
+    user = host.engine_user()
+    folder = found.received / stream.CURRENT
+    stream.prepare(found.received, user)
+    log = found.store.folder / "wal.log"
+
+    async def before_start() -> None:
+        await host.offload.call(work.reserve, found.server, found.received, user)
+
+    # Its folder comes with the slot; whether it is there is seen when it starts.
+    spec = wal.receiver(found.server, folder, log)
+    return Unit(unit_name(found.place, found.name), spec, stop_timeout=timedelta(seconds=5), before_start=before_start)
+
+
+async def stop_receiving(host: Host, place: Place, name: str) -> None:
+    """The receiver ended, by whatever daemon it was started."""
+    await resources.stop(host, place, f"{name}/wal")
+
+
+@asynccontextmanager
+async def alone(host: Host, place: Place, name: str, what: str) -> AsyncIterator[Offload]:
+    """A process of its own for long work on the backups of one database. Conflict while there is other such work."""
+    if under_way := host.backing_up.get((place, name)):
+        raise Conflict(
+            f"{under_way} of {name} is under way",
+            where=str(place),
+            hint="wait until it has ended (golive backup list shows it), then try again",
+        )
+    host.backing_up[(place, name)] = what
+    offload = Offload()
+    try:
+        yield offload
+    finally:
+        del host.backing_up[(place, name)]
+        await offload.close()
+
+
+async def create(host: Host, found: Backed, report: Report) -> dict[str, Any]:
+    """A base backup now; recorded, whatever comes of it."""
+    keyring.current(found.repository.keys)  # made here: two processes at once would make two
+    async with alone(host, found.place, found.name, "a backup") as offload:
+        terms = (found.server, found.repository, found.received, found.terms)
+        return await _recorded(host, found, "base", offload.reporting(report, work.create, *terms))
+
+
+async def _recorded(host: Host, found: Backed, kind: BackupKind, action: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    run = host.state.begin_backup_run(found.place, found.name, kind)
+    error: GoliveError | None = Cancelled("it was stopped", hint="nothing of it is left")
+    detail: dict[str, Any] = {}
+    try:
+        detail = await action
+        error = None
+    except GoliveError as failure:
+        error = failure
+        raise
+    else:
+        return detail
+    finally:
+        host.state.end_backup_run(run, error.to_json() if error else None, detail)
+
+
+def settle_interrupted(host: Host) -> None:
+    """At the daemon's start: what an earlier one had begun has ended with it."""
+    error = GoliveError("it was interrupted", why="the daemon ended", hint="nothing of it is left; it is tried again")
+    host.state.end_interrupted_backup_runs(error.to_json())
+
+
+async def listing(host: Host, place: Place, name: str | None) -> dict[str, Any]:
+    """As JSON: every database with its receiver, its backups, and what is wrong; times in ISO 8601 or epoch seconds."""
+    await find(host, place, name)
+    chosen = [name] if name is not None else names(host, place)
+    return {
+        "app": place.app,
+        "environment": place.environment,
+        "key_kept": keyring.is_kept(host.home.backup_keys),
+        "databases": [await _one(host, await backed(host, place, each)) for each in chosen],
+    }
+
+
+async def _one(host: Host, found: Backed) -> dict[str, Any]:
+    head: dict[str, Any] = {
+        "name": found.name,
+        "to": found.repository.to,
+        "own_disk": not found.is_apart,
+        "schedule": found.policy.schedule,
+        "drill": found.policy.drill,
+        "keep": found.policy.keep,
+        "keep_for": found.policy.age.total_seconds(),
+        "receiving": _receiving(host, found),
+        "under_way": host.backing_up.get((found.place, found.name)),
+        "trouble": host.backup_trouble.get((found.place, found.name)),
+        "last_failure": _last_failure(host, found),
+    }
+    try:
+        return {**head, "backups": await host.offload.call(work.listing, found.repository)}
+    except GoliveError as error:
+        return {**head, "backups": [], "error": error.to_json()}
+
+
+def _receiving(host: Host, found: Backed) -> dict[str, Any]:
+    state = host.supervisor.state(unit_name(found.place, found.name))
+    id = stream.current(found.received)
+    return {
+        "status": state.status.value if state else "stopped",
+        "since": state.since.timestamp() if state else None,
+        "reason": state.reason if state else "",
+        "stream": id,
+    }
+
+
+def _last_failure(host: Host, found: Backed) -> dict[str, Any] | None:
+    """Of the newest base backup, when it failed."""
+    runs = [run for run in host.state.backup_runs(found.place, found.name, "base") if run.ended_at is not None]
+    return {"at": runs[0].started_at, **runs[0].error} if runs and runs[0].error else None
+
+
+async def verify(host: Host, found: Backed, id: str | None) -> dict[str, Any]:
+    async with alone(host, found.place, found.name, "a check") as offload:
+        return await offload.call(work.verify, found.repository, id)
+
+
+async def delete(host: Host, found: Backed, id: str, actor: str) -> dict[str, Any]:
+    async with alone(host, found.place, found.name, "a removal") as offload:
+        done = await offload.call(work.delete, found.repository, found.received, id)
+    host.state.audit(actor, "backup.delete", found.place, resource=found.name, backup=id)
+    return done
+
+
+def begin_anew(host: Host) -> None:
+    """New backups are sealed with another key: what is received from here on follows on a new base backup."""
+    for app in host.state.apps():
+        for name in names(host, app.place):
+            stream.end(host.home.received(*app.place, name))
+
+
+def needs_base(host: Host, found: Backed) -> bool:
+    """Whether no backup was made since the current stream of WAL began: it would lead nowhere."""
+    id = stream.current(found.received)
+    runs = host.state.backup_runs(found.place, found.name, "base")
+    return id is not None and not any(run.detail.get("stream") == id for run in runs)
