@@ -93,6 +93,7 @@ class Postgres:
     async def prepare(self) -> None:
         self._require_user()
         await asyncio.to_thread(open_folder, self.place, self.name)
+        self._require_data()
         if not (self.data / "PG_VERSION").exists():
             await self._initialise()
         self._require_version()
@@ -108,6 +109,18 @@ class Postgres:
                 hint="golive makes a system user for it; install the package that has useradd (apt-get install passwd)",
             )
         require_reach(self.place.user, self.engine.program("postgres"))
+
+    def _require_data(self) -> None:
+        """Its configuration is written once there is data: an empty database never takes the place of what was lost."""
+        configured = self.folder / "postgresql.conf"
+        if configured.exists() and not (self.data / "PG_VERSION").exists():
+            raise ResourceFailed(
+                f"{self.name}: its data directory is gone",
+                where=str(self.data),
+                why="golive made it and did not delete it; nothing was put in its place",
+                hint="put it back, mount its disk, or bring back a backup (golive backup list, golive restore); to "
+                f"begin with an empty database instead, delete {configured}",
+            )
 
     def _require_version(self) -> None:
         kept = kept_major(self.resource, self.folder)
@@ -196,6 +209,7 @@ class Postgres:
         # user, and PostgreSQL would take that for a running server.
         with contextlib.suppress(OSError):
             (self.data / "postmaster.pid").unlink()
+        self._require_data()
 
     def _server_pid(self) -> int | None:
         with contextlib.suppress(OSError, ValueError, IndexError):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -246,6 +247,25 @@ async def test_files_that_are_no_database_are_left_alone(engines: Engines, place
         await store.prepare()
 
     assert (store.data / "letter.txt").read_text() == "dear"
+
+
+async def test_an_empty_database_never_takes_the_place_of_one_that_was_lost(
+    engines: Engines, place: Placement, running: Running
+) -> None:
+    store = make(place, await engines.find("postgres", 15), RESOURCE)
+    assert isinstance(store, Postgres)
+    process = await up(store, running)
+    os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+    shutil.rmtree(store.data)
+
+    for starting in (store.prepare, store.before_start):
+        with pytest.raises(ResourceFailed, match="its data directory is gone") as caught:
+            await starting()
+        assert "golive restore" in str(caught.value.hint)
+        assert not store.data.exists()
+    (store.folder / "postgresql.conf").unlink()
+    await up(store, running)
 
 
 async def test_data_of_another_major_version_is_refused_with_the_way_out(engines: Engines, place: Placement) -> None:
