@@ -154,10 +154,10 @@ def _resources(facts: Facts) -> Iterator[Fault]:
         if resource.url_from is not None:
             if resource.url_from not in facts.table("env"):
                 yield _undeclared((*path, "url_from"), resource.url_from, facts)
-            for key in ("version", "memory", "persistence", "eviction", "pool", "replicas"):
+            for key in ("version", "memory", "persistence", "eviction", "pool", "replicas", "mask"):
                 if given.get(key) is not None:
                     yield Fault((*path, key), "has no meaning for a resource golive does not run", "take it out")
-        owned = {"postgres": ("extensions", "pool", "replicas"), "redis": ("eviction", "persistence")}
+        owned = {"postgres": ("extensions", "pool", "replicas", "mask"), "redis": ("eviction", "persistence")}
         for other, keys in owned.items():
             for key in keys:
                 if given.get(key) is not None and resource.engine != other:

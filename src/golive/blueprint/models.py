@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from golive.blueprint.backup_policy import BackupPolicy
 from golive.blueprint.fields import Duration, Model, RateText, Share, Size
+from golive.blueprint.masking import Column, Masked
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -252,6 +253,9 @@ class Resource(Model):
     )
     pool: Pool | None = Field(None, description="PostgreSQL: PgBouncer before it; `true` for the defaults.")
     replicas: int | None = Field(None, ge=0, le=5, description="PostgreSQL: standbys that serve DATABASE_REPLICA_URL.")
+    mask: dict[Column, Masked] = Field(
+        {}, description='PostgreSQL: columns that no branch shows, `"users.email" = "email"`.'
+    )
     prefix: str | None = Field(
         None,
         pattern=PREFIX_PATTERN,

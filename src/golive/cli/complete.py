@@ -51,6 +51,13 @@ def _releases(context: click.Context) -> list[str]:
     return [str(row["release"]) for row in found["releases"] if row["state"] == "ready"]
 
 
+def _branches(context: click.Context) -> list[str]:
+    from golive.cli.place import client
+
+    found = client(start=False).get("/v1/db/branches", **_query(context))
+    return [str(each["name"]).partition("@")[2] for each in found["branches"]]
+
+
 def _apps(_: click.Context) -> list[str]:
     from golive.cli.place import client
 
@@ -63,4 +70,5 @@ logged = _quietly(lambda context: _tables(context, "services", "resources"))
 variables = _quietly(lambda context: _tables(context, "env"))
 counts = _quietly(lambda context: [f"{name}=" for name in _tables(context, "services")])
 releases = _quietly(_releases)
+branches = _quietly(_branches)
 apps = _quietly(_apps)

@@ -168,6 +168,19 @@ class KeyCall(Call):
     kept: bool = False
 
 
+class BranchCall(PlaceCall):
+    """A branch by its label, or in full (`db@try-1`)."""
+
+    name: str = Field(max_length=100)
+
+
+class MakeBranchCall(BranchCall):
+    """`expires` in seconds from now; None never. `resource`: the first PostgreSQL when none is named."""
+
+    resource: str | None = Field(None, max_length=100)
+    expires: float | None = Field(None, gt=0, le=10 * 365 * 86400, allow_inf_nan=False)
+
+
 class LintFile(Call):
     """SQL that somebody wants judged; the daemon opens no file for it."""
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from golive.daemon import api
-from golive.release import db, promotion
+from golive.release import branches, copies, db, promotion
 from golive.release.host import Host
 from golive.state.records import Place
 
 if TYPE_CHECKING:
     from golive.data.maintain import Step
+
+
+Say = Callable[[dict[str, Any]], None]
 
 
 async def insight(host: Host, place: Place, resource: str | None) -> dict[str, Any]:
@@ -31,14 +35,58 @@ async def shell(host: Host, call: api.DatabaseCall, actor: str) -> dict[str, Any
 
 
 async def maintain(host: Host, call: api.MaintainCall, actor: str) -> AsyncIterator[dict[str, Any]]:
-    """Each step as it comes. It lasts as long as somebody reads: when the client goes, the server stops the work."""
-    lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-
-    def report(step: Step) -> None:
-        lines.put_nowait({"type": "step", **asdict(step)})
-
+    """Each step as it comes."""
     host.state.audit(actor, f"db.{call.work}", call.place, resource=call.resource, name=call.name)
-    task = asyncio.create_task(db.maintain(host, call.place, (call.work, call.resource, call.name), report))
+
+    async def work(say: Say) -> None:
+        def report(step: Step) -> None:
+            say({"type": "step", **asdict(step)})
+
+        await db.maintain(host, call.place, (call.work, call.resource, call.name), report)
+
+    async for line in _lasting(work):
+        yield line
+
+
+async def branches_of(host: Host, place: Place) -> dict[str, Any]:
+    return {"branches": await copies.listing(host, place, "branch")}
+
+
+async def branch(host: Host, call: api.BranchCall, actor: str) -> dict[str, Any]:
+    """With its URL, so it is written down who asked."""
+    found = branches.branch(host, call.place, call.name)
+    host.state.audit(actor, "db.branch.url", call.place, copy=found.name)
+    return await branches.view(host, found)
+
+
+async def make_branch(host: Host, call: api.MakeBranchCall, actor: str, *, anew: bool) -> AsyncIterator[dict[str, Any]]:
+    """Each step as it comes, the branch last. `anew`: it is there, and gets the present again."""
+    expires_at = time.time() + call.expires if call.expires is not None else None
+
+    async def work(say: Say) -> None:
+        def report(text: str) -> None:
+            say({"type": "step", "text": text})
+
+        if anew:
+            made = await branches.reset(host, call.place, call.name, actor=actor, expires_at=expires_at, report=report)
+        else:
+            made = await branches.create(
+                host, call.place, call.resource, call.name, actor=actor, expires_at=expires_at, report=report
+            )
+        say({"type": "branch", **made})
+
+    async for line in _lasting(work):
+        yield line
+
+
+async def drop_branch(host: Host, call: api.BranchCall, actor: str) -> dict[str, Any]:
+    return await branches.drop(host, call.place, call.name, actor=actor)
+
+
+async def _lasting(work: Callable[[Say], Awaitable[None]]) -> AsyncIterator[dict[str, Any]]:
+    """What it says. It lasts as long as somebody reads: when the client goes, the work is cancelled."""
+    lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+    task = asyncio.ensure_future(work(lines.put_nowait))
     task.add_done_callback(lambda _: lines.put_nowait(None))
     try:
         while (line := await lines.get()) is not None:

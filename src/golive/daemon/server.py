@@ -74,6 +74,11 @@ class Server:
             ("POST", "/v1/backups/verify", self._verify_backup),
             ("POST", "/v1/backups/delete", self._delete_backup),
             ("POST", "/v1/backups/key", self._backup_key),
+            ("GET", "/v1/db/branches", self._branches),
+            ("POST", "/v1/db/branches", self._make_branch),
+            ("POST", "/v1/db/branches/reset", self._reset_branch),
+            ("POST", "/v1/db/branches/url", self._branch),
+            ("POST", "/v1/db/branches/drop", self._drop_branch),
             ("POST", "/v1/secrets", self._secrets),
             ("GET", "/v1/bundle", self._bundle),
             ("POST", "/v1/scale", self._scale),
@@ -235,6 +240,23 @@ class Server:
         if found.get("changed"):
             await self._daemon.backups.begin_anew()
         return found
+
+    async def _branches(self, request: Request) -> Any:
+        return await db.branches_of(self._daemon.host, _place(request))
+
+    async def _make_branch(self, request: Request) -> Any:
+        call = await _call(api.MakeBranchCall, request)
+        return self._stream(db.make_branch(self._daemon.host, call, _actor(request), anew=False))
+
+    async def _reset_branch(self, request: Request) -> Any:
+        call = await _call(api.MakeBranchCall, request)
+        return self._stream(db.make_branch(self._daemon.host, call, _actor(request), anew=True))
+
+    async def _branch(self, request: Request) -> Any:
+        return await db.branch(self._daemon.host, await _call(api.BranchCall, request), _actor(request))
+
+    async def _drop_branch(self, request: Request) -> Any:
+        return await db.drop_branch(self._daemon.host, await _call(api.BranchCall, request), _actor(request))
 
     async def _bundle(self, request: Request) -> Any:
         number = request.query_params.get("release", "0")

@@ -171,7 +171,7 @@ class Postgres:
         try:
             done = await run(
                 (program, "--pgdata", str(target), *arguments),
-                env=self._environment(),
+                env=self.environment(),
                 cwd=target.parent,
                 user=self.place.user,
                 timeout=INITDB_TIMEOUT,
@@ -220,7 +220,7 @@ class Postgres:
         program = str(self.engine.program("postgres"))
         return Spec(
             (program, "-D", str(self.data), "-c", f"config_file={self.folder / 'postgresql.conf'}"),
-            env=self._environment(),
+            env=self.environment(),
             cwd=self.folder,
             output=self.log,
             user=self.place.user,
@@ -228,7 +228,8 @@ class Postgres:
             private=True,
         )
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """Of the engine's programs."""
         return {"PATH": f"{self.engine.bin}:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", **self.engine.env}
 
     async def ready(self, timeout: timedelta = timedelta(seconds=60)) -> None:
@@ -237,7 +238,7 @@ class Postgres:
         deadline = time.monotonic() + timeout.total_seconds()
         while True:
             try:
-                async with await self._superuser("postgres"):
+                async with await self.superuser("postgres"):
                     return
             except psycopg.OperationalError as error:
                 # Waiting helps against a server that is not up yet, not against one that says no.
@@ -256,10 +257,10 @@ class Postgres:
 
         await self.ready()
         try:
-            async with await self._superuser("postgres") as server:
+            async with await self.superuser("postgres") as server:
                 await self._role_and_database(server)
                 await server.execute("SELECT pg_reload_conf()")
-            async with await self._superuser(self.role) as database:
+            async with await self.superuser(self.role) as database:
                 await self._inside(database)
         except psycopg.Error as error:
             raise self._refused(error) from error
@@ -379,7 +380,8 @@ class Postgres:
         }
         return details | ({"after restart": pending} if pending else {})
 
-    async def _superuser(self, database: str) -> AsyncConnection[Any]:
+    async def superuser(self, database: str) -> AsyncConnection[Any]:
+        """A session of golive's own account, by the socket."""
         import psycopg
 
         sockets = str(self.place.sockets("postgres", self.name))

@@ -85,6 +85,18 @@ def _logging() -> dict[str, str]:
     }
 
 
+LIGHT: Mapping[str, str] = {
+    "shared_buffers": "64MB",
+    "synchronous_commit": "off",
+    "max_wal_size": "512MB",
+    "min_wal_size": "32MB",
+    # New segments are no files of zeros, and old ones go: a branch that shares its blocks stays small.
+    "wal_init_zero": "off",
+    "wal_recycle": "off",
+}
+"""For a copy that can be made again: little memory, little disk; what was written last may be lost with the machine."""
+
+
 def access_settings(folder: Path, sockets: Path, port: int) -> dict[str, str]:
     """Loopback and a socket that only the engine's user and golive reach."""
     return {

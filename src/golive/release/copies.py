@@ -29,6 +29,7 @@ from golive.secret import Secret
 from golive.state.records import Copy, CopyKind, CopyState, Place, ResourceRow
 from golive.system import extents, ports
 from golive.system.files import remove_tree, tree_size
+from golive.system.offload import Offload
 
 log = logging.getLogger("golive.copies")
 LABEL = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
@@ -86,7 +87,10 @@ async def store(host: Host, copy: Copy) -> Store:
         _declared(host, copy, row), row.name, place=resources.placement(host, row), engine=engine, password=password
     )
     if isinstance(made, Postgres):
-        return replace(made, settings=copy.settings, closed=copy.state in ("making", "changing"))
+        closed = copy.state in ("making", "changing")
+        # Nothing is lost with it before it is ready, and what is cloned need not go to the disk first.
+        hasty = {"fsync": "off"} if closed and copy.kind in ("branch", "rehearsal") else {}
+        return replace(made, settings={**copy.settings, **hasty}, closed=closed)
     return made
 
 
@@ -103,15 +107,17 @@ def _declared(host: Host, copy: Copy, row: ResourceRow) -> Resource:
     live = host.release_blueprint(copy.place, app.live).resources if app and app.live else {}
     found = live.get(copy.resource)
     if found is not None and found.engine == row.engine and found.url_from is None:
-        return found
+        return found.model_copy(update={"pool": None})
     return Resource.model_validate({"engine": row.engine})
 
 
-async def start(host: Host, copy: Copy) -> Store:
-    """Adopt or start it; returns when it takes connections. ResourceFailed when it has no data. Its state stays."""
+async def start(host: Host, copy: Copy, offload: Offload | None = None) -> Store:
+    """Adopt or start it; returns when it takes connections. ResourceFailed when it has no data. Its state stays.
+
+    `offload`: the process that a long job has of its own."""
     made = await _launch(host, copy)
     await host.supervisor.wait_ready(resources.unit_name(copy.place, copy.name), resources.READY, timedelta(0))
-    await databases.ready(host.offload, made, resources.READY)
+    await databases.ready(offload or host.offload, made, resources.READY)
     return made
 
 
@@ -130,13 +136,15 @@ async def stop(host: Host, copy: Copy) -> None:
     await resources.stop(host, copy.place, copy.name)
 
 
-async def settle(host: Host, copy: Copy, state: CopyState, *, origin: str | None = None) -> Copy:
+async def settle(
+    host: Host, copy: Copy, state: CopyState, *, origin: str | None = None, offload: Offload | None = None
+) -> Copy:
     """Write its state down. `ready` of one that runs first lets the app's role in, with the copy's own password."""
     changed = replace(copy, state=state, origin=origin or copy.origin)
     if state == "ready" and _runs(host, copy) and copy.kind != "standby":
         made = await store(host, changed)
         await made.prepare()
-        await databases.bring_up(host.offload, made, resources.READY)
+        await databases.bring_up(offload or host.offload, made, resources.READY)
     host.state.set_copy(copy, state, origin=origin)
     return changed
 
@@ -168,35 +176,34 @@ def find(host: Host, place: Place, name: str) -> Copy:
     raise NotFound(f"{place} has no copy {name!r}", hint=hint)
 
 
-async def listing(host: Host, place: Place) -> list[dict[str, Any]]:
+async def listing(host: Host, place: Place, kind: CopyKind | None = None) -> list[dict[str, Any]]:
+    """By name, see `view`; all kinds when none is named."""
+    return [await view(host, copy) for copy in host.state.copies(place) if kind in (None, copy.kind)]
+
+
+async def view(host: Host, copy: Copy) -> dict[str, Any]:
     """As JSON. `size` is what its files hold, `disk` what would be free without it, both in bytes; times in seconds
     since the epoch. `running` is said of its server."""
-    rows = {row.name: row for row in host.state.resources(place)}
-    found = []
-    for copy in host.state.copies(place):
-        folder = host.home.resource(*place, copy.name)
-        size, disk = await asyncio.gather(
-            asyncio.to_thread(tree_size, folder), asyncio.to_thread(extents.own_bytes, folder)
-        )
-        unit = host.supervisor.state(resources.unit_name(place, copy.name))
-        found.append(
-            {
-                "name": copy.name,
-                "resource": copy.resource,
-                "kind": copy.kind,
-                "state": copy.state,
-                "running": unit is not None and not unit.over,
-                "engine": rows[copy.name].engine,
-                "port": rows[copy.name].port,
-                "origin": copy.origin,
-                "created_at": copy.created_at,
-                "by": copy.actor,
-                "expires_at": copy.expires_at,
-                "size": size,
-                "disk": disk,
-            }
-        )
-    return found
+    row, folder = _row(host, copy), host.home.resource(*copy.place, copy.name)
+    size, disk = await asyncio.gather(
+        asyncio.to_thread(tree_size, folder), asyncio.to_thread(extents.own_bytes, folder)
+    )
+    return {
+        "name": copy.name,
+        "resource": copy.resource,
+        "kind": copy.kind,
+        "state": copy.state,
+        "running": _runs(host, copy),
+        "engine": row.engine,
+        "version": row.version,
+        "port": row.port,
+        "origin": copy.origin,
+        "created_at": copy.created_at,
+        "by": copy.actor,
+        "expires_at": copy.expires_at,
+        "size": size,
+        "disk": disk,
+    }
 
 
 async def settle_interrupted(host: Host) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +19,9 @@ from golive.secret import Secret
 from golive.system.offload import Offload
 
 if TYPE_CHECKING:
+    from golive.data.clone import Cloned
     from golive.data.maintain import Step
+    from golive.data.postgres import Postgres
     from golive.migrate.shape import Loss
 
 
@@ -74,6 +76,43 @@ async def _pool_order(port: int, password: Secret, command: str) -> None:
             await console.execute(command.encode())
     except psycopg.Error as error:
         raise ResourceFailed(f"PgBouncer on port {port} refused {command}", why=str(error).strip()) from None
+
+
+async def clone(offload: Offload, source: Postgres, target: Postgres, report: Callable[[str], None]) -> Cloned:
+    """See `golive.data.clone`."""
+    return await offload.reporting(report, _clone, source, target)
+
+
+async def _clone(source: Postgres, target: Postgres, report: Callable[[str], None] = lambda _: None) -> Cloned:
+    from golive.data.clone import clone
+
+    return await clone(source, target, report)
+
+
+async def check_masks(offload: Offload, store: Postgres, rules: Mapping[str, str]) -> None:
+    """See `golive.data.mask`."""
+    await offload.call(_check_masks, store, rules)
+
+
+async def _check_masks(store: Postgres, rules: Mapping[str, str]) -> None:
+    from golive.data.mask import check
+
+    await check(store, rules)
+
+
+async def mask(
+    offload: Offload, store: Postgres, rules: Mapping[str, str], key: Secret, report: Callable[[str], None]
+) -> None:
+    """See `golive.data.mask`."""
+    await offload.reporting(report, _mask, store, rules, key)
+
+
+async def _mask(
+    store: Postgres, rules: Mapping[str, str], key: Secret, report: Callable[[str], None] = lambda _: None
+) -> None:
+    from golive.data.mask import mask
+
+    await mask(store, rules, key, report)
 
 
 async def check_external(offload: Offload, resource: Resource, url: Secret) -> Report:

@@ -12,7 +12,7 @@ from golive.data.clients import PACKAGES, client
 from golive.data.external import target_of
 from golive.data.store import Store
 from golive.errors import EngineUnavailable, NotFound, ResourceFailed, UsageError, nearest
-from golive.release import databases, environment, resources
+from golive.release import copies, databases, environment, resources
 from golive.release.host import Host
 from golive.secret import Secret
 from golive.state.records import Place
@@ -33,8 +33,9 @@ class Database:
     store: Store | None
 
 
-async def live(host: Host, place: Place) -> dict[str, Database]:
-    """By name, in the order of golive.toml. NotFound when nothing is live or it has no resource."""
+async def live(host: Host, place: Place, wanted: str | None = None) -> dict[str, Database]:
+    """By name, in the order of golive.toml; copies too when `wanted` is meant to be one (`db@try-1`). NotFound when
+    nothing is live or it has no resource."""
     app = host.state.app(place)
     if app is None or app.live is None:
         raise NotFound(f"{place} has no live release", hint="golive up makes the first one")
@@ -54,6 +55,18 @@ async def live(host: Host, place: Place) -> dict[str, Database]:
                 hint=f"golive env set {resource.url_from}",
             )
         found[name] = Database(name, resource, url, stores.get(name))
+    return found | (await _copies(host, place, found) if wanted and "@" in wanted else {})
+
+
+async def _copies(host: Host, place: Place, of: dict[str, Database]) -> dict[str, Database]:
+    """Those that run and whose resource golive.toml still has."""
+    found = {}
+    for copy in host.state.copies(place):
+        if copy.state == "ready" and copy.resource in of:
+            store = await copies.store(host, copy)
+            url = store.variables()["url"]
+            if isinstance(url, Secret):
+                found[copy.name] = Database(copy.name, of[copy.resource].resource, url, store)
     return found
 
 
@@ -79,7 +92,7 @@ def choose(
 
 async def insight(host: Host, place: Place, name: str | None) -> dict[str, Any]:
     """As JSON: the resource of that name, or all of them. What cannot be looked at is an `error` in its place."""
-    found = await live(host, place)
+    found = await live(host, place, name)
     wanted = [choose(found, name)] if name is not None else list(found.values())
     seen = []
     for database in wanted:
@@ -95,7 +108,7 @@ async def insight(host: Host, place: Place, name: str | None) -> dict[str, Any]:
 
 async def size(host: Host, place: Place, name: str | None) -> dict[str, Any]:
     """As JSON, of every resource or the one named. ResourceFailed for the first that does not answer."""
-    found = await live(host, place)
+    found = await live(host, place, name)
     wanted = [choose(found, name)] if name is not None else list(found.values())
     seen = []
     for each in wanted:
@@ -107,7 +120,7 @@ async def size(host: Host, place: Place, name: str | None) -> dict[str, Any]:
 async def shell(host: Host, place: Place, name: str | None) -> dict[str, Any]:
     """What psql or redis-cli is started with, secrets too. `program` is its path, or its name where golive runs no
     engine that has it."""
-    chosen = choose(await live(host, place), name)
+    chosen = choose(await live(host, place, name), name)
     wanted = client(target_of(chosen.resource, chosen.url))
     env = {key: value.reveal() if isinstance(value, Secret) else value for key, value in wanted.env.items()}
     program, package = wanted.program, PACKAGES[wanted.program]
@@ -123,5 +136,5 @@ async def maintain(
 ) -> None:
     """`call` is the work, the resource and the table or index. Cancelled, it ends on the server too."""
     work, resource, name = call
-    chosen = choose(await live(host, place), resource, "postgres")
+    chosen = choose(await live(host, place, resource), resource, "postgres")
     await databases.maintain(host.offload, work, chosen.resource, chosen.url, name, report)

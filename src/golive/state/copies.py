@@ -39,11 +39,16 @@ class Copies(Database):
         row = self._one("SELECT * FROM copy WHERE app = ? AND environment = ? AND name = ?", *place, name)
         return _copy(row) if row else None
 
-    def set_copy(self, copy: Copy, state: CopyState, *, origin: str | None = None) -> None:
+    def set_copy(
+        self, copy: Copy, state: CopyState, *, origin: str | None = None, expires_at: float | None = None
+    ) -> None:
+        """What is not given stays as it was."""
         self._run(
-            "UPDATE copy SET state = ?, origin = coalesce(?, origin) WHERE app = ? AND environment = ? AND name = ?",
+            "UPDATE copy SET state = ?, origin = coalesce(?, origin), expires_at = coalesce(?, expires_at)"
+            " WHERE app = ? AND environment = ? AND name = ?",
             state,
             origin,
+            expires_at,
             *copy.place,
             copy.name,
         )

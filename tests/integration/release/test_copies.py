@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -34,9 +35,9 @@ async def host(golive_home: Home) -> AsyncIterator[Host]:
     await end_all(host)
 
 
-async def filled(host: Host, label: str, **more: float) -> Copy:
+async def filled(host: Host, label: str, expires_at: float | None = None) -> Copy:
     """A copy with the data of the resource, which stands still meanwhile."""
-    copy = copies.declare(host, SHOP, "db", label, "branch", actor="me", origin="the test", **more)
+    copy = copies.declare(host, SHOP, "db", label, "branch", actor="me", origin="the test", expires_at=expires_at)
     await resources.stop(host, SHOP, "db")
     folder, source = host.home.resource(*SHOP, copy.name), host.home.resource(*SHOP, "db")
     folder.mkdir(mode=0o711)
@@ -49,7 +50,7 @@ async def filled(host: Host, label: str, **more: float) -> Copy:
     return copy
 
 
-async def connect(host: Host, copy: Copy) -> psycopg.AsyncConnection[object]:
+async def connect(host: Host, copy: Copy) -> psycopg.AsyncConnection[Any]:
     found = await copies.store(host, copy)
     url = found.variables()["url"]
     assert not isinstance(url, str)
