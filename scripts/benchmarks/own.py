@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from golive.blueprint.models import EdgePolicy, RateLimit
 from golive.build.static import pack
 from golive.edge.edge import Edge
 from golive.edge.headers import SECURITY
-from golive.edge.model import Certificate, EdgeConfig, Endpoint, RouteRule, Site, Upstream
-from golive.edge.static_server import ROOT
+from golive.edge.hot import hot_files
+from golive.edge.model import Certificate, EdgeConfig, Endpoint, HotFile, RouteRule, Site, Upstream
+from golive.edge.static_plan import ROOT
 from golive.engines import Engines
 from golive.home import Home
 from golive.secret import Secret
@@ -47,7 +49,8 @@ def static(lab: Lab) -> Iterator[Engine]:
     command = [sys.executable, "-m", "golive.edge.static_server", "--artifacts", str(place), "--socket", str(socket)]
     with running(command, place / "output.log") as process:
         wait_for("the static server listens", socket.exists, log=place / "output.log")
-        with _edge(lab, "golive-static", Endpoint.unix(socket), (process.pid,), ((ROOT, artifact),)) as engine:
+        files = Files(((ROOT, artifact),), hot_files(place / artifact, 1))
+        with _edge(lab, "golive-static", Endpoint.unix(socket), (process.pid,), files) as engine:
             yield engine
 
 
@@ -61,9 +64,17 @@ def caddy_behind(lab: Lab) -> Iterator[Engine]:
         yield engine
 
 
+@dataclass(frozen=True)
+class Files:
+    """What the rule of a static service has."""
+
+    headers: tuple[tuple[str, str], ...]
+    hot: tuple[HotFile, ...]
+
+
 @contextmanager
 def _edge(
-    lab: Lab, name: str, endpoint: Endpoint, others: tuple[int, ...] = (), headers: tuple[tuple[str, str], ...] = ()
+    lab: Lab, name: str, endpoint: Endpoint, others: tuple[int, ...] = (), files: Files | None = None
 ) -> Iterator[Engine]:
     home = Home(lab.place(name))
     port = free_port()
@@ -74,8 +85,9 @@ def _edge(
         prefix="/",
         targets=(("bench/web", 1),),
         rate_limits=(GENEROUS,),
-        request_headers=headers,
-        compression=not headers,  # static releases bring their variants
+        request_headers=files.headers if files else (),
+        hot=files.hot if files else (),
+        compression=files is None,  # static releases bring their variants
     )
     config = EdgeConfig(
         sites=(Site("bench", "production", (HOST,), (rule,)),),

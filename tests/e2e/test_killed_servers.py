@@ -58,18 +58,18 @@ def answers(app: App) -> bool:
 
 
 def test_the_static_server_comes_back(make_app: MakeApp) -> None:
-    """Requests that find it gone are retried by the edge."""
+    """Requests that find it gone are retried by the edge. With a query it is the server that answers, not the edge."""
     site = make_app(toml='\n[services.web]\nsource = "site"\nroute = "/"\n', services=())
     site.write("site/index.html", "<p>hello</p>")
     site.up().ok()
     old = until("the static server", lambda: unit(site.golive, "static"))
-    with Load(site) as load:
+    with Load(site, ("/?a=b",)) as load:
         load.more()
         kill(old)
         until("another static server", lambda: unit(site.golive, "static"))
         load.more()
     load.unharmed()
-    assert site.get().text == "<p>hello</p>"
+    assert site.get("/?a=b").text == "<p>hello</p>"
     site.golive.no_strays()
 
 

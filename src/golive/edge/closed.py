@@ -37,11 +37,10 @@ p {{ margin: 0; max-width: 34rem; white-space: pre-line; opacity: .8 }}
 """
 
 
-def largest(sites: Iterable[Site]) -> int | None:
-    """Bytes of the longest body, when it is longer than Envoy answers unasked."""
+def largest(sites: Iterable[Site]) -> int:
+    """Bytes of the longest body."""
     closed = [c for site in sites for c in (site.closed, *(rule.closed for rule in site.routes)) if c]
-    longest = max([len(body.encode()) for c in closed for body in (page(c), _as_json(c))], default=0)
-    return longest if longest > USUAL else None
+    return max([len(body.encode()) for c in closed for body in (page(c), _as_json(c))], default=0)
 
 
 def closed_routes(closed: Closed, match: Json) -> list[Json]:

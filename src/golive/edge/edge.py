@@ -12,10 +12,10 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from golive.edge import logs
+from golive.edge import hot, logs
 from golive.edge.admin import Admin
 from golive.edge.bootstrap import render_bootstrap, validation_bootstrap
-from golive.edge.limits import classes_in
+from golive.edge.limits import known_in
 from golive.edge.model import EdgeConfig
 from golive.edge.ports import listen_address, obstacle
 from golive.edge.push import Pusher, plan
@@ -59,7 +59,8 @@ class Edge:
         )
         self.admin = Admin(self.layout.admin)
         # The directory is Envoy's user's; its group, inherited by the files, may read them and nobody else.
-        self._pusher = Pusher(self.layout, self.admin, mode=0o640 if self._user else 0o600)
+        self._mode = 0o640 if self._user else 0o600
+        self._pusher = Pusher(self.layout, self.admin, mode=self._mode)
         self._lock = asyncio.Lock()
 
     def prepare(self) -> bool:
@@ -73,7 +74,7 @@ class Edge:
             text = json.dumps(render_bootstrap(self.layout, _open_files() // 2), indent=1)
             changed = not self.layout.bootstrap.exists() or self.layout.bootstrap.read_text() != text
             if changed:
-                write_atomic(self.layout.bootstrap, text, mode=0o640 if self._user else 0o600)
+                write_atomic(self.layout.bootstrap, text, mode=self._mode)
             current = self._pusher.current()
             for name, content in render(EdgeConfig(), self.layout).items():
                 if name not in current:
@@ -89,7 +90,7 @@ class Edge:
             # Envoy's user has to pass through; what is inside has modes of its own.
             self._home.root.chmod(self._home.root.stat().st_mode & 0o777 | 0o011)
         edge = self.layout.directory
-        for path in (edge, edge / "resources", edge / "certificates", self.layout.admin.parent):
+        for path in (edge, edge / "resources", edge / "certificates", self.layout.bodies, self.layout.admin.parent):
             private_directory(path)
             if self._user:
                 os.chown(path, self._user.uid, self._user.gid)
@@ -148,12 +149,15 @@ class Edge:
         async with self._lock:
             current = self._pusher.current()
             running = await self.admin.running()
-            kept = classes_in(current["ecds"]) if running and "ecds" in current else frozenset()
+            kept = known_in(current["ecds"]) if running and "ecds" in current else None
+            config = await asyncio.to_thread(hot.place, config, self.layout.bodies, self._mode)
             wanted = render(config, self.layout, kept)
             writes = plan(current, wanted)
             if writes and not running:
                 await self.validate(wanted)
             await self._pusher.push(writes, running=running)
+            if writes:
+                await asyncio.to_thread(hot.sweep, config, self.layout.bodies)
             return bool(writes)
 
     async def validate(self, files: dict[str, Json]) -> None:

@@ -1,13 +1,15 @@
 """ECDS: the rate limits, kept out of the routes because a route change would empty every bucket (rule 6).
 
-A route says which limits apply to it; the filter knows only *classes*, that is numbers: how many, in how long, how
-many at once, and for whom. A new app whose limits some app has already changes nothing.
+A route's metadata says which limits apply to it, slot by slot; the filter knows only *classes*, that is numbers: how
+many, in how long, how many at once, and for whom. A new app whose limits some app has already changes nothing. Metadata
+and not `rate_limits` of the route, because a route that Envoy answers itself has none of those. There are as many slots
+as some route has needed: an empty one costs each request 0.2 us.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from golive.blueprint.models import RateLimit
@@ -15,6 +17,7 @@ from golive.edge.model import EdgeConfig
 from golive.edge.resource import HTTP, Json, discovery, typed
 
 FILTER = f"{HTTP}local_ratelimit"
+SLOT = "golive.limit."
 FILTER_KIND = "extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 ADDRESSES = 50000
 """Client addresses remembered for each class (default 20, rule 5), about 600 bytes each; the oldest go first."""
@@ -46,22 +49,54 @@ class LimitClass:
         return f"{self.count}/{self.seconds}s+{self.burst} {'client' if self.client else 'service'}"
 
 
-def classes(config: EdgeConfig) -> frozenset[LimitClass]:
-    return frozenset(LimitClass.of(limit) for _, rule in config.rules() for limit in rule.rate_limits)
+@dataclass(frozen=True)
+class Known:
+    """What the filter is told: classes, and the names of the slots in which routes say that one applies."""
+
+    classes: frozenset[LimitClass] = frozenset()
+    slots: frozenset[str] = frozenset()
+
+    def __or__(self, other: Known) -> Known:
+        return Known(self.classes | other.classes, self.slots | other.slots)
 
 
-def classes_in(ecds: Json) -> frozenset[LimitClass]:
-    """The classes of a rendered file. They are kept while Envoy runs: taking one away would empty all the others."""
-    found = (d["entries"][0]["value"] for r in ecds["resources"] for d in r["typed_config"].get("descriptors", ()))
-    return frozenset(LimitClass.parse(text) for text in found)
+def known(config: EdgeConfig, routes: Iterable[Json]) -> Known:
+    """What a configuration needs; `routes` are its RDS files."""
+    classes = (LimitClass.of(limit) for _, rule in config.rules() for limit in rule.rate_limits)
+    found = (name for rds in routes for route in routes_in(rds) for name in _facts(route) if name.startswith(SLOT))
+    return Known(frozenset(classes), frozenset(found))
 
 
-def actions(limits: Iterable[tuple[RateLimit, str]]) -> list[Json]:
-    """A route's `rate_limits`: those that apply, each with the scope whose requests are counted together."""
-    return [{"actions": _descriptor(LimitClass.of(limit), scope)} for limit, scope in limits]
+def known_in(ecds: Json) -> Known:
+    """What a rendered file says. It is kept while Envoy runs: taking some of it away would empty every bucket."""
+    configs = [resource["typed_config"] for resource in ecds["resources"]]
+    classes = (d["entries"][0]["value"] for c in configs for d in c.get("descriptors", ()))
+    slots = (x["actions"][0]["metadata"]["metadata_key"]["key"] for c in configs for x in c.get("rate_limits", ()))
+    return Known(frozenset(LimitClass.parse(text) for text in classes), frozenset(slots))
 
 
-def render_limits(known: frozenset[LimitClass]) -> Json:
+def routes_in(rds: Json) -> Iterator[Json]:
+    """Every route of a rendered RDS file."""
+    return (route for made in rds["resources"] for host in made["virtual_hosts"] for route in host["routes"])
+
+
+def _facts(route: Json) -> Json:
+    found: Json = route.get("metadata", {}).get("filter_metadata", {})
+    return found
+
+
+def slots(limits: Iterable[tuple[RateLimit, str]]) -> Json:
+    """Metadata of a route: the limits that apply, each with the scope whose requests are counted together."""
+    made: Json = {}
+    for limit, scope in limits:
+        kind = LimitClass.of(limit)
+        start = f"{SLOT}{'client' if kind.client else 'service'}"
+        number = sum(name.startswith(start) for name in made)
+        made[f"{start}{number}"] = {"class": str(kind), "scope": scope}
+    return made
+
+
+def render_limits(known: Known) -> Json:
     """The ECDS file."""
     config = typed(
         FILTER_KIND,
@@ -73,7 +108,8 @@ def render_limits(known: frozenset[LimitClass]) -> Json:
         enable_retry_after_header=True,
         # To a gRPC client: a status that it does not take for an outage and repeat at once.
         rate_limited_as_resource_exhausted=True,
-        descriptors=[_bucket(kind) for kind in sorted(known)],
+        rate_limits=[_descriptor(slot) for slot in sorted(known.slots)],
+        descriptors=[_bucket(kind) for kind in sorted(known.classes)],
     )
     return discovery(
         "config.core.v3.TypedExtensionConfig",
@@ -87,10 +123,15 @@ def render_limits(known: frozenset[LimitClass]) -> Json:
     )
 
 
-def _descriptor(kind: LimitClass, scope: str) -> list[Json]:
-    found = [("class", str(kind)), ("scope", scope)]
-    made: list[Json] = [{"generic_key": {"descriptor_key": key, "descriptor_value": value}} for key, value in found]
-    return [*made, {"remote_address": {}}] if kind.client else made
+def _descriptor(slot: str) -> Json:
+    def from_route(key: str) -> Json:
+        path = {"key": slot, "path": [{"key": key}]}
+        return {"metadata": {"descriptor_key": key, "metadata_key": path, "source": "ROUTE_ENTRY"}}
+
+    actions = [from_route("class"), from_route("scope")]
+    if slot.startswith(f"{SLOT}client"):
+        actions.append({"remote_address": {}})
+    return {"actions": actions}
 
 
 def _bucket(kind: LimitClass) -> Json:

@@ -72,6 +72,22 @@ class Closed:
 
 
 @dataclass(frozen=True)
+class HotFile:
+    """A static file that Envoy answers itself: its `size` bytes are in `file`, and get `name` among the edge's own.
+
+    `accepts` are the values of Accept-Encoding for which it is the answer: none means the header's absence, None
+    whatever the client accepts. `path` is the one that the static server would see.
+    """
+
+    path: str
+    file: Path
+    name: str
+    size: int
+    headers: tuple[tuple[str, str], ...]
+    accepts: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class RouteRule:
     """Requests under `prefix` go to `targets`, pairs of an upstream's name and a weight.
 
@@ -80,8 +96,8 @@ class RouteRule:
     site's; empty means all. `timeout` zero means none; `idle_timeout` ends a silent stream. Without `compression` the
     edge leaves bodies alone: the upstream compresses by itself. `grpc` also answers gRPC-web. `rules` are redirects,
     rewrites and headers by path, in the order they are asked; paths in them are as the client sees them. `serves_files`
-    is the static server, which looks for a file before it follows a rewrite that says so. `closed` answers in place of
-    the targets.
+    is the static server, which looks for a file before it follows a rewrite that says so; `hot` are files that need not
+    go there. `closed` answers in place of the targets.
     """
 
     service: str
@@ -98,6 +114,7 @@ class RouteRule:
     grpc: bool = False
     rules: tuple[Rule, ...] = ()
     serves_files: bool = False
+    hot: tuple[HotFile, ...] = ()
     closed: Closed | None = None
 
 

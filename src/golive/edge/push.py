@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from golive.edge.admin import Admin
+from golive.edge.hot import bodies_in, is_whole
 from golive.edge.limits import FILTER
 from golive.edge.render import CERTIFICATE, path_of
 from golive.edge.resource import Json, Layout, discovery
@@ -80,7 +81,10 @@ class Pusher:
         self._timeout = timeout
 
     def current(self) -> dict[str, Json]:
-        """The files as they are; one that cannot be read counts as missing, and is written anew."""
+        """The files as they are; one that cannot be read counts as missing, and is written anew.
+
+        So do routes that name a body which is not there, since Envoy would refuse them.
+        """
         found: dict[str, Json] = {}
         names = [*STATS]
         for path in (self._layout.directory / "certificates").glob("*.json"):
@@ -88,7 +92,7 @@ class Pusher:
         for name in names:
             with contextlib.suppress(OSError, ValueError):
                 found[name] = json.loads(path_of(name, self._layout).read_text())
-        return found
+        return {n: f for n, f in found.items() if not n.startswith("rds") or all(map(is_whole, bodies_in(f)))}
 
     async def push(self, writes: list[Write], *, running: bool) -> None:
         """Make the writes in order. EdgeRejected when Envoy refuses one: that file and the routes are then put back.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from golive.edge.clusters import render_clusters
-from golive.edge.limits import LimitClass, classes, render_limits
+from golive.edge.limits import Known, known, render_limits
 from golive.edge.listeners import render_certificate, render_listeners
 from golive.edge.model import EdgeConfig
 from golive.edge.resource import Json, Layout
@@ -14,17 +14,20 @@ from golive.edge.routes import render_routes
 CERTIFICATE = "certificate "
 
 
-def render(config: EdgeConfig, layout: Layout, kept: frozenset[LimitClass] = frozenset()) -> dict[str, Json]:
+def render(config: EdgeConfig, layout: Layout, kept: Known | None = None) -> dict[str, Json]:
     """Every file by name: `cds`, `rds-http`, `rds-https`, `ecds`, `lds`, and `certificate <domain>` for each.
 
-    `kept` are rate limit classes that Envoy has already and that no route uses any more.
+    `kept` is what Envoy knows of rate limits already, and what no route may use any more.
     """
     domains, owners = config.tls_domains(), config.owners()
+    routes = {
+        "rds-http": render_routes(config, layout, tls=False),
+        "rds-https": render_routes(config, layout, tls=True),
+    }
     files = {
         "cds": render_clusters(config.upstreams, layout, config.streams),
-        "ecds": render_limits(classes(config) | kept),
-        "rds-http": render_routes(config, tls=False, https_port=layout.https_port),
-        "rds-https": render_routes(config, tls=True),
+        "ecds": render_limits(known(config, routes.values()) | (kept or Known())),
+        **routes,
         "lds": render_listeners({d: owners[d].policy.access_log for d in domains}, layout, config.streams),
     }
     for domain in domains:

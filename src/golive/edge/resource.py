@@ -43,6 +43,11 @@ class Layout:
         """A socket that never exists: where an upstream without endpoints points to."""
         return self.directory / "nobody.sock"
 
+    @property
+    def bodies(self) -> Path:
+        """Static files that Envoy answers itself."""
+        return self.directory / "bodies"
+
     def resource(self, name: str) -> Path:
         """`lds`, `cds`, `rds-http`, `rds-https` or `ecds`."""
         return self.directory / "resources" / f"{name}.json"

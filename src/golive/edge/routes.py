@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from golive.blueprint.models import EdgePolicy, RateLimit
 from golive.blueprint.routing import Rule
-from golive.edge import headers, limits
-from golive.edge.closed import closed_routes, entrances, largest
-from golive.edge.model import Closed, EdgeConfig, RouteRule, Site, cluster_name
-from golive.edge.resource import HTTP, Json, discovery, seconds, typed
+from golive.edge import headers, hot, limits
+from golive.edge.closed import USUAL, closed_routes, entrances, largest
+from golive.edge.model import Closed, EdgeConfig, HotFile, RouteRule, Site, cluster_name
+from golive.edge.resource import HTTP, Json, Layout, discovery, seconds, typed
 from golive.edge.rules import Looks, added, fallback, literal_start, location, matched, rewritten
 from golive.edge.static_plan import FALLBACK
 
@@ -50,21 +50,27 @@ class Part:
     prefix: str
     limits: tuple[RateLimit, ...]
 
+    def hot(self) -> list[HotFile]:
+        """Files that Envoy answers, their paths as a client asks for them."""
+        base = self.rule.prefix.rstrip("/") if self.rule.strip_prefix else ""
+        found = (replace(file, path=base + file.path) for file in self.rule.hot)
+        return [file for file in found if under(file.path, self.prefix)]
 
-def render_routes(config: EdgeConfig, *, tls: bool, https_port: int = 443) -> Json:
+
+def render_routes(config: EdgeConfig, layout: Layout, *, tls: bool) -> Json:
     """The RDS file of the HTTPS listener or of the HTTP one."""
     ready = set(config.tls_domains())
     hosts = []
     for site in sorted(config.sites, key=lambda s: (s.app, s.environment)):
         if tls:
-            hosts += _hosts(site, tuple(d for d in site.domains if d in ready), tls=True)
+            hosts += _hosts(site, tuple(d for d in site.domains if d in ready), layout, tls=True)
         elif not site.policy.https:
-            hosts += _hosts(site, site.domains, tls=False)
+            hosts += _hosts(site, site.domains, layout, tls=False)
         else:
-            hosts += _redirecting(site, ready, https_port)
+            hosts += _redirecting(site, ready, layout.https_port)
     hosts.append(_unknown())
     name = "https" if tls else "http"
-    longest = largest(config.sites)
+    longest = max(largest(config.sites), hot.largest(config))
     return discovery(
         ROUTES,
         [
@@ -76,28 +82,28 @@ def render_routes(config: EdgeConfig, *, tls: bool, https_port: int = 443) -> Js
                 # A header for some paths is stronger than the same one for the whole app.
                 "most_specific_header_mutations_wins": True,
                 "virtual_hosts": hosts,
-                **({"max_direct_response_body_size_bytes": longest} if longest else {}),
+                **({"max_direct_response_body_size_bytes": longest} if longest > USUAL else {}),
             }
         ],
     )
 
 
-def _hosts(site: Site, domains: tuple[str, ...], *, tls: bool) -> list[Json]:
+def _hosts(site: Site, domains: tuple[str, ...], layout: Layout, *, tls: bool) -> list[Json]:
     """One virtual host for each set of domains with the same rules."""
     groups: dict[tuple[RouteRule, ...], list[str]] = {}
     for domain in domains:
         groups.setdefault(site.rules_for(domain), []).append(domain)
-    return [_host(site, rules, sorted(names), tls=tls) for rules, names in groups.items()]
+    return [_host(site, rules, sorted(names), layout, tls=tls) for rules, names in groups.items()]
 
 
-def _host(site: Site, rules: tuple[RouteRule, ...], domains: list[str], *, tls: bool) -> Json:
+def _host(site: Site, rules: tuple[RouteRule, ...], domains: list[str], layout: Layout, *, tls: bool) -> Json:
     routes = [
         {**made, **_marked(site, "")} for made in entrances((site.closed, *(rule.closed for rule in rules)), secure=tls)
     ]
     routes += _closed(site, site.closed, "", {"prefix": "/"})
     routes.append(_too_large(site))
     for part in parts(rules):
-        routes += _part_routes(site, part, rules)
+        routes += _part_routes(site, part, rules, layout)
     routes.append(_answer(site, 404, "Not found"))
     host: Json = {
         "name": f"{site.app}/{site.environment} {domains[0]}",
@@ -156,8 +162,8 @@ class Passage:
     filters: Json = field(default_factory=dict)
 
 
-def _part_routes(site: Site, part: Part, rules: tuple[RouteRule, ...]) -> list[Json]:
-    """The service's own rules in their order, then everything else under the prefix."""
+def _part_routes(site: Site, part: Part, rules: tuple[RouteRule, ...], layout: Layout) -> list[Json]:
+    """The service's own rules in their order, then files that Envoy answers, then everything else under the prefix."""
     closed = part.rule.closed
     made = _closed(site, closed, part.rule.service, _prefix(part.prefix))
     if closed and closed.for_all:
@@ -174,7 +180,7 @@ def _part_routes(site: Site, part: Part, rules: tuple[RouteRule, ...]) -> list[J
     looks = Looks()
     response = tuple(added(adding, looks))
     plain = Passage(part, part.rule, _prefix(part.prefix), response_headers=response, filters=looks.filters())
-    return made + _thrice(site, plain)
+    return made + [_hot(site, plain, file, layout) for file in part.hot()] + _thrice(site, plain)
 
 
 def _redirect(site: Site, part: Part, rule: Rule, adding: list[Rule]) -> Json:
@@ -258,10 +264,8 @@ def _route(site: Site, passage: Passage, retry_on: str, tests: list[Json]) -> Js
             "idle_timeout": seconds(max(rule.idle_timeout, (rule.hold or timedelta(0)) * 2)),
             "retry_policy": retry_policy(retry_on, rule.hold or RETRY_FOR),
         },
-        **_marked(site, rule.service),
+        **_marked(site, rule.service, limits.slots(_limits(site, passage))),
     }
-    if apply := limits.actions(_limits(site, passage)):
-        made["route"]["rate_limits"] = apply
     if rule.hold:
         made["request_body_buffer_limit"] = HELD_BODY
     if passage.response_headers:
@@ -280,6 +284,28 @@ def _route(site: Site, passage: Passage, retry_on: str, tests: list[Json]) -> Js
     if extra:
         made["request_headers_to_add"] = headers.request_headers(extra)
     return made
+
+
+def _hot(site: Site, passage: Passage, file: HotFile, layout: Layout) -> Json:
+    """The plainest request for a file: anything else about it goes on to the static server."""
+    tests = [
+        # Envoy looks at headers before the path, so the path is one of them: it is what nearly always differs.
+        {"name": ":path", "string_match": {"exact": file.path}},
+        {"name": ":method", "string_match": {"exact": "GET"}},
+        *({"name": name, "present_match": True, "invert_match": True} for name in ("range", "if-none-match")),
+    ]
+    if file.accepts is not None:
+        wanted = {"string_match": {"safe_regex": {"regex": "|".join(file.accepts)}}}
+        absent = {"present_match": True, "invert_match": True}
+        tests.append({"name": "accept-encoding", **(wanted if file.accepts else absent)})
+    own = tuple((n, v) for n, v in file.headers if n not in {name.lower() for name in site.policy.headers})
+    return {
+        "match": {"prefix": "/", "headers": tests},
+        "direct_response": {"status": 200, "body": {"filename": str(layout.bodies / file.name)}},
+        "response_headers_to_add": [*headers.request_headers(own), *passage.response_headers],
+        "typed_per_filter_config": passage.filters | _uncompressed(),
+        **_marked(site, passage.to.service, limits.slots(_limits(site, passage))),
+    }
 
 
 def _limits(site: Site, passage: Passage) -> list[tuple[RateLimit, str]]:
@@ -322,13 +348,14 @@ def _prefix(prefix: str) -> Json:
     return {"path_separated_prefix": base} if base else {"prefix": "/"}
 
 
-def _marked(site: Site, service: str) -> Json:
-    """What the access log says of a route: its name, and whether to log it where many sites share a listener.
+def _marked(site: Site, service: str, slots: Json | None = None) -> Json:
+    """What filters are told of a route: its name and whether to log it, for the access log, and its rate limits.
 
     A name, and not metadata in fields: looking three of them up costs 2 us of every request.
     """
     name = {"name": "/".join(filter(None, (site.app, site.environment, service)))}
-    return name if site.policy.access_log else name | {"metadata": {"filter_metadata": {"golive": {"log": False}}}}
+    facts = (slots or {}) | ({} if site.policy.access_log else {"golive": {"log": False}})
+    return name | ({"metadata": {"filter_metadata": facts}} if facts else {})
 
 
 def _too_large(site: Site) -> Json:

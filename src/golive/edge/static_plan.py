@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from golive.edge.static_http import Request
 from golive.edge.static_index import NEVER, Entry, Index, Representation, Response, build_head
 
+ROOT: Final = "x-golive-root"
 FALLBACK: Final = "x-golive-fallback"
 SLASH: Final = "x-golive-slash"
 """Headers that only the edge sends: see `golive.edge.rules`, which this process does not need to load."""

@@ -27,10 +27,9 @@ from typing import Final
 
 from golive.edge.static_http import MAX_HEAD, UNTIL_CLOSE, Malformed, Request, parse
 from golive.edge.static_index import BadManifest, Response, build_head
-from golive.edge.static_plan import BUSY, NOT_FOUND, NOT_FOUND_HEAD, UNREADABLE, plan, refusal
+from golive.edge.static_plan import BUSY, NOT_FOUND, NOT_FOUND_HEAD, ROOT, UNREADABLE, plan, refusal
 from golive.edge.static_store import IN_MEMORY, Store
 
-ROOT: Final = "x-golive-root"
 PREVIOUS: Final = "x-golive-previous"
 READY: Final = "/-/ready"
 _MAX_PREVIOUS: Final = 4

@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from golive.blueprint.models import Blueprint, Service, ServiceKind
-from golive.edge.model import EdgeConfig, Endpoint, Site, Upstream
-from golive.edge.static_plan import SLASH
+from golive.edge.hot import hot_files
+from golive.edge.model import EdgeConfig, Endpoint, RouteRule, Site, Upstream
+from golive.edge.static_plan import ROOT, SLASH
 from golive.release import closed, reads
 from golive.release.dev_site import dev_site
 from golive.release.host import Host
@@ -39,6 +40,7 @@ def edge_config(host: Host) -> EdgeConfig:
         if app.live is not None:
             live = {g.service: g for g in generations if g.state is GenerationState.LIVE}
             sites.append(_site(host, app, host.release_blueprint(app.place, app.live), {**live, **elsewhere}))
+    sites = _hot(host, sites)
     for dev in host.dev.values():
         site, servers = dev_site(dev)
         sites.append(site)
@@ -101,7 +103,7 @@ def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation
         headers: tuple[tuple[str, str], ...] = ()
         if service.kind is ServiceKind.STATIC:
             artifact = host.state.release(app.place, generation.release).artifacts[name]
-            target, headers = STATIC, (("x-golive-root", artifact), ("x-golive-previous", _previous(host, app, name)))
+            target, headers = STATIC, ((ROOT, artifact), ("x-golive-previous", _previous(host, app, name)))
             if service.trailing_slash is not None:
                 headers = (*headers, (SLASH, "edge"))
         rules += [rule_of(name, service, prefix, target, headers, blueprint) for prefix in service.route]
@@ -111,6 +113,19 @@ def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation
             rules.append(replace(rule, rules=(), grpc=True))
     found = (replace(rule, closed=closed.of_service(maintenance, rule.service, suspended)) for rule in rules)
     return Site(*app.place, blueprint.domains, tuple(found), blueprint.edge, closed.of_site(maintenance))
+
+
+def _hot(host: Host, sites: list[Site]) -> list[Site]:
+    """The sites, with the static files that need not go to the static server."""
+    services = sum(rule.serves_files for site in sites for rule in site.routes)
+
+    def answered(rule: RouteRule) -> RouteRule:
+        if not rule.serves_files:
+            return rule
+        artifact = dict(rule.request_headers)[ROOT]
+        return replace(rule, hot=hot_files(host.home.artifacts / artifact / "app", services))
+
+    return [replace(site, routes=tuple(map(answered, site.routes))) for site in sites]
 
 
 def _previous(host: Host, app: App, service: str) -> str:

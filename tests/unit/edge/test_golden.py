@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from edge_examples import API, LAYOUT, config, limit, rule
 
 from golive.edge.clusters import cluster
-from golive.edge.limits import classes, render_limits
+from golive.edge.limits import known, render_limits, routes_in
 from golive.edge.listeners import render_certificate
 from golive.edge.model import EdgeConfig, Endpoint, Upstream
 from golive.edge.routes import render_routes
@@ -113,17 +114,13 @@ def route(retry_on: str, **match: Any) -> dict[str, Any]:
                 "host_selection_retry_max_attempts": 5,
             },
             "regex_rewrite": {"pattern": {"regex": "^/api/*"}, "substitution": "/"},
-            "rate_limits": [
-                {
-                    "actions": [
-                        {"generic_key": {"descriptor_key": "class", "descriptor_value": "100/60s+100 client"}},
-                        {"generic_key": {"descriptor_key": "scope", "descriptor_value": "threadr/production/api /"}},
-                        {"remote_address": {}},
-                    ]
-                }
-            ],
         },
         "name": "threadr/production/api",
+        "metadata": {
+            "filter_metadata": {
+                "golive.limit.client0": {"class": "100/60s+100 client", "scope": "threadr/production/api /"}
+            }
+        },
         "request_headers_to_add": [
             {
                 "header": {"key": "x-forwarded-prefix", "value": "/api"},
@@ -137,7 +134,7 @@ def test_a_rule_becomes_three_weighted_routes() -> None:
     canary = rule(
         "/api", (API, 95), ("threadr/production/api/d18", 5), strip_prefix=True, rate_limits=(limit(limit="100/min"),)
     )
-    rendered = render_routes(config(canary), tls=True)
+    rendered = render_routes(config(canary), LAYOUT, tls=True)
     (resource,) = rendered["resources"]
     host = resource["virtual_hosts"][0]
     methods = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD|OPTIONS"}}}
@@ -177,7 +174,7 @@ def test_a_rule_becomes_three_weighted_routes() -> None:
 
 def test_http_redirects_to_the_port_of_https() -> None:
     def redirect(port: int) -> dict[str, Any]:
-        hosts = render_routes(config(), tls=False, https_port=port)["resources"][0]["virtual_hosts"]
+        hosts = render_routes(config(), replace(LAYOUT, https_port=port), tls=False)["resources"][0]["virtual_hosts"]
         found: dict[str, Any] = hosts[0]["routes"][0]["redirect"]
         return found
 
@@ -187,8 +184,18 @@ def test_http_redirects_to_the_port_of_https() -> None:
 
 def test_limits_become_buckets_by_class() -> None:
     limits = (limit(limit="5/day", burst=2, path="/api/generate"), limit(limit="100/min", per="service"))
-    (resource,) = render_limits(classes(config(rule("/api", rate_limits=limits))))["resources"]
+    limited = config(rule("/api", rate_limits=limits), rule("/api/generate", rate_limits=limits))
+    (resource,) = render_limits(known(limited, [render_routes(limited, LAYOUT, tls=True)]))["resources"]
     made = resource["typed_config"]
+
+    def slot(name: str, *more: dict[str, Any]) -> dict[str, Any]:
+        named = [
+            {"descriptor_key": key, "metadata_key": {"key": name, "path": [{"key": key}]}, "source": "ROUTE_ENTRY"}
+            for key in ("class", "scope")
+        ]
+        return {"actions": [*({"metadata": one} for one in named), *more]}
+
+    assert made["rate_limits"] == [slot("golive.limit.client0", {"remote_address": {}}), slot("golive.limit.service0")]
     assert made["descriptors"] == [
         {
             "entries": [{"key": "class", "value": "5/86400s+2 client"}, {"key": "scope"}, {"key": "remote_address"}],
@@ -218,15 +225,15 @@ def test_a_certificate_is_one_file_with_its_key() -> None:
 
 def test_a_held_rule_is_tried_until_its_time_has_passed() -> None:
     held = rule("/", hold=timedelta(seconds=30), timeout=timedelta(seconds=10), idle_timeout=timedelta(seconds=20))
-    made = render_routes(config(held), tls=True)["resources"][0]["virtual_hosts"][0]["routes"][1]
+    made = render_routes(config(held), LAYOUT, tls=True)["resources"][0]["virtual_hosts"][0]["routes"][1]
     assert made["route"]["retry_policy"]["num_retries"] == 272
     assert (made["route"]["timeout"], made["route"]["idle_timeout"]) == ("40s", "60s")
     assert made["request_body_buffer_limit"] == 10_000_000
 
 
 def test_a_rule_whose_upstream_compresses_is_left_alone() -> None:
-    routes = render_routes(config(rule("/", compression=False)), tls=True)["resources"][0]["virtual_hosts"][0]["routes"]
-    served = [route for route in routes if "route" in route]
+    rds = render_routes(config(rule("/", compression=False)), LAYOUT, tls=True)
+    served = [route for route in routes_in(rds) if "route" in route]
     assert len(served) == 3
     for route in served:
         off = {n for n, c in route["typed_per_filter_config"].items() if c.get("disabled")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from edge_examples import API, config, rule
+from edge_examples import API, LAYOUT, config, rule
 
 from golive.blueprint.models import Service
 from golive.blueprint.routing import rules_of
@@ -21,7 +21,7 @@ WEB = "threadr/production/web/d3"
 
 
 def rendered(made: EdgeConfig, *, tls: bool = True) -> dict[str, Any]:
-    found: dict[str, Any] = render_routes(made, tls=tls)["resources"][0]
+    found: dict[str, Any] = render_routes(made, LAYOUT, tls=tls)["resources"][0]
     return found
 
 

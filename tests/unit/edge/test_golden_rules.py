@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from edge_examples import API, config, limit, rule
+from edge_examples import API, LAYOUT, config, limit, rule
 
 from golive.blueprint.models import Service
 from golive.blueprint.routing import rules_of
@@ -24,9 +24,8 @@ def routes(prefix: str = "/", *others: RouteRule, strip: bool = False, **setting
     """The routes of a service, without those of answers that no service gives."""
     service = Service.model_validate({"kind": "web", **settings})
     web = rule(prefix, (WEB, 100), rules=rules_of(service), strip_prefix=strip)
-    found: list[dict[str, Any]] = render_routes(config(web, *others), tls=True)["resources"][0]["virtual_hosts"][0][
-        "routes"
-    ]
+    rds = render_routes(config(web, *others), LAYOUT, tls=True)
+    found: list[dict[str, Any]] = rds["resources"][0]["virtual_hosts"][0]["routes"]
     return found[1:-1]
 
 
@@ -87,7 +86,7 @@ def test_a_rewritten_request_is_under_the_limits_of_where_it_leads() -> None:
     api = rule("/api", (API, 100), rate_limits=limits)
     made = routes("/", api, rewrites=[{"source": "/blog/:slug", "destination": "/api/slow/:slug"}])
     (rewritten,) = [r for r in made if "path_rewrite" in r.get("route", ()) and len(r["match"].get("headers", ())) == 1]
-    found = [limit["actions"][1]["generic_key"]["descriptor_value"] for limit in rewritten["route"]["rate_limits"]]
+    found = [limit["scope"] for limit in rewritten["metadata"]["filter_metadata"].values()]
     assert found == ["threadr/production/api /", "threadr/production/api /api/slow"]
 
 

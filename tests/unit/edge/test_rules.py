@@ -11,7 +11,7 @@ from edge_examples import API, LAYOUT, config, limit, rule
 
 from golive.blueprint.models import EdgePolicy
 from golive.edge.edge import Edge
-from golive.edge.limits import classes_in
+from golive.edge.limits import known_in
 from golive.edge.model import EdgeConfig, Site, Upstream
 from golive.edge.render import render
 from golive.home import Home
@@ -68,7 +68,7 @@ def test_5_and_6_limits_are_in_ecds_and_remember_many_addresses() -> None:
     assert list(values(files["ecds"], "max_dynamic_descriptors")) == [50000]
     assert not list(values([files["rds-https"], files["lds"]], "token_bucket"))
     # A limit that goes stays known: taking it out would empty every other bucket.
-    kept = classes_in(files["ecds"])
+    kept = known_in(files["ecds"])
     assert render(config(), LAYOUT, kept)["ecds"] == files["ecds"]
     assert render(config(), LAYOUT)["ecds"] != files["ecds"]
 
