@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from golive.secret import Secret
 
@@ -39,7 +40,7 @@ class Address:
 
 
 class Connection:
-    """One command at a time."""
+    """One command at a time. Bytes that are no UTF-8 come as surrogates, and go back as what they were."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -47,19 +48,39 @@ class Connection:
 
     async def call(self, *words: str | int) -> Value:
         """The answer to one command. RedisError when Redis refuses it."""
-        parts = [str(word).encode() for word in words]
-        request = b"".join([b"*%d\r\n" % len(parts), *(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts)])
-        self._writer.write(request)
+        self._writer.write(_request(words))
         await self._writer.drain()
         return await self._read()
 
+    async def many(self, commands: Sequence[Sequence[str | int]]) -> list[Value | RedisError]:
+        """The answers to several commands, sent at once; a refusal stands in its place."""
+        self._writer.write(b"".join(map(_request, commands)))
+        found: list[Value | RedisError] = []
+        for _ in commands:
+            try:
+                found.append(await self._read())
+            except RedisError as error:
+                found.append(error)
+        return found
+
+    async def receive(self) -> Value:
+        """What a subscription sends; waits for it."""
+        return await self._read()
+
     async def _read(self) -> Value:
+        found = await self._value()
+        if isinstance(found, RedisError):
+            raise found
+        return found
+
+    async def _value(self) -> Value | RedisError:
+        """A refusal inside a list (EXEC) stands in its place: what comes after it has to be read all the same."""
         line = await self._reader.readuntil(b"\r\n")
         kind, rest = line[:1], line[1:-2]
         if kind == b"+":
             return rest.decode(errors="replace")
         if kind == b"-":
-            raise RedisError(rest.decode(errors="replace"))
+            return RedisError(rest.decode(errors="replace"))
         if kind not in b":$*" or not rest.lstrip(b"-").isdigit():
             raise RedisError("what answers there does not speak Redis's protocol")
         count = int(rest)
@@ -70,8 +91,9 @@ class Connection:
         if count < 0:
             return None
         if kind == b"*":
-            return [await self._read() for _ in range(count)]
-        return (await self._reader.readexactly(count + 2))[:-2].decode(errors="replace")
+            parts: list[Any] = [await self._value() for _ in range(count)]
+            return parts
+        return (await self._reader.readexactly(count + 2))[:-2].decode(errors="surrogateescape")
 
     async def snapshot(self) -> AsyncIterator[bytes]:
         """What Redis holds at this moment, as the RDB that a new replica is given; the connection is of no use after.
@@ -114,6 +136,11 @@ class Connection:
             text = str(await self.call("INFO", section))
             found |= dict(line.split(":", 1) for line in text.splitlines() if ":" in line and line[:1] != "#")
         return found
+
+
+def _request(words: Sequence[str | int]) -> bytes:
+    parts = [str(word).encode(errors="surrogateescape") for word in words]
+    return b"".join([b"*%d\r\n" % len(parts), *(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts)])
 
 
 @contextlib.asynccontextmanager
