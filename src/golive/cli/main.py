@@ -29,6 +29,7 @@ COMMANDS = {
     "restart": ("deploy", "New instances of what is live, without a gap."),
     "migrate": ("migrate", "Schema migrations: status, what would run, run now."),
     "backup": ("backup", "Backups: list, create, verify, prove, the key."),
+    "restore": ("restore", "Bring a database back: to latest, a time, a backup."),
     "db": ("db", "Databases: what is wrong with them, and what to do."),
     "scale": ("scale", "More or fewer instances of a service."),
     "maintenance": ("maintenance", "A page instead of the app, for a while."),
@@ -67,7 +68,7 @@ GROUPS = {
         "down",
         "destroy",
     ),
-    "Look at it": ("status", "logs", "db", "backup", "env", "config", "bundle", "secrets", "audit"),
+    "Look at it": ("status", "logs", "db", "backup", "restore", "env", "config", "bundle", "secrets", "audit"),
     "Work in it": ("dev", "run", "shell"),
     "This machine": ("doctor", "engines", "trust", "daemon", "service", "completion"),
 }

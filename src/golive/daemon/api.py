@@ -161,6 +161,19 @@ class BackupCall(PlaceCall):
     id: str | None = Field(None, max_length=100)
 
 
+class RestoreCall(BackupCall):
+    """To the backup `id`, to `at` (seconds since 1970), to before the last migrations, or as far as can be."""
+
+    at: float | None = Field(None, ge=0, lt=2**33, allow_inf_nan=False)
+    before_migration: bool = False
+
+
+class CopyCall(PlaceCall):
+    """A copy that a restore made or replaced, the newest when none is named."""
+
+    copy_name: str | None = Field(None, max_length=100)
+
+
 class KeyCall(Call):
     """Show the key that backups are sealed with; `add` another one, or say that it is `kept` elsewhere."""
 

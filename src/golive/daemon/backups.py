@@ -35,7 +35,7 @@ FIRST = 60.0
 AGAIN = (60.0, 3600.0)
 """Seconds until what failed is tried again: at first, and at most."""
 FRESH = 60.0
-SHIPPING = timedelta(seconds=30)
+SHIPPING = timedelta(seconds=8)
 MOST = 4 << 30
 """Bytes that wait for a location that is away. Then receiving ends, and begins anew when it is back."""
 
@@ -77,6 +77,18 @@ class Backups:
     def wake(self) -> None:
         """Look now: a database has begun another life."""
         self._wake.set()
+
+    async def step_aside(self, place: Place) -> None:
+        """What was begun by itself waits for what somebody wants now; it is begun again afterwards."""
+        tasks = [
+            task
+            for key, watch in self._watched.items()
+            for name, task in watch.tasks.items()
+            if key[0] == place and name != "ship" and not task.done()
+        ]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def begin_anew(self) -> None:
         """The receivers start once more: the streams that they had are over."""
@@ -195,7 +207,9 @@ class Backups:
         if backups.needs_base(self._host, found):
             if runs or time.monotonic() - watch.since >= FIRST:
                 self._begin(key, watch, found, lambda: backups.create(self._host, found, lambda _: None))
-        elif runs and self._is_due(found.policy.schedule, found, runs[0].started_at):
+            return
+        good = [run for run in runs if run.ended_at is not None and run.error is None]
+        if good and self._is_due(found.policy.schedule, found, good[0].started_at):
             self._begin(key, watch, found, lambda: backups.create(self._host, found, lambda _: None))
 
     def _is_due(self, schedule: str, found: Backed, last: float) -> bool:

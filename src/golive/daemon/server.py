@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from golive import __version__
-from golive.daemon import api, backup_calls, db, variables, views
+from golive.daemon import api, backup_calls, db, restore_calls, variables, views
 from golive.daemon.closures import Closures
 from golive.daemon.daemon import PROTOCOL, Daemon
 from golive.daemon.operations import Operations
@@ -79,6 +79,11 @@ class Server:
             ("POST", "/v1/db/branches/reset", self._reset_branch),
             ("POST", "/v1/db/branches/url", self._branch),
             ("POST", "/v1/db/branches/drop", self._drop_branch),
+            ("GET", "/v1/restores", self._restores),
+            ("POST", "/v1/restores", self._restore),
+            ("POST", "/v1/restores/swap", self._swap),
+            ("POST", "/v1/restores/undo", self._undo_swap),
+            ("POST", "/v1/restores/drop", self._drop_restored),
             ("POST", "/v1/secrets", self._secrets),
             ("GET", "/v1/bundle", self._bundle),
             ("POST", "/v1/scale", self._scale),
@@ -257,6 +262,24 @@ class Server:
 
     async def _drop_branch(self, request: Request) -> Any:
         return await db.drop_branch(self._daemon.host, await _call(api.BranchCall, request), _actor(request))
+
+    async def _restores(self, request: Request) -> Any:
+        return await restore_calls.listing(self._daemon.host, _place(request))
+
+    async def _restore(self, request: Request) -> Any:
+        call = await _call(api.RestoreCall, request)
+        return self._stream(restore_calls.restore(self._daemon, call, _actor(request)))
+
+    async def _swap(self, request: Request) -> Any:
+        call = await _call(api.CopyCall, request)
+        return self._stream(restore_calls.exchange(self._daemon, call, _actor(request), undo=False))
+
+    async def _undo_swap(self, request: Request) -> Any:
+        call = await _call(api.CopyCall, request)
+        return self._stream(restore_calls.exchange(self._daemon, call, _actor(request), undo=True))
+
+    async def _drop_restored(self, request: Request) -> Any:
+        return await restore_calls.drop(self._daemon.host, await _call(api.CopyCall, request), _actor(request))
 
     async def _bundle(self, request: Request) -> Any:
         number = request.query_params.get("release", "0")

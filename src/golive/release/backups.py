@@ -246,7 +246,8 @@ def _receiving(host: Host, found: Backed) -> dict[str, Any]:
 
 def _last_failure(host: Host, found: Backed) -> dict[str, Any] | None:
     """Of the newest base backup, when it failed."""
-    runs = [run for run in host.state.backup_runs(found.place, found.name, "base") if run.ended_at is not None]
+    runs = host.state.backup_runs(found.place, found.name, "base")
+    runs = [run for run in runs if run.ended_at is not None and (run.error or {}).get("kind") != "Cancelled"]
     return {"at": runs[0].started_at, **runs[0].error} if runs and runs[0].error else None
 
 

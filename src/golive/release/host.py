@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ class Host:
     yet. `aside` are units that take no new requests: they leave, or were never ready. `claimed` are generations that a
     deployment counts on, so that nobody stops them; `building` are artifacts that no release names yet. `dev` is where
     `golive dev` answers, as long as it runs. `lags` is how far replicas were behind when they were last looked at.
+    `waiting` are environments whose requests wait at the edge, each at most so long, while their data is exchanged.
     `backing_up` says what is under way with the backups of a database (place, name), `backup_trouble` what is wrong
     with them.
     """
@@ -61,6 +63,7 @@ class Host:
     lags: dict[tuple[Place, str], Lag] = field(default_factory=dict)
     offload: Offload = field(default_factory=Offload)
     backing_up: dict[tuple[Place, str], str] = field(default_factory=dict)
+    waiting: dict[Place, timedelta] = field(default_factory=dict)
     backup_trouble: dict[tuple[Place, str], str] = field(default_factory=dict)
     _changing: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _copying: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))

@@ -111,6 +111,10 @@ def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation
             rule = rule_of(name, service, prefix, grpc_upstream(generation), (), blueprint)
             rule = replace(rule, strip_prefix=False, timeout=timedelta(0), compression=False)
             rules.append(replace(rule, rules=(), grpc=True))
+    if app.place in host.waiting:
+        rules = [replace(rule, hold=host.waiting[app.place]) for rule in rules if rule.targets[0][0] != STATIC] + [
+            rule for rule in rules if rule.targets[0][0] == STATIC
+        ]
     found = (replace(rule, closed=closed.of_service(maintenance, rule.service, suspended)) for rule in rules)
     return Site(*app.place, blueprint.domains, tuple(found), blueprint.edge, closed.of_site(maintenance))
 

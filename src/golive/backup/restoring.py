@@ -1,0 +1,94 @@
+"""A restore out of a repository, in a process of its own: which backup, its WAL, the new data folder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from golive.backup import catalog, recovery, restore, ship, stream, work
+from golive.backup.archive import Key
+from golive.backup.catalog import Manifest
+from golive.backup.location import Location
+from golive.backup.recovery import AsBackedUp, Goal, Latest, Until
+from golive.backup.repository import Repository
+from golive.backup.server import Server
+from golive.system.files import remove_tree
+from golive.system.users import User
+
+Report = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """To the backup `id` as it was taken, to the last commit at or before `at`, else as far as there is WAL."""
+
+    id: str | None = None
+    at: datetime | None = None
+
+    @property
+    def goal(self) -> Goal:
+        if self.id is not None:
+            return AsBackedUp()
+        return Until(self.at) if self.at is not None else Latest()
+
+
+async def run(
+    server: Server,
+    repository: Repository,
+    received: Path,
+    wish: Wish,
+    folder: Path,
+    report: Report = lambda _: None,
+) -> dict[str, Any]:
+    """The new `folder`, which must not exist; the one above it is golive's. As JSON; `behind` is true when there are
+    writes that no good backup leads to."""
+    location = repository.location()
+    manifest = _choose(location, repository, wish)
+    key = repository.key_of(manifest)
+
+    def said(what: str, done: int, total: int) -> None:
+        report({"what": what, "done": done, "total": total})
+
+    async with fetched(repository, manifest, key, received, folder.parent / "wal", server.user, wish.goal) as files:
+        done = await restore.restore(server, location, manifest, key, wish.goal, folder, files, report=said)
+    return {
+        **work.view(manifest, None),
+        "last_commit": done.last_commit,
+        "seconds": done.seconds,
+        "behind": isinstance(wish.goal, Latest) and is_behind(location, repository, received, manifest),
+    }
+
+
+def _choose(location: Location, repository: Repository, wish: Wish) -> Manifest:
+    if wish.id is not None:
+        return catalog.find(location, repository.source, wish.id)
+    return recovery.choose(catalog.backups(location, repository.source), wish.goal)
+
+
+@asynccontextmanager
+async def fetched(
+    repository: Repository, manifest: Manifest, key: Key, received: Path, into: Path, user: User | None, goal: Goal
+) -> AsyncIterator[Path | None]:
+    """The WAL for it, as long as the block lasts; None where it needs none."""
+    if isinstance(goal, AsBackedUp) or not manifest.stream:
+        yield None
+        return
+    await asyncio.to_thread(remove_tree, into)
+    into.mkdir(mode=0o711 if user else 0o700)
+    try:
+        await asyncio.to_thread(ship.fetch, repository, manifest, key, received, into, user)
+        yield into
+    finally:
+        await asyncio.to_thread(remove_tree, into)
+
+
+def is_behind(location: Location, repository: Repository, received: Path, manifest: Manifest) -> bool:
+    """Whether there is WAL of a later stream than that of the backup."""
+    there = {entry.name.split("/")[-2] for entry in location.list(f"{repository.source}/wal")}
+    here = {id for id, each, _ in stream.folders(received) if any(each.iterdir())}
+    return any(id > manifest.stream for id in there | here)
