@@ -1,6 +1,8 @@
 """Where everything lives: the layout under $GOLIVE_HOME, in one place.
 
 state.db  key                     SQLite state; the encryption key (0600)
+bundles.json                      when this host was last written beside its backups, and where
+recovering.json                   while `golive recover` has not ended
 run/                              sockets (moved to a short path when $GOLIVE_HOME is too long for one)
 daemon.log
 edge/                             Envoy's bootstrap, resource files, certificates, access log
@@ -51,6 +53,14 @@ class Home:
     @property
     def key(self) -> Path:
         return self.root / "key"
+
+    @property
+    def bundles(self) -> Path:
+        return self.root / "bundles.json"
+
+    @property
+    def recovering(self) -> Path:
+        return self.root / "recovering.json"
 
     @property
     def daemon_log(self) -> Path:

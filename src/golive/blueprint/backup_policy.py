@@ -36,6 +36,10 @@ class BackupPolicy(Model):
         None, description="Most that backups and received writes may take in a folder; half of the disk when left out."
     )
 
+    rto: Duration = Field(
+        timedelta(minutes=15), description="The most that `golive recover` may take on an empty machine; it says so."
+    )
+
     def wanted(self, environment: str) -> bool:
         if self.enabled is not None:
             return self.enabled

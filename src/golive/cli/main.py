@@ -44,6 +44,7 @@ COMMANDS = {
     "destroy": ("destroy", "Stop an app and remove its data."),
     "config": ("config", "The resolved blueprint, and where each value came from."),
     "audit": ("audit", "Who changed what."),
+    "recover": ("recover", "Make an empty machine what another one was, from its backups."),
     "doctor": ("doctor", "What this machine lacks, and what mends it."),
     "engines": ("engines", "Envoy, PostgreSQL, Redis: what is here."),
     "trust": ("trust", "The command that trusts the local certificate authority."),
@@ -70,7 +71,7 @@ GROUPS = {
     ),
     "Look at it": ("status", "logs", "db", "backup", "restore", "env", "config", "bundle", "secrets", "audit"),
     "Work in it": ("dev", "run", "shell"),
-    "This machine": ("doctor", "engines", "trust", "daemon", "service", "completion"),
+    "This machine": ("recover", "doctor", "engines", "trust", "daemon", "service", "completion"),
 }
 PLACE_OPTIONS = ("-C", "-e", "--app", "--directory", "--environment", "--json")
 

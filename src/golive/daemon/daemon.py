@@ -14,6 +14,7 @@ from golive.daemon.boot import boot, settle_interrupted
 from golive.daemon.cron import Cron
 from golive.daemon.dev import DEVELOPMENT, DevSessions
 from golive.daemon.events import Events
+from golive.daemon.host_bundles import HostBundles
 from golive.daemon.upkeep import Upkeep
 from golive.daemon.wiring import Wires
 from golive.engines.engine import Progress
@@ -69,7 +70,8 @@ class Daemon:
         for row in self.host.state.unfinished_deployments():
             self._enqueue(row.place, row.id)
         keeper = LogKeeper(self._output_files)
-        loops = (self.cron.run, self.upkeep.run, self._keep_edge_in_line, keeper.run, self.backups.run)
+        own = (self.cron.run, self.upkeep.run, self._keep_edge_in_line, keeper.run)
+        loops = (*own, self.backups.run, HostBundles(self.host).run)
         self._tasks = [asyncio.create_task(_forever(loop)) for loop in loops]
         self._tasks.append(asyncio.create_task(self.dev.sweep()))
 

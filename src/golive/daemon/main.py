@@ -8,9 +8,11 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from golive.errors import Conflict
+from golive.errors import Conflict, StateError
 from golive.home import Home
 from golive.system import memory
 
@@ -21,23 +23,29 @@ def run(home: Home) -> None:
 
     memory.one_arena()
     prepare(home)
-    lock = _lock(home.root / "daemon.lock")
-    try:
+    with held(home):
+        if home.recovering.exists():
+            raise StateError(
+                "a recovery of this host was begun and has not ended",
+                where=str(home.root),
+                hint="golive recover --from the same place goes on with it",
+            )
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         asyncio.run(_serve(home))
-    finally:
-        os.close(lock)
 
 
-def _lock(path: Path) -> int:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+@contextmanager
+def held(home: Home) -> Iterator[None]:
+    """The lock of a home: one daemon, or one recovery."""
+    fd = os.open(home.root / "daemon.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     except BlockingIOError:
+        raise Conflict("a daemon is already running for this GOLIVE_HOME", where=str(home.root)) from None
+    finally:
         os.close(fd)
-        raise Conflict("a daemon is already running for this GOLIVE_HOME", where=str(path.parent)) from None
-    return fd
 
 
 async def _serve(home: Home) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 FILES = ("key", "backup-keys", "ca", "edge/ports.json")
 """Of the home, beside the state."""
 _LIVE = "SELECT app, environment FROM app WHERE live IS NOT NULL ORDER BY app, environment"
+NAME = "host"
+"""Of what is backed up, beside the names of databases."""
 RELEASES = 2
 """Of each environment: the live one, and the one to roll back to."""
 STAGING = ".bundle-"

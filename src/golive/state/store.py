@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from golive.state.arrival import Arrival
 from golive.state.backups import Backups
 from golive.state.closures import Closures
 from golive.state.copies import Copies
@@ -10,5 +11,5 @@ from golive.state.schemas import Schemas
 from golive.state.settings import Settings
 
 
-class State(Deployments, Settings, Closures, Copies, Schemas, Backups):
+class State(Deployments, Settings, Closures, Copies, Schemas, Backups, Arrival):
     """Apps, releases, deployments, what runs or is closed, variables and the audit log of one $GOLIVE_HOME."""

@@ -1,0 +1,200 @@
+"""golive recover."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import os
+import socket
+import ssl
+import sys
+import time
+import urllib.parse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from golive.cli import output
+from golive.errors import GoliveError, UsageError
+from golive.units import human_duration
+
+if TYPE_CHECKING:
+    from golive.backup.archive import Key
+    from golive.daemon.client import Client
+    from golive.home import Home
+    from golive.release.recover import Recovered, Source
+
+KEY = "GOLIVE_BACKUP_KEY"
+SERVING = 300.0
+"""Seconds for everything to answer once it is all there."""
+
+
+@click.command()
+@click.option(
+    "--from", "source", metavar="PLACE", required=True, help="A folder, or s3://bucket/folder, as in [backups] to."
+)
+@click.option(
+    "--key-file",
+    type=click.File(),
+    help="The key of the backups; - is stdin.  [default: $GOLIVE_BACKUP_KEY, or asked for]",
+)
+@click.option("--host", metavar="ID", help="Which host, where PLACE has several.")
+@click.option(
+    "--without", metavar="APP/ENVIRONMENT/RESOURCE", multiple=True, help="A database that begins empty. Repeatable."
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def recover(source: str, key_file: Any, host: str | None, without: tuple[str, ...], as_json: bool) -> int:
+    """Make this machine what another one was: its apps, releases, environment, certificates, domains and data.
+
+    GOLIVE_HOME has to be empty. Ended half way, the same command goes on. For S3, AWS_ACCESS_KEY_ID and
+    AWS_SECRET_ACCESS_KEY (AWS_ENDPOINT_URL where it is not AWS) say how to get in.
+
+    \b
+    Examples:
+      golive recover --from /mnt/backups
+      golive recover --from s3://backups/web-1 --key-file ~/golive-backup.key
+    """
+    from golive.backup.credentials import Credentials
+    from golive.home import Home
+    from golive.release.recover import Source
+
+    home = Home.default()
+    given = Source(_absolute(source), Credentials.find(os.environ), _key(key_file), host)
+    done = _recover(home, given, without)
+    urls = _serving(home)
+    _show(done, urls, as_json)
+    return 0
+
+
+def _absolute(source: str) -> str:
+    return source if "://" in source else str(Path(source).expanduser().absolute())
+
+
+def _key(file: Any) -> Key:
+    """Never an argument: those are seen by every user of the machine."""
+    from golive.backup.archive import Key
+
+    if file is not None:
+        text = file.read()
+    elif os.environ.get(KEY):
+        text = os.environ[KEY]
+    elif sys.stdin.isatty():
+        text = click.prompt("key of the backups", hide_input=True, err=True)
+    else:
+        raise UsageError("the key of the backups is missing", hint=f"--key-file FILE, --key-file - for stdin, or {KEY}")
+    return Key.parse(text)
+
+
+def _recover(home: Home, source: Source, without: tuple[str, ...]) -> Recovered:
+    from golive.cli.follow import Narrator
+    from golive.daemon.main import held
+    from golive.daemon.wiring import build_host
+    from golive.release.recover import recover, require_empty
+
+    if not home.recovering.exists():
+        require_empty(home)
+        _end_bare_daemon(home)
+    home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with held(home), contextlib.closing(Narrator(f"recovering {home.root}")) as narrator:
+        work = recover(home, source, lambda: build_host(home)[0], narrator.event, without=without)
+        try:
+            return asyncio.run(work)
+        except KeyboardInterrupt:
+            narrator.close()
+            output.say("stopped; the same command goes on from here")
+            raise
+
+
+def _end_bare_daemon(home: Home) -> None:
+    """One that some command has started in the empty home."""
+    from golive.daemon.client import Client, Unreachable, wait_gone
+
+    with contextlib.suppress(Unreachable):
+        pid = Client(home).get("/v1/daemon")["pid"]
+        Client(home).send("POST", "/v1/daemon/stop")
+        wait_gone(pid)
+
+
+def _serving(home: Home) -> list[str]:
+    """The daemon started, and every app answering; their addresses. GoliveError names what does not."""
+    from golive.daemon.client import connect
+
+    client = connect(home)
+    deadline = time.monotonic() + SERVING
+    while late := _late(client):
+        if time.monotonic() > deadline:
+            raise GoliveError(
+                f"everything is back, and {late[0]} does not serve yet", why="; ".join(late[1:]) or None,
+                hint="golive status --all and golive logs say why; the daemon goes on trying",
+            )  # fmt: skip
+        time.sleep(0.2)
+    return [url for app in client.get("/v1/status")["apps"] for url in app["urls"]]
+
+
+def _late(client: Client) -> list[str]:
+    """Services that are not ready, and addresses that do not answer."""
+    found = []
+    for app in client.get("/v1/status")["apps"]:
+        name = f"{app['app']}/{app['environment']}"
+        if app["release"] is None:
+            continue
+        for each, service in app["services"].items():
+            states = [instance["state"] for instance in service["instances"]]
+            if len(states) < service["wanted"] or any(state != "ready" for state in states):
+                found.append(f"{name}/{each} is {', '.join(states) or 'not started'}")
+        found += [url for url in app["urls"] if not _answers(url)] if app["urls"] else [f"the edge of {name}"]
+    return found
+
+
+def _answers(url: str) -> bool:
+    """Asked on this machine: the name may still lead to the old one."""
+    parts = urllib.parse.urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        with contextlib.closing(_connection(parts.scheme, parts.hostname or "", port)) as connection:
+            connection.request("GET", "/", headers={"Host": parts.netloc, "User-Agent": "golive recover"})
+            return connection.getresponse().status < 500
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def _connection(scheme: str, name: str, port: int) -> http.client.HTTPConnection:
+    door = socket.create_connection(("127.0.0.1", port), timeout=5)
+    if scheme == "https":  # whether it answers is asked, not who has signed it
+        tls = ssl.create_default_context()
+        tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+        door = tls.wrap_socket(door, server_hostname=name)
+    connection = http.client.HTTPConnection(name, port)
+    connection.sock = door
+    return connection
+
+
+def _show(done: Recovered, urls: list[str], as_json: bool) -> None:
+    seconds = time.time() - done.begun
+    met = seconds <= done.objective
+    if as_json:
+        output.data(
+            {
+                "host": done.bundle.host,
+                "made": done.bundle.made,
+                "apps": done.bundle.apps,
+                "databases": [{"name": name, "last_write": last} for name, last in done.databases],
+                "left": done.left,
+                "urls": urls,
+                "seconds": round(seconds, 1),
+                "objective": done.objective,
+                "met": met,
+            }
+        )
+        return
+    for line in done.left:
+        output.say(f"  not brought back: {line}")
+    verdict = "met" if met else "MISSED"
+    output.say(
+        f"\nserving after {human_duration(seconds)}; the objective is {human_duration(done.objective)}: {verdict}"
+    )
+    for url in urls:
+        print(url)
+    output.say("\nnext: point the domains here, end the old machine for good, and golive backup create")

@@ -1,0 +1,107 @@
+"""Bundles of this host by themselves: after every change that lasts, and once a day, to each place of its backups."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from golive.backup import keyring
+from golive.backup.repository import Repository
+from golive.errors import GoliveError
+from golive.release import backups, host_bundle
+from golive.release.host import Host
+from golive.state.records import Place
+from golive.system.files import write_atomic
+from golive.system.offload import Offload
+
+log = logging.getLogger("golive.bundles")
+LOOK = 2.0
+"""Seconds between two looks at whether anything has changed."""
+QUIET = 3.0
+"""Seconds without a change before one is made: changes come in rows."""
+DAY = 86400.0
+AGAIN = (60.0, 3600.0)
+"""Seconds until what failed is tried again: at first, and at most."""
+
+
+@dataclass
+class _Place:
+    """A location, as this daemon has seen it. Times are monotonic but for what is kept in the file."""
+
+    has: object = None
+    """What the newest bundle knows of, see `State.last_change`."""
+    failures: int = 0
+    not_before: float = 0.0
+
+
+@dataclass
+class HostBundles:
+    """Runs for the daemon's life."""
+
+    host: Host
+    _places: dict[str, _Place] = field(default_factory=dict)
+    _last: object = None
+    _since: float = 0.0
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK)
+            change = self.host.state.last_change()
+            if change != self._last:
+                self._last, self._since = change, time.monotonic()
+            if time.monotonic() - self._since < QUIET or self.host.state.unfinished_deployments():
+                continue
+            for to, (place, repository) in locations(self.host).items():
+                seen = self._places.setdefault(to, _Place())
+                thorough = time.time() - self._kept().get(to, {}).get("thorough", 0) >= DAY
+                if (seen.has != change or thorough) and time.monotonic() >= seen.not_before:
+                    await self._make(to, place, repository, seen, thorough=thorough)
+
+    async def _make(self, to: str, place: Place, repository: Repository, seen: _Place, *, thorough: bool) -> None:
+        change, now = self._last, time.time()
+        offload = Offload(idle=timedelta(0))
+        try:
+            key = keyring.current(self.host.home.backup_keys)
+            made = await host_bundle.make(
+                offload, self.host.home, repository.location(), key, lambda _: None, thorough=thorough
+            )
+        except (GoliveError, RuntimeError, OSError) as error:
+            seen.failures += 1
+            seen.not_before = time.monotonic() + min(AGAIN[0] * 2 ** min(seen.failures - 1, 10), AGAIN[1])
+            text = f"this host is not in {to} as it is now: {error}"
+            if self.host.backup_trouble.get((place, host_bundle.NAME)) != text:
+                log.warning(text)
+            self.host.backup_trouble[place, host_bundle.NAME] = text
+            return
+        finally:
+            await offload.close()
+        seen.has, seen.failures = change, 0
+        self.host.backup_trouble.pop((place, host_bundle.NAME), None)
+        known = self._kept()
+        since = now if thorough else known.get(to, {}).get("thorough", 0)
+        kept = known | {to: {"host": made.host, "id": made.id, "made": now, "thorough": since}}
+        write_atomic(self.host.home.bundles, json.dumps(kept, indent=2))
+        log.info("bundle %s of this host is in %s", made.id, to)
+
+    def _kept(self) -> dict[str, dict[str, float]]:
+        try:
+            found: dict[str, dict[str, float]] = json.loads(self.host.home.bundles.read_text())
+        except (OSError, ValueError):
+            return {}
+        return found
+
+
+def locations(host: Host) -> dict[str, tuple[Place, Repository]]:
+    """Where live apps have their backups, but for a folder in this home: that is lost with it."""
+    found: dict[str, tuple[Place, Repository]] = {}
+    for app in host.state.apps():
+        if app.live is None:
+            continue
+        policy = host.release_blueprint(app.place, app.live).backups
+        if policy.to is not None and policy.wanted(app.place.environment):
+            found.setdefault(policy.to, (app.place, backups.repository(host, app.place, host_bundle.NAME, policy)))
+    return found

@@ -1,0 +1,140 @@
+"""The stores of a recovered host: which there are, where their backups are, and each restored to its last write."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from golive.backup import catalog, keyring, recovery, redis, ship
+from golive.backup.catalog import Manifest
+from golive.backup.credentials import Credentials
+from golive.backup.recovery import Latest
+from golive.backup.repository import Repository
+from golive.backup.restore import restore as restore_cluster
+from golive.data.place import open_folder, open_sockets
+from golive.data.postgres import Postgres
+from golive.data.redis import Redis
+from golive.errors import NotFound
+from golive.release import backups, resources
+from golive.release.host import Host
+from golive.state.records import App
+from golive.system import ports
+from golive.system.files import private_directory, remove_tree
+
+Progress = Callable[[str, int, int], object]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A store that golive ran, and the newest backup of it."""
+
+    store: Postgres | Redis
+    repository: Repository
+    manifest: Manifest
+
+    @property
+    def label(self) -> str:
+        return self.store.place.label(self.store.name)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is to be restored, and the labels of those that begin empty."""
+
+    kept: tuple[Kept, ...]
+    empty: tuple[str, ...]
+
+
+async def find(host: Host, to: str, credentials: Credentials, without: Sequence[str]) -> Found:
+    """Every store of a live release that is not here yet. NotFound names databases without a backup; a Redis without
+    one, and those in `without`, begin empty."""
+    kept: list[Kept] = []
+    empty: list[str] = []
+    missing: list[str] = []
+    for app in host.state.apps():
+        for store in await _stores(host, app):
+            label = store.place.label(store.name)
+            if store.data.exists():
+                continue
+            found = None
+            if label not in without:
+                found = await asyncio.to_thread(_newest, store, _repositories(host, app, store.name, to, credentials))
+            if found:
+                kept.append(found)
+            elif isinstance(store, Redis) or label in without:
+                empty.append(label)
+            else:
+                missing.append(label)
+    if missing:
+        names = " ".join(f"--without {label}" for label in missing)
+        raise NotFound(
+            f"there is no backup of {', '.join(missing)}", where=to, hint=f"to begin with it empty, add {names}"
+        )
+    return Found(tuple(kept), tuple(empty))
+
+
+async def _stores(host: Host, app: App) -> list[Postgres | Redis]:
+    if app.live is None:
+        return []
+    stores = await resources.declare(host, app.place, host.release_blueprint(app.place, app.live))
+    return [store for store in stores.values() if isinstance(store, Postgres | Redis)]
+
+
+def _repositories(host: Host, app: App, name: str, to: str, credentials: Credentials) -> list[Repository]:
+    """The place that is recovered from, then the one that the app itself names."""
+    policy = host.release_blueprint(app.place, app.live or 0).backups
+    own = backups.repository(host, app.place, name, policy)
+    given = Repository(to, credentials, host.home.backup_keys, own.source)
+    return [given] if policy.to in (None, to) else [given, own]
+
+
+def _newest(store: Postgres | Redis, repositories: list[Repository]) -> Kept | None:
+    for repository in repositories:
+        if known := catalog.backups(repository.location(), repository.source):
+            return Kept(store, repository, recovery.choose(known, Latest()))
+    return None
+
+
+async def restore(host: Host, kept: Kept, work: Path, report: Progress) -> str:
+    """To the last write that is kept. What it came to, in words."""
+    await asyncio.to_thread(open_folder, kept.store.place, kept.store.name)
+    key = keyring.find(host.home.backup_keys, kept.manifest.key)
+    if isinstance(kept.store, Redis):
+        location = kept.repository.location()
+        await redis.restore(location, kept.manifest, key, kept.store.data, host.engine_user())
+        return f"as of {kept.manifest.begun:%F %T} UTC"
+    return await _restore_cluster(host, kept, kept.store, work, report)
+
+
+async def _restore_cluster(host: Host, kept: Kept, store: Postgres, work: Path, report: Progress) -> str:
+    """By a server of another port, so that nobody else finds it."""
+    user = host.engine_user()
+    await asyncio.to_thread(open_sockets, store.place, "postgres", store.name)
+    server = replace(backups.server_of(store), port=ports.choose(avoid=host.state.ports()))
+    location, key = kept.repository.location(), keyring.find(host.home.backup_keys, kept.manifest.key)
+    private_directory(work, 0o711 if user else 0o700)
+    with _folder(work / "wal", user.gid if user else None) as received:
+        report("WAL", 0, 0)
+        nowhere = host.home.received(store.place.app, store.place.environment, store.name)
+        await asyncio.to_thread(ship.fetch, kept.repository, kept.manifest, key, nowhere, received, user)
+        done = await restore_cluster(
+            server, location, kept.manifest, key, Latest(), store.data, received, report=report
+        )  # fmt: skip
+    return f"last write {done.last_commit or 'before the backup'}"
+
+
+@contextmanager
+def _folder(path: Path, group: int | None) -> Iterator[Path]:
+    """A new one, which the engine's user may read; gone after the block."""
+    remove_tree(path)
+    private_directory(path, 0o700 if group is None else 0o750)
+    if group is not None:
+        os.chown(path, 0, group)
+    try:
+        yield path
+    finally:
+        remove_tree(path)

@@ -1,0 +1,121 @@
+"""golive recover: a machine is lost with its disk, and an empty one takes its place; killed in between, it goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from e2e_apps import MakeApp
+from e2e_harness import App, Golive, new_home, until
+
+RESOURCES = '\n[resources]\ndb = "postgres"\n\n[backups]\nto = "{to}"\n'
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """Another disk than the home's: what is being written goes there every few seconds."""
+    folder = Path(tempfile.mkdtemp(prefix="gl-loc-", dir="/dev/shm"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def sql(app: App, query: str) -> str:
+    return app.command("db", "shell", "db", "--", "-Atc", query).ok().out.strip()
+
+
+def write(app: App, place: Path, *, tail: bool) -> None:
+    """A row in the base backup, with `tail` another one that only the received writes have; and the host's bundle."""
+    wal = place / app.name / "production/db/wal"
+    until("writes to be received", lambda: wal.exists() and any(wal.iterdir()))
+    sql(app, "CREATE TABLE kept (id int); INSERT INTO kept VALUES (1)")
+    moment = time.time()
+    app.command("backup", "create").ok()
+    if tail:
+        moment = time.time()
+        sql(app, "INSERT INTO kept VALUES (2)")
+        until("them to be elsewhere", lambda: any(p.stat().st_mtime > moment + 1 for p in wal.glob("*/*.partial")))
+    until("the host to be there too", lambda: bundled(app.golive) > moment)
+
+
+def bundled(golive: Golive) -> float:
+    with contextlib.suppress(FileNotFoundError):
+        return max(float(each["made"]) for each in json.loads(golive.home.bundles.read_text()).values())
+    return 0.0
+
+
+def killed(golive: Golive, reached: Callable[[], bool], *args: object, key: str) -> None:
+    """The command, ended as the kernel does it once something is so."""
+    command = golive.start("recover", *args, "--key-file", keyfile(golive, key))
+    until("the moment to kill it", lambda: reached() or command.poll() is not None, pause=0.001)
+    assert command.poll() is None, command.communicate()
+    command.send_signal(signal.SIGKILL)
+    command.communicate()
+
+
+def keyfile(golive: Golive, key: str) -> Path:
+    path = golive.root.with_name(f"{golive.root.name}-key")
+    path.write_text(key)
+    path.chmod(0o600)
+    return path
+
+
+def lose(make_app: MakeApp, place: Path, *, tail: bool) -> tuple[App, str, str]:
+    """An app on a machine that is gone, with its disk; the key of its backups, and its certificate authority."""
+    with new_home() as lost:
+        app = make_app(lost, extra=RESOURCES.format(to=place))
+        app.up().ok()
+        write(app, place, tail=tail)
+        key = lost("backup", "key", "--yes").ok().out.strip()
+        root = (lost.home.ca / "root.crt").read_text()
+    assert not lost.root.exists()
+    return app, key, root
+
+
+def test_an_empty_machine_takes_the_place_of_a_lost_one(make_app: MakeApp, elsewhere: Path) -> None:
+    app, key, root = lose(make_app, elsewhere, tail=False)
+    with new_home() as golive:
+        wrong = key[:-2] + ("aa" if key[-2:] != "aa" else "bb")
+        said = golive("recover", "--from", elsewhere, "--key-file", "-", input=wrong).failed()
+        assert "sealed with another key" in said.err
+        done = golive("recover", "--from", elsewhere, "--json", "--key-file", "-", input=key).ok().json()
+
+        again = replace(app, golive=golive)
+        assert again.version() == "1"
+        assert sql(again, "SELECT id FROM kept ORDER BY id").split() == ["1"]
+        assert done["met"]
+        assert done["apps"] == [f"{app.name}/production"]
+        assert (golive.home.ca / "root.crt").read_text() == root
+        refused = golive("recover", "--from", elsewhere, "--key-file", "-", input=key).failed()
+        assert "is not empty" in refused.err
+
+
+@pytest.mark.nightly
+def test_a_recovery_that_is_killed_goes_on(make_app: MakeApp, elsewhere: Path) -> None:
+    app, key, _ = lose(make_app, elsewhere, tail=True)
+    with new_home() as golive:
+        said = golive("recover", "--from", elsewhere / "nothing", "--key-file", "-", input=key).failed()
+        assert "there is no host in this location" in said.err
+        home = golive.home
+        data = home.resource(app.name, "production", "db") / "data"
+        for reached in (home.artifacts.exists, home.state.exists, data.with_name("data.restoring").exists):
+            killed(golive, reached, "--from", elsewhere, key=key)
+            assert "golive recover" in golive("status", "--all").failed().err
+        golive("recover", "--from", elsewhere, "--key-file", keyfile(golive, key)).ok()
+        keyfile(golive, key).unlink()
+
+        again = replace(app, golive=golive)
+        assert again.version() == "1"
+        assert sql(again, "SELECT id FROM kept ORDER BY id").split() == ["1", "2"]
+        port = again.status()["resources"]["db"]["port"]
+        assert f":{port}/" in again.command("run", "--", "printenv", "DATABASE_URL").ok().out
+        golive.no_strays()
+        assert not list(golive.root.glob(".recovering*"))
+        assert "nothing to do" in again.up().ok().text
