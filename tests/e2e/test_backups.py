@@ -39,6 +39,8 @@ def test_a_backup_is_made_listed_verified_and_deleted(make_app: MakeApp) -> None
     assert "is whole" in app.command("backup", "verify").ok().err
     assert "did you mean" in app.command("backup", "show", id[:-1]).failed().err
     assert id in app.command("backup", "show").ok().out
+    assert "every page is right" in app.command("backup", "drill").ok().out
+    assert " proven " in app.command("backup", "list").ok().out
     key = app.golive("backup", "key", "--yes").ok().out.strip()
     assert key.startswith("golive-backup-")
     segments = app.golive.root / "backups" / app.name / "production/db/wal"

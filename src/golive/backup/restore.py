@@ -82,7 +82,7 @@ async def restore(  # noqa: PLR0913 - from where, how far, to where
     recovery.require_wal(manifest, names, goal)
     with _alone(folder):
         work = folder.with_name(f"{folder.name}.restoring")
-        await _tidy(work)
+        await tidy(work)
         try:
             _make(work, server)
             await _unpack(server, location, manifest, key, work, report)
@@ -96,7 +96,7 @@ async def restore(  # noqa: PLR0913 - from where, how far, to where
                     await look(server)
             (work / "data").rename(folder)
         finally:
-            await _tidy(work)
+            await tidy(work)
     return Restored(folder, manifest, last, seconds)
 
 
@@ -140,7 +140,7 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(fd)
 
 
-async def _tidy(work: Path) -> None:
+async def tidy(work: Path) -> None:
     """Also after a restore that was killed: its server may still be running."""
     if work.exists():
         found = await asyncio.to_thread(leftovers.working_in, work / "data", ("postgres",))

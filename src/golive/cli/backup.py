@@ -221,6 +221,28 @@ def verify(target: Target, id: str | None, resource: str | None, as_json: bool) 
 
 
 @backup.command()
+@click.argument("id", required=False)
+@which
+@as_json_option
+@place_options
+def drill(target: Target, id: str | None, resource: str | None, as_json: bool) -> int:
+    """Prove a backup, the newest when none is named: restore it with all writes since beside the database, check every
+    page, table and index and the app's own `checks`, and remove it all. Once a week it happens by itself.
+
+    \b
+    Example:
+      golive backup drill
+    """
+    done = follow(target, "/v1/backups/drill", {"resource": resource, "id": id})
+    if as_json:
+        output.data(done)
+        return 0
+    for name, value in _facts(done):
+        print(f"{name:<12} {value}")
+    return 0
+
+
+@backup.command()
 @click.argument("id")
 @which
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -29,6 +29,13 @@ async def create(host: Host, call: api.BackupCall, actor: str) -> AsyncIterator[
         yield line
 
 
+async def prove(host: Host, call: api.BackupCall, actor: str) -> AsyncIterator[dict[str, Any]]:
+    found = await backups.find(host, call.place, call.resource)
+    host.state.audit(actor, "backup.drill", call.place, resource=found.name, backup=call.id)
+    async for line in reported(lambda report: backups.prove(host, found, call.id, report)):
+        yield line
+
+
 async def reported(work: Work) -> AsyncIterator[dict[str, Any]]:
     """What is reported, line by line, then the result. It lasts as long as somebody reads: when the client goes, the
     work is stopped, and cleans up."""

@@ -21,7 +21,7 @@ from golive.errors import Conflict, GoliveError
 from golive.release import backups, resources
 from golive.release.backups import Backed
 from golive.release.host import Host
-from golive.state.records import Place
+from golive.state.records import BackupRun, Place
 from golive.supervise.unit import Status
 from golive.system.offload import Offload
 from golive.system.processes import ProcessId
@@ -65,7 +65,7 @@ class Backups:
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
-        backups.settle_interrupted(self._host)
+        await backups.settle_interrupted(self._host)
         while True:
             self._wake.clear()
             await self._look()
@@ -208,9 +208,21 @@ class Backups:
             if runs or time.monotonic() - watch.since >= FIRST:
                 self._begin(key, watch, found, lambda: backups.create(self._host, found, lambda _: None))
             return
+        if self._is_drill_due(found, runs):
+            self._begin(key, watch, found, lambda: backups.prove(self._host, found, None, lambda _: None))
+            return
         good = [run for run in runs if run.ended_at is not None and run.error is None]
         if good and self._is_due(found.policy.schedule, found, good[0].started_at):
             self._begin(key, watch, found, lambda: backups.create(self._host, found, lambda _: None))
+
+    def _is_drill_due(self, found: Backed, bases: list[BackupRun]) -> bool:
+        """A first one in the first night of drills after the first backup."""
+        if found.policy.drill == "never":
+            return False
+        drills = self._host.state.backup_runs(found.place, found.name, "drill")
+        ended = [run.started_at for run in drills if (run.error or {}).get("kind") not in ("Cancelled", "GoliveError")]
+        last = ended[0] if ended else min((run.started_at for run in bases), default=time.time())
+        return self._is_due(found.policy.drill, found, last)
 
     def _is_due(self, schedule: str, found: Backed, last: float) -> bool:
         # A clock that was set back must not keep the next one away for long.

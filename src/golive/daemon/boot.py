@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Collection
 
 from golive.errors import GoliveError
-from golive.release import copies, promotion, resources, suspension, swap
+from golive.release import copies, promotion, resources, restores, suspension, swap
 from golive.release.host import Host
 from golive.release.instances import ensure_running, stop_generation
 from golive.release.traffic import edge_config
@@ -24,6 +24,7 @@ async def boot(host: Host) -> None:
     await promotion.settle_interrupted(host)
     await swap.settle_interrupted(host)
     await asyncio.gather(*(_resources(host, app) for app in host.state.apps()))
+    await restores.settle_interrupted(host)
     await copies.settle_interrupted(host)
     gate = asyncio.Semaphore(AT_ONCE)
     await asyncio.gather(*(_instances(host, generation, gate) for generation in host.state.generations()))

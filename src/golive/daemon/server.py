@@ -72,6 +72,7 @@ class Server:
             ("GET", "/v1/backups", self._backups),
             ("POST", "/v1/backups", self._create_backup),
             ("POST", "/v1/backups/verify", self._verify_backup),
+            ("POST", "/v1/backups/drill", self._drill),
             ("POST", "/v1/backups/delete", self._delete_backup),
             ("POST", "/v1/backups/key", self._backup_key),
             ("GET", "/v1/db/branches", self._branches),
@@ -236,6 +237,10 @@ class Server:
 
     async def _verify_backup(self, request: Request) -> Any:
         return await backup_calls.verify(self._daemon.host, await _call(api.BackupCall, request))
+
+    async def _drill(self, request: Request) -> Any:
+        call = await _call(api.BackupCall, request)
+        return self._stream(backup_calls.prove(self._daemon.host, call, _actor(request)))
 
     async def _delete_backup(self, request: Request) -> Any:
         return await backup_calls.delete(self._daemon.host, await _call(api.BackupCall, request), _actor(request))

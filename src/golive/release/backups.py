@@ -5,20 +5,23 @@ All work is done in processes of its own: the daemon starts, watches and records
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from golive.backup import catalog, keyring, stream, wal, work
+from golive.backup import catalog, drill, keyring, stream, wal, work
 from golive.backup.credentials import NAMES, Credentials
 from golive.backup.repository import Repository
 from golive.backup.server import Server
 from golive.blueprint.backup_policy import BackupPolicy
 from golive.blueprint.models import Resource
+from golive.data.place import own
 from golive.data.postgres import Postgres
 from golive.data.postgres_plan import REPLICATOR, SUPERUSER
 from golive.errors import Cancelled, Conflict, GoliveError, NotFound, nearest
@@ -179,6 +182,24 @@ async def create(host: Host, found: Backed, report: Report) -> dict[str, Any]:
         return await _recorded(host, found, "base", offload.reporting(report, work.create, *terms))
 
 
+async def prove(host: Host, found: Backed, id: str | None, report: Report) -> dict[str, Any]:
+    """A drill: a backup, the newest when none is named, restored beside, looked at, and removed; recorded."""
+    folder = drill_folder(host, found.place, found.name)
+    user = host.engine_user()
+    stream.prepare(folder, user)
+    sockets = host.home.run / f"dr-{hashlib.sha256(bytes(folder)).hexdigest()[:8]}"
+    await asyncio.to_thread(own, sockets, user)
+    server = replace(found.server, sockets=sockets)
+    terms = drill.Terms(found.store.role, found.resource.checks, id)
+    async with alone(host, found.place, found.name, "a drill") as offload:
+        action = offload.reporting(report, drill.drill, server, found.repository, found.received, folder, terms)
+        return await _recorded(host, found, "drill", action)
+
+
+def drill_folder(host: Host, place: Place, name: str) -> Path:
+    return host.home.app(*place) / "drills" / name
+
+
 async def _recorded(host: Host, found: Backed, kind: BackupKind, action: Awaitable[dict[str, Any]]) -> dict[str, Any]:
     run = host.state.begin_backup_run(found.place, found.name, kind)
     error: GoliveError | None = Cancelled("it was stopped", hint="nothing of it is left")
@@ -195,8 +216,11 @@ async def _recorded(host: Host, found: Backed, kind: BackupKind, action: Awaitab
         host.state.end_backup_run(run, error.to_json() if error else None, detail)
 
 
-def settle_interrupted(host: Host) -> None:
+async def settle_interrupted(host: Host) -> None:
     """At the daemon's start: what an earlier one had begun has ended with it."""
+    for app in host.state.apps():
+        for folder in (host.home.app(*app.place) / "drills").glob("*"):
+            await drill.tidy(folder)
     error = GoliveError("it was interrupted", why="the daemon ended", hint="nothing of it is left; it is tried again")
     host.state.end_interrupted_backup_runs(error.to_json())
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from golive.backup import compare, restoring
+from golive.backup import compare, restore, restoring
 from golive.backup.restoring import Wish
 from golive.backup.server import Server
 from golive.data.place import open_folder, open_sockets
@@ -63,12 +63,25 @@ async def make(host: Host, found: Backed, asked: Asked, actor: str, report: Repo
             await copies.start(host, copy)
             copy = await copies.settle(host, copy, "ready", origin=_origin(wish, done))
         except BaseException:
-            await asyncio.shield(copies.drop(host, copy))
+            await asyncio.shield(_taken_back(host, copy))
             raise
         host.state.audit(actor, "restore", place, resource=found.name, copy=copy.name, backup=done["id"])
         report({"what": "compare"})
         tables = await _compared(host, found, server)
     return {"copy": copy.name, **done, "tables": tables, "expires_at": copy.expires_at}
+
+
+async def _taken_back(host: Host, copy: Copy) -> None:
+    folder = host.home.resource(*copy.place, copy.name)
+    await restore.tidy(folder / "data.restoring")
+    await copies.drop(host, copy)
+
+
+async def settle_interrupted(host: Host) -> None:
+    """At the daemon's start: the server of a restore that was killed goes before its copy does."""
+    for copy in host.state.copies():
+        if copy.kind == "restored" and copy.state == "making":
+            await restore.tidy(host.home.resource(*copy.place, copy.name) / "data.restoring")
 
 
 def _origin(wish: Wish, done: dict[str, Any]) -> str:
