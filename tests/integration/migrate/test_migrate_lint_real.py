@@ -116,6 +116,7 @@ def _run(shop: Database, sql: str) -> dict[str, Any]:
             connection.commit() if not error else connection.rollback()
         else:
             after = dict(connection.execute(nodes.encode()).fetchall())
+        connection.execute("SELECT pg_stat_force_next_flush()")  # what it counted, before it is asked elsewhere
     return {"rewritten": before != after, "locks": locks, "scanned": _scans(shop) > scans, "error": error}
 
 
