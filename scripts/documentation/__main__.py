@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from documentation import checks, rules
 from documentation import picture as pictures
 from documentation import reference as references
-from documentation import rules
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,8 +22,9 @@ def docs() -> None:
 @docs.command()
 @click.option("--check", is_flag=True, help="Change nothing; fail when the page is not what it should be.")
 def reference(check: bool) -> None:
-    """docs/reference/cli.md, from the commands, and migration-rules.md, from the linter's rules."""
-    for name, text in (("cli.md", references.page()), ("migration-rules.md", rules.page())):
+    """docs/reference: cli.md from the commands, migration-rules.md from the rules, checks.md from the checks."""
+    pages = (("cli.md", references.page()), ("migration-rules.md", rules.page()), ("checks.md", checks.page()))
+    for name, text in pages:
         page = ROOT / "docs/reference" / name
         if not check:
             page.write_text(text, encoding="utf-8")

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from golive.blueprint.backup_policy import BackupPolicy
+from golive.blueprint.checks_policy import ChecksPolicy
 from golive.blueprint.fields import Duration, Model, RateText, Share, Size
 from golive.blueprint.masking import Column, Masked
 
@@ -412,3 +413,4 @@ class Blueprint(Model):
     edge: EdgePolicy = Field(EdgePolicy(), description="What the edge does for every service.")
     build: BuildPolicy = Field(BuildPolicy(), description="Limits of builds.")
     secrets: SecretsPolicy = Field(SecretsPolicy(), description="What the search for secrets lets pass.")
+    checks: ChecksPolicy = Field(ChecksPolicy(), description="What the production checklist lets pass and asks.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from golive.blueprint import models
+from golive.blueprint import checks_policy, models
 from golive.blueprint.backup_policy import BackupPolicy
 from golive.blueprint.env import PARTS, RESERVED
 from golive.blueprint.faults import plain_type
@@ -47,6 +47,9 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[build]", models.BuildPolicy),
     ("[secrets]", models.SecretsPolicy),
     ("[[secrets.allow]]", models.AllowedSecret),
+    ("[checks]", checks_policy.ChecksPolicy),
+    ("[[checks.ignore]]", checks_policy.IgnoredCheck),
+    ("[[checks.requests]]", checks_policy.CheckedRequest),
 )
 
 _INTRODUCTION = """\
@@ -89,6 +92,7 @@ _WORDS: dict[Any, str] = {
     float: "number",
     bool: "boolean",
     timedelta: "duration",
+    date: "day",
     Rate: "rate",
     Any: "any",
 }

@@ -43,6 +43,7 @@ COMMANDS = {
     "down": ("down", "Stop an app and keep its data."),
     "destroy": ("destroy", "Stop an app and remove its data."),
     "config": ("config", "The resolved blueprint, and where each value came from."),
+    "check": ("check", "The production checklist, of an app or any URL."),
     "audit": ("audit", "Who changed what."),
     "recover": ("recover", "Make an empty machine what another one was, from its backups."),
     "doctor": ("doctor", "What this machine lacks, and what mends it."),
@@ -69,7 +70,7 @@ GROUPS = {
         "down",
         "destroy",
     ),
-    "Look at it": ("status", "logs", "db", "backup", "restore", "env", "config", "bundle", "secrets", "audit"),
+    "Look at it": ("status", "check", "logs", "db", "backup", "restore", "env", "config", "bundle", "secrets", "audit"),
     "Work in it": ("dev", "run", "shell"),
     "This machine": ("recover", "doctor", "engines", "trust", "daemon", "service", "completion"),
 }

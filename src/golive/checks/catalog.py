@@ -1,0 +1,44 @@
+"""Every check there is, by family, in the order that reports show them."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+
+from golive.checks.model import Check, Family
+from golive.errors import UsageError, nearest
+
+MODULES = (
+    "health",
+    "tls",
+    "headers",
+    "cors",
+    "cookies",
+    "ratelimit",
+    "caching",
+    "compression",
+    "content",
+    "secrets",
+    "dns",
+    "performance",
+    "accessibility",
+)
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    return tuple(importlib.import_module(f"golive.checks.families.{name}").family for name in MODULES)
+
+
+def checks(only: tuple[str, ...] = (), *, app: bool) -> list[Check]:
+    """Those of the families or ids that are named, all when none is; without an app of golive's own only what any site
+    can be asked. UsageError for a name that is none."""
+    every = [check for family in families() for check in family.checks]
+    known = {family.name for family in families()} | {check.id for check in every}
+    for name in only:
+        if name not in known:
+            near = nearest(name, known)
+            hint = f"--only {near}" if near else f"families: {', '.join(family.name for family in families())}"
+            raise UsageError(f"there is no check or family {name!r}", hint=hint)
+    chosen = [check for check in every if not only or check.family in only or check.id in only]
+    return [check for check in chosen if app or check.on_site is not None]

@@ -1,0 +1,1 @@
+"""One module a family. `golive.checks.catalog` lists them."""

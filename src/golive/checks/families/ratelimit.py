@@ -1,0 +1,135 @@
+"""Rate limits: whether they are there, say so, and let go again."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+
+from golive.checks.model import (
+    Evidence,
+    Family,
+    Outcome,
+    Unanswered,
+    could_not_tell,
+    failed,
+    not_applicable,
+    passed,
+    warned,
+)
+from golive.checks.site import Site
+from golive.checks.web import Exchange
+
+family = Family("rate limit", "Whether one visitor can take everything, and how that ends.")
+AT_ONCE = 60
+"""Requests of the burst: what a limit for a person stops, and a server does not notice."""
+PATIENCE = 20
+"""Seconds that are waited for it to let go."""
+_FIELDS = (
+    "retry-after",
+    "ratelimit",
+    "ratelimit-limit",
+    "ratelimit-remaining",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+)
+_FIX = 'limit what each client may ask: rate_limit = "100/min" in the service'
+
+
+@family.site(
+    "enforced",
+    "Too many requests are refused",
+    "Without a limit one script guesses passwords, or empties an account at an AI's vendor, in a night.",
+    answers="akashic.6 rt-apps.6 threadr.2",
+    intrusive=True,
+)
+async def enforced(site: Site) -> Outcome:
+    answers = await _burst(site)
+    refused = [one for one in answers if one.status in (429, 503)]
+    shown = Evidence(f"GET {answers[0].url}, {len(answers)} times", _counts(answers))
+    if refused:
+        return passed(f"{len(refused)} of {len(answers)} refused", shown, refused[0].evidence(*_FIELDS))
+    return warned(f"{len(answers)} requests in a moment, none refused", shown, fix=_FIX)
+
+
+@family.site(
+    "told",
+    "A refusal says when to come back",
+    "Programs that are not told try again at once, all of them together.",
+    answers="akashic.6 rt-apps.6",
+    intrusive=True,
+)
+async def told(site: Site) -> Outcome:
+    refused = [one for one in await _burst(site) if one.status in (429, 503)]
+    if not refused:
+        return not_applicable("nothing was refused")
+    if refused[0].status == 503:
+        return warned("refused with 503, as if it were down", refused[0].evidence(*_FIELDS), fix="refuse with 429")
+    if not refused[0].header("retry-after"):
+        return warned("no Retry-After", refused[0].evidence(*_FIELDS), fix="send Retry-After with a 429")
+    return passed(f"Retry-After: {refused[0].header('retry-after')}", refused[0].evidence(*_FIELDS))
+
+
+@family.site(
+    "recovers",
+    "Whoever was refused is let in again",
+    "A limit that never lets go locks out an office behind one address.",
+    answers="akashic.6 rt-apps.6",
+    intrusive=True,
+)
+async def recovers(site: Site) -> Outcome:
+    refused = [one for one in await _burst(site) if one.status in (429, 503)]
+    if not refused:
+        return not_applicable("nothing was refused")
+    wait = re.fullmatch(r"\d{1,6}", refused[0].header("retry-after"))
+    seconds = int(wait[0]) if wait else 1
+    if seconds > PATIENCE:
+        return could_not_tell(f"it says to wait {seconds} s", refused[0].evidence(*_FIELDS))
+    began, again = time.monotonic(), 2000
+    while time.monotonic() - began < PATIENCE:
+        await asyncio.sleep(max(seconds, 0.5))
+        again += 1
+        answer = await site.web.ask(refused[0].url, again=again)
+        if answer.status not in (429, 503):
+            return passed(f"after {time.monotonic() - began:.0f} s", answer.evidence(*_FIELDS))
+        seconds = 1
+    return failed(f"still refused after {PATIENCE} s", answer.evidence(*_FIELDS), fix="let the bucket fill again")
+
+
+@family.site(
+    "spoofed",
+    "A forged address gets no limit of its own",
+    "Where the limit counts what X-Forwarded-For claims, it counts nothing.",
+    answers="akashic.6 rt-apps.6",
+    intrusive=True,
+)
+async def spoofed(site: Site) -> Outcome:
+    refused = [one for one in await _burst(site) if one.status in (429, 503)]
+    if not refused:
+        return not_applicable("nothing was refused")
+    plain = await site.web.ask(refused[0].url, again=3000)
+    if plain.status not in (429, 503):
+        return not_applicable("the limit has let go already")
+    forged = [await site.web.ask(refused[0].url, headers={"x-forwarded-for": f"203.0.113.{n}"}) for n in (7, 8, 9)]
+    if all(one.status not in (429, 503) for one in forged):
+        fix = "count the address of the connection; trust X-Forwarded-For from known proxies only"
+        return failed("let in with an X-Forwarded-For of its own", forged[0].evidence(*_FIELDS), fix=fix)
+    return passed("refused like before", forged[0].evidence(*_FIELDS))
+
+
+async def _burst(site: Site) -> list[Exchange]:
+    """The same request so often that a limit shows itself; sent once for all of the family's checks."""
+    target = (await site.endpoints() or [await site.home()])[0].url
+    site.web.allow_more(AT_ONCE + 30, "burst")
+    asked = await asyncio.gather(
+        *(site.web.ask(target, again=1000 + n) for n in range(AT_ONCE)), return_exceptions=True
+    )
+    answers = [one for one in asked if isinstance(one, Exchange)]
+    if not answers:
+        raise Unanswered(str(asked[0]))
+    return answers
+
+
+def _counts(answers: list[Exchange]) -> str:
+    states = sorted({one.status for one in answers})
+    return ", ".join(f"{state}: {sum(one.status == state for one in answers)}" for state in states)

@@ -1,0 +1,101 @@
+"""What the checklist looks at for an app of golive's own: its address, and facts as the daemon tells them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from golive.checks.site import Aim, address
+from golive.checks.subject import Deployed, Subject
+from golive.cli.place import Target, client
+from golive.errors import NotFound
+from golive.home import Home
+
+if TYPE_CHECKING:
+    from golive.blueprint.models import Blueprint
+    from golive.daemon.client import Client
+
+
+def subject_of(target: Target, home: Home, origins: tuple[str, ...], roots: list[Path]) -> Subject:
+    """The live app. NotFound where it is not live here."""
+    from golive.blueprint.load import load
+
+    daemon = client()
+    apps = daemon.get("/v1/status", **target.query())["apps"]
+    if not apps or not apps[0]["release"]:
+        raise NotFound(f"{target} is not live here", hint="golive up; a site made otherwise: golive check https://…")
+    checkout = target.checkout or (Path(apps[0]["checkout"]) if apps[0]["checkout"] else None)
+    if checkout is None or not (checkout / "golive.toml").is_file():
+        raise NotFound(f"the checkout of {target} is gone", where=str(checkout), hint="golive check -C DIR")
+    blueprint = load(checkout, target.environment).blueprint
+    url = next(iter(apps[0]["urls"]), None)
+    own = Deployed(target.app, target.environment, blueprint, _asking(daemon, target, checkout), checkout)
+    aim = None
+    if url:
+        aim = Aim(
+            address(url),
+            (*roots, home.ca / "root.crt"),
+            http_port=_http_port(home),
+            health=_health(blueprint),
+            origins=origins or declared_origins(blueprint),
+            intrusive=True,
+            cache=home.cache / "secrets",
+        )
+    return Subject(str(target) + (f" {url}" if url else ""), aim, own)
+
+
+def declared_origins(blueprint: Blueprint) -> tuple[str, ...]:
+    """Those of a variable whose name speaks of CORS or of allowed origins, as far as golive.toml says them."""
+    found: list[str] = []
+    for name, variable in blueprint.env.items():
+        if "CORS" in name or "ORIGIN" in name:
+            value = variable.default
+            found += value if isinstance(value, list | tuple) else str(value or "").split(",")
+    return tuple(one.strip() for one in found if "://" in one)
+
+
+def _health(blueprint: Blueprint) -> tuple[str, ...]:
+    """Paths of probes that the edge leads to."""
+    found = []
+    for service in blueprint.services.values():
+        probe = service.health.ready
+        if probe and probe.path and service.route:
+            base = service.route[0].rstrip("/")
+            path = f"{base}{probe.path}" if service.strip_prefix or not probe.path.startswith(base) else probe.path
+            if service.strip_prefix or probe.path.startswith(base):
+                found.append(path)
+    return tuple(dict.fromkeys(found))
+
+
+def _http_port(home: Home) -> int | None:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return int(json.loads((home.edge / "ports.json").read_text())["http"])
+    return None
+
+
+def _asking(daemon: Client, target: Target, checkout: Path) -> Any:
+    place = target.query()
+    views = {
+        "status": ("/v1/status", place),
+        "env": ("/v1/env", {**place, "checkout": str(checkout)}),
+        "releases": ("/v1/releases", place),
+        "deployments": ("/v1/deployments", place),
+        "migrations": ("/v1/migrations", place),
+        "insight": ("/v1/db/insight", place),
+        "audit": ("/v1/audit", place),
+        "bundle": ("/v1/bundle", place),
+    }
+
+    def ask(name: str) -> Any:
+        if name == "secrets":
+            body = {**place, "checkout": str(checkout), "history": False, "anew": False}
+            return [event for event in daemon.stream("POST", "/v1/secrets", body) if event["type"] != "progress"]
+        if name == "logs":
+            body = {**place, "lines": 2000}
+            return list(daemon.stream("POST", "/v1/logs", body))
+        path, query = views[name]
+        return daemon.get(path, **query)
+
+    return ask
