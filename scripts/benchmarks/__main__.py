@@ -16,7 +16,7 @@ from benchmarks.report import show
 from benchmarks.result import Result
 from golive.errors import GoliveError
 
-KINDS = ("edge", "deploy", "grpc", "idle", "start", "build", "examples", "import", "backup", "recovery")
+KINDS = ("edge", "deploy", "grpc", "idle", "start", "build", "examples", "import", "backup", "recovery", "recover")
 
 
 def main() -> int:
@@ -82,6 +82,10 @@ def _runner(kind: str, options: argparse.Namespace) -> Callable[[], Result]:
         from benchmarks import recovery
 
         return lambda: recovery.run(options.kills, options.moments, options.seed)
+    if kind == "recover":
+        from benchmarks import recover
+
+        return recover.run
     from benchmarks import idle
 
     if kind == "idle":
@@ -101,7 +105,8 @@ def _arguments() -> argparse.Namespace:
         "gRPC-web and REST of one service meanwhile; idle: memory and processor time at rest; start: how long commands "
         "take; build: beside the bare tools; examples: all five, up, in a browser, changed under load; import: other "
         "platforms' files of the corpus; backup: backup and restore beside pg_dump and pgBackRest; recovery: "
-        "a database under writes killed with -9 at random, its directory deleted, instants brought back",
+        "a database under writes killed with -9 at random, its directory deleted, instants brought back; recover: "
+        "two examples on an empty home, from a folder and from S3",
     )
     parser.add_argument(
         "--seconds",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from e2e_apps import MakeApp, apps
+from e2e_examples import Note
 from e2e_harness import App, Golive, new_home
 
 
@@ -48,3 +52,13 @@ def app(make_app: MakeApp) -> App:
     made = make_app()
     made.up().ok()
     return made
+
+
+@pytest.fixture
+def note(request: pytest.FixtureRequest) -> Iterator[Note]:
+    """What is noted becomes a line of JSON in the file that GOLIVE_E2E_TIMES names."""
+    found: dict[str, object] = {}
+    yield found.__setitem__
+    if times := os.environ.get("GOLIVE_E2E_TIMES"):
+        with Path(times).open("a") as file:
+            file.write(json.dumps({"test": request.node.name, **found}) + "\n")

@@ -17,6 +17,8 @@ from e2e_harness import until
 from e2e_upstream import SAYS
 
 ROOT = Path(__file__).resolve().parents[2]
+Note = Callable[[str, object], None]
+"""Writes down a time or a count, for scripts/bench."""
 ARTICLE = "Bread needs flour, water, salt and time. " * 20
 
 

@@ -6,17 +6,15 @@ All but threadr take a minute or more: they are nightly. `scripts/bench examples
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from e2e_browser import browser
-from e2e_examples import EXAMPLES, ROOT, Example
+from e2e_examples import EXAMPLES, ROOT, Example, Note
 from e2e_harness import App, Golive, new_home
 from e2e_load import Load
 from e2e_upstream import KEY, upstream
@@ -28,18 +26,6 @@ from golive.system import users
 COLD = os.environ.get("GOLIVE_E2E_COLD") == "1"
 """Without the caches of packages that other tests filled, for true times."""
 BUILD = 600
-TIMES = os.environ.get("GOLIVE_E2E_TIMES")
-"""A file to which each test adds a line: JSON, of what it noted."""
-Note = Callable[[str, object], None]
-
-
-@pytest.fixture
-def note(request: pytest.FixtureRequest) -> Iterator[Note]:
-    found: dict[str, object] = {}
-    yield found.__setitem__
-    if TIMES:
-        with Path(TIMES).open("a") as file:
-            file.write(json.dumps({"test": request.node.name, **found}) + "\n")
 
 
 @pytest.mark.timeout(1200)
