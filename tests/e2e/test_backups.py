@@ -32,6 +32,7 @@ def test_a_backup_is_made_listed_verified_and_deleted(make_app: MakeApp) -> None
 
     made = app.command("backup", "create").ok()
     assert "golive backup key" in made.err
+    assert "db: backed up" in app.command("status").ok().out
     listed = app.command("backup", "list").ok()
     assert "unproven" in listed.out
     assert "lost with it" in listed.err

@@ -11,6 +11,7 @@ import click
 from golive.cli import complete, output
 from golive.cli.env_io import agreed
 from golive.cli.place import Target, client, place_options
+from golive.cli.status import full_line
 from golive.errors import NotFound, UsageError, from_json, nearest
 from golive.units import human_duration, human_size
 
@@ -76,7 +77,10 @@ def _show(found: dict[str, Any]) -> None:
     if found["own_disk"]:
         output.say("warning: this is the disk that the database is on, and is lost with it")
         output.say('         [backups] to = "/mnt/other" or "s3://bucket/folder" in golive.toml keeps them elsewhere')
-    for trouble in filter(None, (found["trouble"],)):
+    failure = found["last_failure"]
+    failed = f"the last backup failed, {output.ago(failure['at'])}: {failure['what']}" if failure else None
+    full = full_line(found) if found["soon_full"] else None
+    for trouble in dict.fromkeys(filter(None, (found["trouble"], failed, full))):
         output.say(output.wrap(trouble, f"{output.paint('warning:', 'yellow')} ", "  "))
     if found["under_way"]:
         output.say(f"{found['under_way']} is under way")

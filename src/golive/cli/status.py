@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import click
@@ -85,7 +86,7 @@ def _show_app(app: dict[str, Any]) -> None:
     rows += [(name, f"{c['kind']} of {c['of']}", *_process(c)) for name, c in app["copies"].items()]
     if rows:
         output.table(HEADERS, rows, fold=("kind", "state"))
-    for line in (*pool_lines(app["resources"]), *replica_lines(app)):
+    for line in (*pool_lines(app["resources"]), *replica_lines(app), *backup_lines(app["backups"])):
         print(f"  {line}")
     if app["maintenance"]:
         print(f"  {maintenance_line(app['maintenance'])}")
@@ -117,6 +118,33 @@ def replica_lines(app: dict[str, Any]) -> list[str]:
             lines.append(f"{name}: {lag['state']}, {behind}{late}{'' if lag['serves'] else ', not asked'}")
     lines += [f"{name} on port {r['port']}: {', '.join(r['served_by'])}" for name, r in app["reads"].items()]
     return lines
+
+
+def backup_lines(found: dict[str, dict[str, Any]]) -> list[str]:
+    """When each database was backed up, and what is wrong with that."""
+    lines = []
+    for name, one in found.items():
+        line = f"{name}: backed up {output.ago(one['last'])}" if one["last"] else f"{name}: not backed up yet"
+        line += f", proven {output.ago(one['drilled'])}" if one["drilled"] else ", unproven" if one["last"] else ""
+        if one["receiving"] != "ready":
+            line += f", writes since are not received ({one['receiving'].replace('_', ' ')})"
+        lines.append(line)
+        if one["trouble"]:
+            lines.append(f"{name}: {one['trouble']}")
+        if one["soon_full"]:
+            lines.append(f"{name}: {full_line(one)}")
+    return lines
+
+
+def full_line(one: dict[str, Any]) -> str:
+    """Of a folder of backups that fills."""
+    if one["room"] <= 0 or not one["full_at"]:
+        return "there is no room for more backups: free some, or change [backups] budget, keep or to in golive.toml"
+    days = max((one["full_at"] - time.time()) / 86400, 0)
+    return (
+        f"the place of the backups is full in {days:.0f} days at this pace, {human_size(one['room'])} are left: "
+        "free some, or change [backups] budget, keep or to in golive.toml"
+    )
 
 
 def _stdout() -> Any:

@@ -11,16 +11,18 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from golive.backup import budget as budgets
 from golive.backup import catalog, drill, keyring, stream, wal, work
+from golive.backup.budget import Outlook, Usage
 from golive.backup.credentials import NAMES, Credentials
 from golive.backup.repository import Repository
 from golive.backup.server import Server
 from golive.blueprint.backup_policy import BackupPolicy
-from golive.blueprint.models import Resource
+from golive.blueprint.models import Blueprint, Resource
 from golive.data.place import own
 from golive.data.postgres import Postgres
 from golive.data.postgres_plan import REPLICATOR, SUPERUSER
@@ -68,11 +70,8 @@ def unit_name(place: Place, name: str) -> str:
 
 def names(host: Host, place: Place) -> list[str]:
     """The databases of the live release that are backed up; none where backups are not wanted."""
-    app = host.state.app(place)
-    if app is None or app.live is None:
-        return []
-    blueprint = host.release_blueprint(place, app.live)
-    if not blueprint.backups.wanted(place.environment):
+    blueprint = _blueprint(host, place)
+    if blueprint is None or not blueprint.backups.wanted(place.environment):
         return []
     return [n for n, r in blueprint.resources.items() if r.engine == "postgres" and r.url_from is None]
 
@@ -250,11 +249,50 @@ async def _one(host: Host, found: Backed) -> dict[str, Any]:
         "under_way": host.backing_up.get((found.place, found.name)),
         "trouble": host.backup_trouble.get((found.place, found.name)),
         "last_failure": _last_failure(host, found),
+        **{k: health(host, found.place)[found.name][k] for k in ("room", "full_at", "soon_full")},
     }
     try:
         return {**head, "backups": await host.offload.call(work.listing, found.repository)}
     except GoliveError as error:
         return {**head, "backups": [], "error": error.to_json()}
+
+
+def health(host: Host, place: Place) -> dict[str, dict[str, Any]]:
+    """Of each database, from what is remembered here: nothing is asked of a location. Times in epoch seconds."""
+    blueprint = _blueprint(host, place)
+    found = {}
+    for name in names(host, place):
+        runs = host.state.backup_runs(place, name, "base")
+        drills = [run for run in host.state.backup_runs(place, name, "drill") if run.ended_at is not None]
+        state = host.supervisor.state(unit_name(place, name))
+        seen = outlook(host, place, name, blueprint.backups) if blueprint else None
+        found[name] = {
+            "last": next((run.started_at for run in runs if run.ended_at is not None and run.error is None), None),
+            "drilled": next((run.started_at for run in drills if run.error is None), None),
+            "receiving": state.status.value if state else "stopped",
+            "trouble": host.backup_trouble.get((place, name)),
+            "room": seen.room if seen else None,
+            "full_at": seen.full.timestamp() if seen and seen.full else None,
+            "soon_full": bool(seen and seen.is_near(datetime.now(UTC))),
+        }
+    return found
+
+
+def outlook(host: Host, place: Place, name: str, policy: BackupPolicy) -> Outlook | None:
+    """When the folder of the backups will be full, going by what they took after each; None of a bucket, and before the
+    first backup."""
+    folder = Path(policy.to or host.home.backups)
+    runs = [run for run in host.state.backup_runs(place, name, "base") if "used" in run.detail]
+    if not runs or not folder.is_dir():
+        return None
+    history = [Usage(datetime.fromtimestamp(run.started_at, UTC), run.detail["used"]) for run in reversed(runs)]
+    disk = shutil.disk_usage(folder)
+    return budgets.outlook(history[:-1], history[-1], disk.free, policy.budget or disk.total // 2)
+
+
+def _blueprint(host: Host, place: Place) -> Blueprint | None:
+    app = host.state.app(place)
+    return host.release_blueprint(place, app.live) if app and app.live is not None else None
 
 
 def _receiving(host: Host, found: Backed) -> dict[str, Any]:
