@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from golive.cli import complete, db_branch, db_promote, db_work, output
+from golive.cli import complete, db_branch, db_exchange, db_work, output
 from golive.cli.place import Target, client, place_options
 from golive.errors import from_json
 from golive.units import human_duration, human_size
@@ -120,5 +120,13 @@ def _redis(found: dict[str, Any], facts: dict[str, Any]) -> None:
     print(f"on disk      {kept}{', ' + ', '.join(facts['failing']) + ' failing' if facts['failing'] else ''}")
 
 
-for _command in (db_branch.branch, db_work.size, db_work.shell, db_work.vacuum, db_work.reindex, db_promote.promote):
+for _command in (
+    db_branch.branch,
+    db_work.size,
+    db_work.shell,
+    db_work.vacuum,
+    db_work.reindex,
+    db_exchange.promote,
+    db_exchange.upgrade,
+):
     db.add_command(_command)

@@ -194,6 +194,15 @@ class MakeBranchCall(BranchCall):
     expires: float | None = Field(None, gt=0, le=10 * 365 * 86400, allow_inf_nan=False)
 
 
+class UpgradeCall(DatabaseCall):
+    """To the major version `to`, or back where there is none. `rehearse` only tries it on a copy; with `force` back
+    although something was written since."""
+
+    to: int | None = Field(None, ge=10, le=50)
+    rehearse: bool = False
+    force: bool = False
+
+
 class LintFile(Call):
     """SQL that somebody wants judged; the daemon opens no file for it."""
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Collection
 
 from golive.errors import GoliveError
-from golive.release import copies, promotion, resources, restores, suspension, swap
+from golive.release import copies, promotion, resources, restores, suspension, swap, upgrade
 from golive.release.host import Host
 from golive.release.instances import ensure_running, stop_generation
 from golive.release.traffic import edge_config
@@ -22,6 +22,7 @@ AT_ONCE = 8
 async def boot(host: Host) -> None:
     """Everything that should run does, with or without the edge. What cannot is logged; it stops nobody else."""
     await promotion.settle_interrupted(host)
+    await upgrade.settle_interrupted(host)
     await swap.settle_interrupted(host)
     await asyncio.gather(*(_resources(host, app) for app in host.state.apps()))
     await restores.settle_interrupted(host)

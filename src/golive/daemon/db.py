@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from golive.daemon import api
 from golive.release import branches, copies, db, promotion
+from golive.release import upgrade as upgrades
 from golive.release.host import Host
 from golive.state.records import Place
 
@@ -99,16 +100,28 @@ async def _lasting(work: Callable[[Say], Awaitable[None]]) -> AsyncIterator[dict
 
 
 async def promote(host: Host, call: api.PromoteCall, actor: str) -> AsyncIterator[dict[str, Any]]:
+    chosen = (call.resource, call.replica)
+    host.state.audit(actor, "db.promote", call.place, resource=call.resource, replica=call.replica)
+    async for line in _told(lambda say: promotion.promote(host, call.place, chosen, say, force=call.force)):
+        yield line
+
+
+async def upgrade(host: Host, call: api.UpgradeCall, actor: str) -> AsyncIterator[dict[str, Any]]:
+    host.state.audit(actor, "db.upgrade", call.place, **call.model_dump(include={"resource", "to", "rehearse"}))
+
+    def work(say: upgrades.Say) -> Coroutine[Any, Any, dict[str, Any]]:
+        if call.to is None:
+            return upgrades.undo(host, call.place, call.resource, say, force=call.force)
+        return upgrades.upgrade(host, call.place, (call.resource, call.to, call.rehearse), say)
+
+    async for line in _told(work):
+        yield line
+
+
+async def _told(work: Callable[[upgrades.Say], Coroutine[Any, Any, dict[str, Any]]]) -> AsyncIterator[Any]:
     """What happens, as it does, then the result. Begun, it goes on when the client goes: half of it serves nobody."""
     lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-
-    def say(text: str) -> None:
-        lines.put_nowait({"type": "step", "text": text})
-
-    host.state.audit(actor, "db.promote", call.place, resource=call.resource, replica=call.replica)
-    task = asyncio.create_task(
-        promotion.promote(host, call.place, (call.resource, call.replica), say, force=call.force)
-    )
+    task = asyncio.create_task(work(lambda text: lines.put_nowait({"type": "step", "text": text})))
     task.add_done_callback(lambda _: lines.put_nowait(None))
     while (line := await lines.get()) is not None:
         yield line

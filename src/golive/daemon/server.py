@@ -85,6 +85,7 @@ class Server:
             ("POST", "/v1/restores/swap", self._swap),
             ("POST", "/v1/restores/undo", self._undo_swap),
             ("POST", "/v1/restores/drop", self._drop_restored),
+            ("POST", "/v1/db/upgrade", self._db_upgrade),
             ("POST", "/v1/secrets", self._secrets),
             ("GET", "/v1/bundle", self._bundle),
             ("POST", "/v1/scale", self._scale),
@@ -214,6 +215,9 @@ class Server:
 
     async def _db_promote(self, request: Request) -> Any:
         return self._stream(db.promote(self._daemon.host, await _call(api.PromoteCall, request), _actor(request)))
+
+    async def _db_upgrade(self, request: Request) -> Any:
+        return self._stream(db.upgrade(self._daemon.host, await _call(api.UpgradeCall, request), _actor(request)))
 
     async def _db_insight(self, request: Request) -> Any:
         return await db.insight(self._daemon.host, _place(request), request.query_params.get("resource"))

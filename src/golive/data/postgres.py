@@ -129,8 +129,7 @@ class Postgres:
                 f"{self.name} holds data of PostgreSQL {kept}, which {self.engine.version} cannot read",
                 where=str(self.data),
                 why="the data format changes with every major version",
-                hint=f"set version = {kept} under [resources.{self.name}]; to upgrade, dump it, make a new resource "
-                "and restore into that",
+                hint=f"set version = {kept} under [resources.{self.name}]; golive db upgrade takes it further",
             )
 
     async def _initialise(self) -> None:

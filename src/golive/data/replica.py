@@ -5,21 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from golive.data.place import open_folder, own
-from golive.data.postgres import LOCAL, Postgres
-from golive.data.postgres_plan import REPLICATOR, SUPERUSER
+from golive.data.postgres import Postgres
+from golive.data.postgres_plan import REPLICATOR
 from golive.data.replica_plan import SIGNAL, Lag, location, slot
 from golive.errors import EngineUnavailable, ResourceFailed
 from golive.system.files import remove_tree
 from golive.system.processes import Completed, run
-
-if TYPE_CHECKING:
-    from psycopg import AsyncConnection
 
 _LAGS = """
 SELECT application_name, state, greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint,
@@ -30,7 +26,8 @@ PATIENCE = 60.0
 
 
 async def clone(primary: Postgres, replica: Postgres, label: str, report: Callable[[str], None]) -> None:
-    """Fill the folder of `replica` from the primary, which serves on. ResourceFailed leaves nothing there."""
+    """Fill the folder of `replica` from the primary, which serves on, to follow it by the slot of that label.
+    ResourceFailed leaves nothing there."""
     await asyncio.to_thread(open_folder, replica.place, replica.name)
     beside = replica.folder / "data.new"
     await asyncio.to_thread(remove_tree, beside)
@@ -45,10 +42,10 @@ async def clone(primary: Postgres, replica: Postgres, label: str, report: Callab
     if done.code != 0:
         await asyncio.to_thread(remove_tree, beside)
         raise ResourceFailed(
-            f"{replica.name}: no replica could be made of {primary.name}",
+            f"{replica.name} could not be made of {primary.name}",
             where=str(replica.folder),
             why=(done.output.strip().splitlines() or ["pg_basebackup said nothing"])[-1],
-            hint="free some disk space" if "No space" in done.output else "golive tries again in a moment",
+            hint="free some disk space" if "No space" in done.output else "look at the logs of both: golive logs",
             log=done.output,
         )
     beside.rename(replica.data)
@@ -99,13 +96,13 @@ async def lags(primary: Postgres) -> dict[str, Lag]:
     import psycopg
 
     try:
-        async with await _connect(primary) as server:
+        async with await primary.superuser("postgres") as server:
             rows = await (await server.execute(_LAGS, (REPLICATOR,))).fetchall()
             lost = await (
                 await server.execute("SELECT slot_name FROM pg_replication_slots WHERE wal_status = 'lost'")
             ).fetchall()
     except psycopg.Error as error:
-        raise _refused(primary, error) from None
+        raise refused(primary, error) from None
     gone = {row[0] for row in lost}
     found = {row[0]: Lag(row[1], int(row[2]), float(row[3])) for row in rows}
     return found | {name: Lag("lost") for name in _labels(gone)}
@@ -121,12 +118,41 @@ async def make_slot(primary: Postgres, label: str) -> None:
 
     absent = "NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = %(name)s)"
     try:
-        async with await _connect(primary) as server:
+        async with await primary.superuser("postgres") as server:
             await server.execute(
                 f"SELECT pg_create_physical_replication_slot(%(name)s, true) WHERE {absent}", {"name": slot(label)}
             )
     except psycopg.Error as error:
-        raise _refused(primary, error) from None
+        raise refused(primary, error) from None
+
+
+async def backup_slots(primary: Postgres) -> tuple[str, ...]:
+    """Slots that others than replicas receive WAL by. Nothing where the primary does not answer."""
+    import psycopg
+
+    query = "SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary"
+    try:
+        async with await primary.superuser("postgres") as server:
+            names = [str(row[0]) for row in await (await server.execute(query)).fetchall()]
+    except psycopg.Error:
+        return ()
+    return tuple(name for name in names if not name.startswith("golive_replica_"))
+
+
+async def take_over_slots(replica: Postgres, names: Sequence[str]) -> None:
+    """What receives WAL goes on where it was: the slots are there before the replica writes WAL of its own, and keep
+    what it has from its last checkpoint on."""
+    import psycopg
+
+    try:
+        async with await replica.superuser("postgres") as server:
+            known = {
+                row[0] for row in await (await server.execute("SELECT slot_name FROM pg_replication_slots")).fetchall()
+            }
+            for name in set(names) - known:
+                await server.execute("SELECT pg_create_physical_replication_slot(%s, true)", (name,))
+    except psycopg.Error as error:
+        raise refused(replica, error) from None
 
 
 async def drop_slot(server: Postgres, label: str) -> None:
@@ -139,16 +165,16 @@ async def drop_slot(server: Postgres, label: str) -> None:
     )
     for left in range(20, -1, -1):
         try:
-            async with await _connect(server) as connection:
+            async with await server.superuser("postgres") as connection:
                 for statement in drop:
                     await connection.execute(statement, (slot(label),))
                 return
         except psycopg.errors.ObjectInUse as error:  # its receiver is on its way out
             if not left:
-                raise _refused(server, error) from None
+                raise refused(server, error) from None
             await asyncio.sleep(0.1)
         except psycopg.Error as error:
-            raise _refused(server, error) from None
+            raise refused(server, error) from None
 
 
 async def catch_up(replica: Postgres, until: int | None) -> int:
@@ -159,7 +185,7 @@ async def catch_up(replica: Postgres, until: int | None) -> int:
     query = "SELECT pg_last_wal_replay_lsn()::text, coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text"
     deadline = time.monotonic() + PATIENCE
     try:
-        async with await _connect(replica) as server:
+        async with await replica.superuser("postgres") as server:
             while True:
                 row = await (await server.execute(query)).fetchone()
                 replayed, received = (location(text) for text in row or ("0/0", "0/0"))
@@ -174,7 +200,7 @@ async def catch_up(replica: Postgres, until: int | None) -> int:
                     )
                 await asyncio.sleep(0.02)
     except psycopg.Error as error:
-        raise _refused(replica, error) from None
+        raise refused(replica, error) from None
 
 
 async def promote(replica: Postgres) -> None:
@@ -182,12 +208,12 @@ async def promote(replica: Postgres) -> None:
     import psycopg
 
     try:
-        async with await _connect(replica) as server:
+        async with await replica.superuser("postgres") as server:
             row = await (await server.execute(f"SELECT pg_promote(true, {int(PATIENCE)})")).fetchone()
             if not row or not row[0]:
                 raise ResourceFailed(f"{replica.name} was not promoted in time", where=str(replica.log))
     except psycopg.Error as error:
-        raise _refused(replica, error) from None
+        raise refused(replica, error) from None
 
 
 async def follows(primary: Postgres, label: str, timeout: timedelta) -> bool:
@@ -200,16 +226,8 @@ async def follows(primary: Postgres, label: str, timeout: timedelta) -> bool:
     return False
 
 
-async def _connect(store: Postgres) -> AsyncConnection[Any]:
-    import psycopg
-
-    sockets = str(store.place.sockets("postgres", store.name))
-    return await psycopg.AsyncConnection.connect(
-        **LOCAL, host=sockets, port=store.place.port, user=SUPERUSER, dbname="postgres", autocommit=True
-    )
-
-
-def _refused(store: Postgres, error: Exception) -> ResourceFailed:
+def refused(store: Postgres, error: Exception) -> ResourceFailed:
+    """What the server, or libpq, said."""
     return ResourceFailed(
         f"{store.name}: PostgreSQL on port {store.place.port} refused",
         where=str(store.log),

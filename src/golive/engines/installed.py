@@ -113,6 +113,12 @@ async def _missing_extensions(kind: Kind, place: Path, version: str) -> Sequence
     return missing(kind.extensions, folders)
 
 
+async def extensions_of(engine: Engine) -> set[str]:
+    """The extensions that a PostgreSQL has files of."""
+    folders = [folder async for folder in _extension_folders(engine.bin, str(engine.major))]
+    return {path.stem for folder in folders for path in folder.glob("*.control")}
+
+
 def missing(extensions: Iterable[str], folders: Sequence[Path]) -> list[str]:
     return [name for name in extensions if not any((folder / f"{name}.control").exists() for folder in folders)]
 

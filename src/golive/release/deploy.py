@@ -184,6 +184,7 @@ class Deploy:
             environment.check(self.blueprint, self.given)
         self.values, said = environment.with_urls(self.blueprint, self.given)
         self._mask({"": self.values})
+        resources.require_versions(host, place, self.blueprint)
         self.stores = await resources.declare(
             host, place, self.blueprint, lambda p: self.journal.progress(p.name, p.done, p.total)
         )

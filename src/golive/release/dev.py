@@ -59,6 +59,7 @@ async def prepare(host: Host, wanted: Wanted, progress: Callable[[Progress], Non
     values = host.state.variables(place)
     environment.check(blueprint, values)
     values, said = environment.with_urls(blueprint, values)
+    resources.require_versions(host, place, blueprint)
     stores = await resources.declare(host, place, blueprint, progress)
     reports = await resources.ensure(host, place, stores)
     reports |= await resources.check_externals(host, blueprint, values)

@@ -40,6 +40,7 @@ async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
         )  # fmt: skip
         keys[name] = await asyncio.to_thread(host.builder.key, request)
     known = all(name in rows or r.url_from for name, r in blueprint.resources.items())
+    resources.require_versions(host, place, blueprint)
     stores = await resources.declare(host, place, blueprint) if known else {}
     injected = resources.variables(blueprint, stores, values) if known else {}
     environments = environment.environments(blueprint, values, injected, live or 0)

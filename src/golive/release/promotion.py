@@ -90,6 +90,7 @@ class Promotion:
 
     async def _hand_over(self) -> bool:
         """Whether the old primary ended in order, so that the other has all it had."""
+        slots = await self.host.offload.call(replica.backup_slots, self.primary)
         self.say(f"{self.primary.name} is stopped")
         await resources.stop(self.host, self.place, self.primary.name)
         end = await replica.ended_at(self.primary) if self.primary.data.exists() else None
@@ -97,6 +98,7 @@ class Promotion:
             await replica.fence(self.primary)
         at = await self.host.offload.call(replica.catch_up, self.standby, end)
         self.say(f"{self.copy.name} has replayed all it received, to {at >> 32:X}/{at & 0xFFFFFFFF:X}")
+        await self.host.offload.call(replica.take_over_slots, self.standby, slots)
         await self.host.offload.call(replica.promote, self.standby)
         return end is not None and not self.force
 

@@ -59,14 +59,31 @@ async def _engine(
     if row is None:
         return await host.engines.find(resource.engine, resource.version, progress=progress)
     major = int(row.version.split(".")[0])
-    if row.engine != resource.engine or (resource.version is not None and resource.version != major):
-        raise Conflict(
-            f"resource {row.name} is {row.engine} {major} and the blueprint asks for "
-            f"{resource.engine} {resource.version or ''}".rstrip(),
-            why="its data was written by the version that runs",
-            hint=f"keep version = {major}, or add a resource under another name and move the data",
-        )
+    if row.engine != resource.engine:
+        raise _other_engine(row, resource, f"call it {row.engine}, or add a resource under another name")
     return await host.engines.find(resource.engine, major, progress=progress)
+
+
+def require_versions(host: Host, place: Place, blueprint: Blueprint) -> None:
+    """Before a new release: Conflict when it asks for another version than the one that wrote the data. Releases that
+    were made before an upgrade go on with what is there."""
+    for row in host.state.resources(place):
+        resource = blueprint.resources.get(row.name)
+        major = int(row.version.split(".")[0]) if row.version else None
+        if resource is None or resource.url_from is not None or resource.version in (None, major):
+            continue
+        upgrade = f"golive db upgrade {row.name} --to {resource.version}, then deploy"
+        newer = row.engine == "postgres" == resource.engine and (resource.version or 0) > (major or 0)
+        raise _other_engine(row, resource, upgrade if newer else f"set version = {major}")
+
+
+def _other_engine(row: ResourceRow, resource: Resource, hint: str) -> Conflict:
+    return Conflict(
+        f"resource {row.name} is {row.engine} {row.version.split('.')[0]} and the blueprint asks for "
+        f"{resource.engine} {resource.version or ''}".rstrip(),
+        why="its data was written by the version that runs",
+        hint=hint,
+    )
 
 
 def direct_url(blueprint: Blueprint, name: str, injected: Mapping[str, Secret]) -> Secret | None:

@@ -136,7 +136,7 @@ class ResourceRow:
     sealed_password: bytes
 
 
-CopyKind = Literal["branch", "restored", "replaced", "rehearsal", "standby"]
+CopyKind = Literal["branch", "restored", "replaced", "upgraded", "rehearsal", "standby"]
 CopyState = Literal["making", "changing", "ready", "kept"]
 """`making`: undone when the daemon finds it so at its start. `changing`: its data is being exchanged; found so, it is
 left stopped for somebody to do that again. `ready` runs; `kept` does not, and its data stays."""

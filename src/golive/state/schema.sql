@@ -132,7 +132,7 @@ CREATE TABLE copy (
     environment TEXT NOT NULL,
     name TEXT NOT NULL,                     -- of its own row in `resource`
     resource TEXT NOT NULL,                 -- of which it is a copy
-    kind TEXT NOT NULL CHECK (kind IN ('branch', 'restored', 'replaced', 'rehearsal', 'standby')),
+    kind TEXT NOT NULL CHECK (kind IN ('branch', 'restored', 'replaced', 'upgraded', 'rehearsal', 'standby')),
     state TEXT NOT NULL CHECK (state IN ('making', 'changing', 'ready', 'kept')),
     origin TEXT NOT NULL,                   -- where its data is from, in words
     settings TEXT NOT NULL,                 -- JSON: settings of the engine that outrank golive's own

@@ -31,6 +31,10 @@ class Settings(Database):
         rows = self._all("SELECT * FROM resource WHERE app = ? AND environment = ? ORDER BY name", *place)
         return [ResourceRow(Place(r[0], r[1]), r[2], r[3], r[4], r[5], r[6]) for r in rows]
 
+    def set_resource_version(self, place: Place, name: str, version: str) -> None:
+        sql = "UPDATE resource SET version = ? WHERE app = ? AND environment = ? AND name = ?"
+        self._run(sql, version, *place, name)
+
     def resource_password(self, row: ResourceRow) -> Secret:
         return self._vault.unseal(row.sealed_password, f"{row.place} resource {row.name}")
 

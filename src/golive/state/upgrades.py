@@ -34,7 +34,7 @@ CREATE TABLE copy (
     environment TEXT NOT NULL,
     name TEXT NOT NULL,
     resource TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('branch', 'restored', 'replaced', 'rehearsal', 'standby')),
+    kind TEXT NOT NULL CHECK (kind IN ('branch', 'restored', 'replaced', 'upgraded', 'rehearsal', 'standby')),
     state TEXT NOT NULL CHECK (state IN ('making', 'changing', 'ready', 'kept')),
     origin TEXT NOT NULL,
     settings TEXT NOT NULL,

@@ -37,6 +37,8 @@ async def host(golive_home: Home) -> AsyncIterator[Host]:
     await live_app(host, REPLICATED)
     async with await connect(host) as db:
         await db.execute("CREATE TABLE item (id serial PRIMARY KEY, word text)")
+    async with await (await primary(host)).superuser("postgres") as server:
+        await server.execute("SELECT pg_create_physical_replication_slot('golive_wal', true)")
     await Replicas(host).tick(SHOP)
     yield host
     await end_all(host)
@@ -101,6 +103,7 @@ async def test_it_follows_is_promoted_and_the_old_primary_follows_it(host: Host)
 
     assert written <= await count(host) <= written + lost  # type: ignore[operator]
     assert result["kept"] == "db@replica-1"
+    assert await replica.backup_slots(await primary(host)) == ("golive_wal",)
     assert await follows(host)
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         async with await connect(host, await standby(host)) as db:
