@@ -75,6 +75,9 @@ def lose(make_app: MakeApp, place: Path, *, tail: bool) -> tuple[App, str, str]:
         write(app, place, tail=tail)
         key = lost("backup", "key", "--yes").ok().out.strip()
         root = (lost.home.ca / "root.crt").read_text()
+        runbook = lost("recover", "--runbook").ok().out
+        assert f"golive recover --from {place}" in " ".join(runbook.split())
+        assert app.domain in runbook
     assert not lost.root.exists()
     return app, key, root
 

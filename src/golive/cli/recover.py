@@ -11,6 +11,7 @@ import ssl
 import sys
 import time
 import urllib.parse
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +33,7 @@ SERVING = 300.0
 
 
 @click.command()
-@click.option(
-    "--from", "source", metavar="PLACE", required=True, help="A folder, or s3://bucket/folder, as in [backups] to."
-)
+@click.option("--from", "source", metavar="PLACE", help="A folder, or s3://bucket/folder, as in [backups] to.")
 @click.option(
     "--key-file",
     type=click.File(),
@@ -44,8 +43,11 @@ SERVING = 300.0
 @click.option(
     "--without", metavar="APP/ENVIRONMENT/RESOURCE", multiple=True, help="A database that begins empty. Repeatable."
 )
+@click.option("--runbook", is_flag=True, help="Instead, print what to do when this machine is lost.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def recover(source: str, key_file: Any, host: str | None, without: tuple[str, ...], as_json: bool) -> int:
+def recover(
+    source: str | None, key_file: Any, host: str | None, without: tuple[str, ...], runbook: bool, as_json: bool
+) -> int:
     """Make this machine what another one was: its apps, releases, environment, certificates, domains and data.
 
     GOLIVE_HOME has to be empty. Ended half way, the same command goes on. For S3, AWS_ACCESS_KEY_ID and
@@ -55,7 +57,12 @@ def recover(source: str, key_file: Any, host: str | None, without: tuple[str, ..
     Examples:
       golive recover --from /mnt/backups
       golive recover --from s3://backups/web-1 --key-file ~/golive-backup.key
+      golive recover --runbook > runbook.md
     """
+    if runbook:
+        return _runbook(as_json)
+    if source is None:
+        raise UsageError("where from is missing", hint="golive recover --from PLACE, the place of the backups")
     from golive.backup.credentials import Credentials
     from golive.home import Home
     from golive.release.recover import Source
@@ -65,6 +72,18 @@ def recover(source: str, key_file: Any, host: str | None, without: tuple[str, ..
     done = _recover(home, given, without)
     urls = _serving(home)
     _show(done, urls, as_json)
+    return 0
+
+
+def _runbook(as_json: bool) -> int:
+    from golive.cli.place import client
+    from golive.cli.runbook import render
+
+    facts = client().get("/v1/runbook")
+    if as_json:
+        output.data(facts)
+    else:
+        sys.stdout.write(render(facts, datetime.now(UTC)))
     return 0
 
 

@@ -22,7 +22,7 @@ from golive.daemon.daemon import PROTOCOL, Daemon
 from golive.daemon.operations import Operations
 from golive.daemon.secrets import scan
 from golive.errors import BlueprintError, Conflict, GoliveError, NotFound, UsageError
-from golive.release import bundles
+from golive.release import bundles, runbook
 from golive.state.records import Place
 
 log = logging.getLogger("golive.server")
@@ -69,22 +69,11 @@ class Server:
             ("POST", "/v1/db/shell", self._db_shell),
             ("POST", "/v1/db/maintain", self._db_maintain),
             ("POST", "/v1/db/promote", self._db_promote),
-            ("GET", "/v1/backups", self._backups),
-            ("POST", "/v1/backups", self._create_backup),
-            ("POST", "/v1/backups/verify", self._verify_backup),
-            ("POST", "/v1/backups/drill", self._drill),
-            ("POST", "/v1/backups/delete", self._delete_backup),
-            ("POST", "/v1/backups/key", self._backup_key),
             ("GET", "/v1/db/branches", self._branches),
             ("POST", "/v1/db/branches", self._make_branch),
             ("POST", "/v1/db/branches/reset", self._reset_branch),
             ("POST", "/v1/db/branches/url", self._branch),
             ("POST", "/v1/db/branches/drop", self._drop_branch),
-            ("GET", "/v1/restores", self._restores),
-            ("POST", "/v1/restores", self._restore),
-            ("POST", "/v1/restores/swap", self._swap),
-            ("POST", "/v1/restores/undo", self._undo_swap),
-            ("POST", "/v1/restores/drop", self._drop_restored),
             ("POST", "/v1/db/upgrade", self._db_upgrade),
             ("POST", "/v1/secrets", self._secrets),
             ("GET", "/v1/bundle", self._bundle),
@@ -99,8 +88,26 @@ class Server:
             ("POST", "/v1/destroy", self._destroy),
             ("GET", "/v1/audit", self._audit),
             ("GET", "/v1/engines", self._engines),
+            *self._kept(),
         ]
         return Starlette(routes=[Route(path, _answering(handler), methods=[verb]) for verb, path, handler in table])
+
+    def _kept(self) -> list[tuple[str, str, Handler]]:
+        """Backups, and what is made of them."""
+        return [
+            ("GET", "/v1/backups", self._backups),
+            ("GET", "/v1/runbook", self._runbook),
+            ("POST", "/v1/backups", self._create_backup),
+            ("POST", "/v1/backups/verify", self._verify_backup),
+            ("POST", "/v1/backups/drill", self._drill),
+            ("POST", "/v1/backups/delete", self._delete_backup),
+            ("POST", "/v1/backups/key", self._backup_key),
+            ("GET", "/v1/restores", self._restores),
+            ("POST", "/v1/restores", self._restore),
+            ("POST", "/v1/restores/swap", self._swap),
+            ("POST", "/v1/restores/undo", self._undo_swap),
+            ("POST", "/v1/restores/drop", self._drop_restored),
+        ]
 
     def close(self) -> None:
         """Streams end, which would otherwise hold the daemon's own end up as long as somebody follows them."""
@@ -234,6 +241,9 @@ class Server:
 
     async def _backups(self, request: Request) -> Any:
         return await backup_calls.listing(self._daemon.host, _place(request), request.query_params.get("resource"))
+
+    async def _runbook(self, _: Request) -> Any:
+        return await runbook.facts(self._daemon.host)
 
     async def _create_backup(self, request: Request) -> Any:
         call = await _call(api.BackupCall, request)
