@@ -18,6 +18,7 @@ from golive.blueprint.backup_policy import BackupPolicy
 from golive.blueprint.env import PARTS, RESERVED
 from golive.blueprint.faults import plain_type
 from golive.blueprint.fields import duration_text
+from golive.blueprint.moves import Move, MoveMap
 from golive.units import Rate
 
 REFERENCE_FILE = Path("docs/reference/blueprint.md")
@@ -43,6 +44,8 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[[hooks.pre_deploy]]", models.Hook),
     ("[release]", models.ReleasePolicy),
     ("[backups]", BackupPolicy),
+    ("[moves.<name>]", Move),
+    ("[[moves.<name>.map]]", MoveMap),
     ("[edge]", models.EdgePolicy),
     ("[build]", models.BuildPolicy),
     ("[secrets]", models.SecretsPolicy),

@@ -42,6 +42,14 @@ class RollbackCall(PlaceCall):
     """Although its code names what the schema no longer has."""
 
 
+class MoveCall(PlaceCall):
+    """A step of a move; the only one when none is named."""
+
+    step: Literal["start", "compare", "cutover", "revert", "finish"]
+    name: str | None = Field(None, max_length=100)
+    delete_keys: bool = False
+
+
 class RestartCall(PlaceCall):
     kind: Literal["restart"]
     services: tuple[ServiceName, ...] = ()

@@ -15,6 +15,7 @@ from golive.daemon.cron import Cron
 from golive.daemon.dev import DEVELOPMENT, DevSessions
 from golive.daemon.events import Events
 from golive.daemon.host_bundles import HostBundles
+from golive.daemon.moves import Moves
 from golive.daemon.upkeep import Upkeep
 from golive.daemon.wiring import Wires
 from golive.engines.engine import Progress
@@ -49,6 +50,7 @@ class Daemon:
         self.cron = Cron(host)
         self.upkeep = Upkeep(host)
         self.backups = Backups(host)
+        self.moves = Moves(host)
         self.dev = DevSessions(self)
         self.started_at = time.time()
         self._queues: dict[Place, asyncio.Queue[int]] = {}
@@ -71,7 +73,7 @@ class Daemon:
             self._enqueue(row.place, row.id)
         keeper = LogKeeper(self._output_files)
         own = (self.cron.run, self.upkeep.run, self._keep_edge_in_line, keeper.run)
-        loops = (*own, self.backups.run, HostBundles(self.host).run)
+        loops = (*own, self.backups.run, HostBundles(self.host).run, self.moves.run)
         self._tasks = [asyncio.create_task(_forever(loop)) for loop in loops]
         self._tasks.append(asyncio.create_task(self.dev.sweep()))
 
@@ -84,6 +86,7 @@ class Daemon:
         await self.dev.settle()
         await self.cron.stop()
         await self.upkeep.stop()
+        await self.moves.stop()
         await self.backups.stop()
         await self.host.supervisor.release()
         await self.host.offload.close()

@@ -19,6 +19,7 @@ from golive import __version__
 from golive.daemon import api, backup_calls, db, restore_calls, variables, views
 from golive.daemon.closures import Closures
 from golive.daemon.daemon import PROTOCOL, Daemon
+from golive.daemon.moves import MoveCalls
 from golive.daemon.operations import Operations
 from golive.daemon.secrets import scan
 from golive.errors import BlueprintError, Conflict, GoliveError, NotFound, UsageError
@@ -93,8 +94,10 @@ class Server:
         return Starlette(routes=[Route(path, _answering(handler), methods=[verb]) for verb, path, handler in table])
 
     def _kept(self) -> list[tuple[str, str, Handler]]:
-        """Backups, and what is made of them."""
+        """Backups, what is made of them, and moves."""
         return [
+            ("GET", "/v1/moves", self._moves),
+            ("POST", "/v1/moves", self._move),
             ("GET", "/v1/backups", self._backups),
             ("GET", "/v1/runbook", self._runbook),
             ("POST", "/v1/backups", self._create_backup),
@@ -210,6 +213,12 @@ class Server:
     async def _read_env(self, request: Request) -> Any:
         call = await _call(api.ReadVariables, request)
         return await variables.read(self._daemon.host, call, _actor(request))
+
+    async def _moves(self, request: Request) -> Any:
+        return await MoveCalls(self._daemon).status(_place(request))
+
+    async def _move(self, request: Request) -> Any:
+        return await MoveCalls(self._daemon).step(await _call(api.MoveCall, request), _actor(request))
 
     async def _migrations(self, request: Request) -> Any:
         return await self._operations.migrations(_place(request), sql=request.query_params.get("sql") == "true")

@@ -111,7 +111,7 @@ class Redis:
         settings |= redis_plan.redis_settings(self.resource, self.memory, start)
         accounts = {
             redis_plan.APP: redis_plan.app_rules(redis_plan.digest(self.password.reveal()), version),
-            redis_plan.ADMIN: redis_plan.admin_rules(redis_plan.digest(self._admin().reveal()), version),
+            redis_plan.ADMIN: redis_plan.admin_rules(redis_plan.digest(self.admin_password().reveal()), version),
         }
         write_config(self.folder / "redis.conf", redis_plan.configuration(settings, accounts), self.place.user)
 
@@ -120,7 +120,7 @@ class Redis:
         text = path.read_text().strip() if path.exists() else None
         return text if text in ("aof", "rdb", "none") else None  # type: ignore[return-value] # narrowed by the test
 
-    def _admin(self) -> Secret:
+    def admin_password(self) -> Secret:
         """golive's own password, made once, in a file that only golive reads."""
         path = self.folder / "admin"
         if not path.exists():
@@ -129,7 +129,7 @@ class Redis:
 
     def as_admin(self, timeout: float = 10) -> AbstractAsyncContextManager[Connection]:
         """A connection with golive's own account; one of TROUBLE when there is none."""
-        return connect(Address(socket=self.socket), redis_plan.ADMIN, self._admin(), timeout)
+        return connect(Address(socket=self.socket), redis_plan.ADMIN, self.admin_password(), timeout)
 
     async def before_start(self) -> None:
         """A server of this data directory that nobody knows of is stopped: two would write one AOF. At most 30 s."""

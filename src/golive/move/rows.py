@@ -141,8 +141,7 @@ class Table:
         life = sql.SQL("extract(epoch FROM {} - now())::float8").format(sql.Identifier(self.mapped.expires or ""))
         picked.append(life if self.mapped.expires else sql.SQL("NULL::float8"))
         statement = sql.SQL("SELECT {} FROM {} WHERE {}").format(sql.SQL(", ").join(picked), self._name, self._is_key())
-        for key in keys:
-            row = await (await connection.execute(statement, [key[name] for name in self.mapped.parts])).fetchone()
+        for row in await _each(connection, statement, [[key[name] for name in self.mapped.parts] for key in keys]):
             found.append((dict(zip(self.mapped.columns, row[:-1], strict=True)), row[-1]) if row else None)
         return found
 
@@ -172,13 +171,12 @@ class Table:
             tests.append(sql.SQL(life).format(sql.Identifier(self.mapped.expires), sql.Literal(SLACK)))
         statement = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {})").format(self._name, sql.SQL(" AND ").join(tests))
         others = [name for name in self.mapped.columns if name not in self.mapped.parts]
-        wrong = []
-        for at, (row, ttl) in enumerate(rows):
-            values = [row[name] for name in (*self.mapped.parts, *others)] + ([ttl, ttl] if self.mapped.expires else [])
-            answer = await (await connection.execute(statement, values)).fetchone()
-            if not (answer and answer[0]):
-                wrong.append(at)
-        return wrong
+        values: list[list[Any]] = [
+            [row[name] for name in (*self.mapped.parts, *others)] + ([ttl, ttl] if self.mapped.expires else [])
+            for row, ttl in rows
+        ]
+        answers = await _each(connection, statement, values)
+        return [at for at, answer in enumerate(answers) if not (answer and answer[0])]
 
     async def empty(self, connection: Connection) -> bool:
         row = await (await connection.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(self._name))).fetchone()
@@ -206,6 +204,13 @@ class Table:
         return sql.SQL(" AND ").join(
             sql.SQL("{} = {}").format(sql.Identifier(name), self._value(name)) for name in self.mapped.parts
         )
+
+
+async def _each(connection: Connection, statement: sql.Composed, values: Sequence[Sequence[Any]]) -> list[Any]:
+    """The first row of each, sent without waiting for one another."""
+    async with connection.pipeline():
+        cursors = [await connection.execute(statement, given) for given in values]
+    return [await cursor.fetchone() for cursor in cursors]
 
 
 async def prepare(connection: Connection, move: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import psycopg
@@ -15,30 +15,13 @@ from golive.move import keys, rows
 from golive.move.keys import Content
 from golive.move.mapping import Refused
 from golive.move.rows import Connection, Table, Truth
-from golive.move.worker import Move
+from golive.move.values import Compared, Move
 from golive.system import resp
 
 TRIES = 5
 """How often what differs is looked at again: what is under way is no difference."""
 PAUSE = 0.3
 SHOWN = 10
-
-
-@dataclass(frozen=True)
-class Compared:
-    """`keys` in Redis and `rows` in PostgreSQL; `different` are keys whose row is another, `missing` have none, `extra`
-    are rows without a key, `refused` keys that cannot be rows: at most ten of each, by key."""
-
-    keys: int
-    rows: int
-    different: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    extra: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
-
-    @property
-    def equal(self) -> bool:
-        return not (self.different or self.missing or self.extra or self.refused)
 
 
 async def start(move: Move) -> dict[str, Any]:

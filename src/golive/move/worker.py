@@ -15,10 +15,10 @@ import psycopg
 
 from golive.errors import GoliveError
 from golive.move import keys, rows
-from golive.move.keys import Content, Notices, Source
+from golive.move.keys import Content, Notices
 from golive.move.mapping import Mapped, Refused, Row
 from golive.move.rows import Connection, Note, Table
-from golive.secret import Secret
+from golive.move.values import Move
 from golive.system import resp
 
 TICK = 0.1
@@ -26,16 +26,6 @@ SAY = 1.0
 AGAIN = 5.0
 """Seconds between two looks through all keys, of a Redis that sends no notices."""
 _LOCK = 0x676F6C697665_6D76  # "golivemv"
-
-
-@dataclass(frozen=True)
-class Move:
-    """A move: its name, both sides, and what becomes what."""
-
-    name: str
-    source: Source
-    url: Secret
-    maps: tuple[Mapped, ...]
 
 
 @dataclass

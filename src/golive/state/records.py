@@ -71,6 +71,17 @@ class ReleaseSchema:
 
 
 @dataclass(frozen=True)
+class MoveRow:
+    """A move between stores that is under way; `settings` as JSON of the blueprint when it began."""
+
+    place: Place
+    name: str
+    settings: str
+    started_at: float
+    actor: str
+
+
+@dataclass(frozen=True)
 class Deployment:
     id: int
     place: Place

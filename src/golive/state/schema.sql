@@ -36,6 +36,17 @@ CREATE TABLE release_schema (
     PRIMARY KEY (app, environment, number)
 ) STRICT;
 
+-- Moves from one store to another that are under way.
+CREATE TABLE move (
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    name TEXT NOT NULL,
+    settings TEXT NOT NULL,                 -- JSON, as in the blueprint when it began
+    started_at REAL NOT NULL,
+    actor TEXT NOT NULL,
+    PRIMARY KEY (app, environment, name)
+) STRICT;
+
 -- Making a release live: a journal of steps. `committed` is set in the transaction that makes its generations live.
 CREATE TABLE deployment (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

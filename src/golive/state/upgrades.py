@@ -72,5 +72,17 @@ CREATE TABLE backup_run (
 CREATE INDEX backup_run_resource ON backup_run (app, environment, resource, kind, id);
 """
 
-UPGRADES: Mapping[int, str] = {1: _MAINTENANCE, 2: _COPIES + _SCHEMAS + _BACKUPS}
+_MOVES = """
+CREATE TABLE move (
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    name TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    started_at REAL NOT NULL,
+    actor TEXT NOT NULL,
+    PRIMARY KEY (app, environment, name)
+) STRICT;
+"""
+
+UPGRADES: Mapping[int, str] = {1: _MAINTENANCE, 2: _COPIES + _SCHEMAS + _MOVES + _BACKUPS}
 """Version → the SQL that makes the next one of it."""

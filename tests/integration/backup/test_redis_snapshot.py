@@ -67,7 +67,7 @@ async def cache(request: pytest.FixtureRequest, golive_home: Home) -> AsyncItera
     await store.prepare()
     process = await start(store.spec())
     await store.provision()
-    server = redis.RedisServer("shop/production/cache", store.socket, ADMIN, store._admin())
+    server = redis.RedisServer("shop/production/cache", store.socket, ADMIN, store.admin_password())
     made = Cache(store, process, server, Folder(golive_home.root / "backups"), Key.new(), user)
     fill = "for n = 1, 2000 do redis.call('SET', 'key:' .. n, string.rep(n, 20)) end"
     await made.call("EVAL", fill, 0)

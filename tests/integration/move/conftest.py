@@ -25,7 +25,8 @@ from golive.engines import Engines
 from golive.home import Home
 from golive.move.keys import Source
 from golive.move.mapping import Mapped
-from golive.move.worker import Move, work
+from golive.move.values import Move
+from golive.move.worker import work
 from golive.secret import Secret
 from golive.system import machine, ports, resp, users
 from golive.system.offload import Offload
@@ -56,8 +57,9 @@ class Sides:
         self._working = asyncio.create_task(self.offload.reporting(self.said.append, work, self.move))
         return self._working
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         """The worker's process, by -9."""
+        await self.until(lambda: self.offload._process, "a process to kill")
         assert self.offload._process
         self.offload._process.kill()
 
@@ -149,7 +151,7 @@ async def sides(stores: Stores) -> AsyncIterator[Sides]:
     """Both empty, with the tables that the keys go to."""
     url = stores.postgres.variables()["url"]
     assert isinstance(url, Secret)
-    source = Source(ADMIN, stores.redis._admin(), stores.redis.socket)
+    source = Source(ADMIN, stores.redis.admin_password(), stores.redis.socket)
     move = Move("threadr", source, url, (QUOTA, USER, THREAD))
     made = Sides(stores.redis, stores.postgres, stores.processes, move)
     async with stores.redis.as_admin() as admin:

@@ -202,7 +202,7 @@ async def test_killed_again_and_again_under_writes_both_sides_end_equal(sides: S
         working = sides.begin()
         await asyncio.sleep(chance.uniform(0.1, 0.9))
         if victim == "worker":
-            sides.kill()
+            await sides.kill()
         else:
             await sides.restart(victim)
         with pytest.raises(GoliveError):

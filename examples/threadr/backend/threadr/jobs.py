@@ -11,6 +11,7 @@ from uuid import UUID
 from threadr import upstream
 from threadr.progress import Progress, channel
 from threadr.quota import Quota
+from threadr.quota_rows import QuotaRows
 from threadr.settings import Settings
 from threadr.split import split
 from threadr.store import Store
@@ -27,7 +28,7 @@ class Job:
 
 
 class Jobs:
-    def __init__(self, settings: Settings, store: Store, quota: Quota, progress: Progress) -> None:
+    def __init__(self, settings: Settings, store: Store, quota: Quota | QuotaRows, progress: Progress) -> None:
         self._settings = settings
         self._store = store
         self._quota = quota

@@ -69,6 +69,11 @@ def resets(now: datetime) -> tuple[datetime, datetime]:
     return midnight + timedelta(days=1), (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
+def periods(now: datetime) -> tuple[str, str]:
+    """The day and the month, as they are counted under."""
+    return f"{now:%Y-%m-%d}", f"{now:%Y-%m}"
+
+
 class Quota:
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
@@ -81,7 +86,7 @@ class Quota:
         now = datetime.now(UTC)
         until = [str(int(at.timestamp())) for at in resets(now)]
         allowed, day, month = await self._take(self.keys(client, now), [limits.daily, limits.monthly, *until])
-        return _usage(limits, int(day), int(month), now, bool(allowed))
+        return usage_of(limits, int(day), int(month), now, bool(allowed))
 
     async def give_back(self, client: str) -> None:
         """A thread that failed through no fault of the client's does not count."""
@@ -90,12 +95,12 @@ class Quota:
     async def usage(self, client: str, limits: Limits) -> Usage:
         now = datetime.now(UTC)
         day, month = await self._redis.mget(self.keys(client, now))
-        return _usage(limits, int(day or 0), int(month or 0), now, True)
+        return usage_of(limits, int(day or 0), int(month or 0), now, True)
 
     def keys(self, client: str, now: datetime) -> list[str]:
-        return [f"{self._prefix}quota:{client}:{now:%Y-%m-%d}", f"{self._prefix}quota:{client}:{now:%Y-%m}"]
+        return [f"{self._prefix}quota:{client}:{period}" for period in periods(now)]
 
 
-def _usage(limits: Limits, day: int, month: int, now: datetime, allowed: bool) -> Usage:
+def usage_of(limits: Limits, day: int, month: int, now: datetime, allowed: bool) -> Usage:
     next_day, next_month = resets(now)
     return Usage(Window(limits.daily, day, next_day), Window(limits.monthly, month, next_month), now, allowed)

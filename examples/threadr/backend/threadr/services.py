@@ -22,6 +22,7 @@ from starlette.requests import HTTPConnection
 from threadr.jobs import Jobs
 from threadr.progress import Progress
 from threadr.quota import Quota
+from threadr.quota_rows import QuotaRows
 from threadr.settings import Settings
 from threadr.store import Store
 
@@ -34,7 +35,7 @@ class Services:
     pool: AsyncConnectionPool
     redis: Redis
     store: Store
-    quota: Quota
+    quota: Quota | QuotaRows
     progress: Progress
     jobs: Jobs
     stopping: asyncio.Event
@@ -46,7 +47,7 @@ class Services:
         stopping = asyncio.Event()
         pool, redis = _pool(settings), _redis(settings)
         store, progress = Store(pool), Progress(redis, settings.redis_prefix, stopping)
-        quota = Quota(redis, settings.redis_prefix)
+        quota = QuotaRows(pool) if settings.quota_store == "postgres" else Quota(redis, settings.redis_prefix)
         jobs = Jobs(settings, store, quota, progress)
         await pool.open(wait=False)
         try:

@@ -32,6 +32,7 @@ class Settings:
     premium: Limits
     log_level: str
     release: str
+    quota_store: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -52,6 +53,7 @@ class Settings:
             ),
             log_level=env.get("LOG_LEVEL", "info").upper(),
             release=env.get("GOLIVE_RELEASE", ""),
+            quota_store=env.get("QUOTA_STORE", "redis"),
         )
 
     def limits(self, plan: str) -> Limits:
