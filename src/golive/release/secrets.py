@@ -85,6 +85,8 @@ class Search:
         found, summary = await self.checking
         more, after = await self._results()
         verdict = judge([*found, *more, *self.logged()], self.blueprint.secrets.allow)
+        for text in dict.fromkeys(filter(None, (summary.note, after.note))):
+            self.journal.note(text)
         if verdict.stops:
             raise refusal(verdict)
         count = summary.files + summary.versions + after.bundles
@@ -93,8 +95,6 @@ class Search:
             parts.append(f"{len(verdict.told)} that stop nothing: golive secrets scan")
         note.detail = "; ".join(parts)
         note.skipped = not count
-        for text in dict.fromkeys(filter(None, (summary.note, after.note))):
-            self.journal.note(text)
 
     async def _results(self) -> tuple[list[Finding], Summary]:
         """In bundles and logs. Kept logs are masked by the search itself."""
@@ -115,7 +115,10 @@ class Search:
             )
             found, summary = await search(request, lambda _: None)
         for log in self.logs:
-            log.settle()
+            if summary.note and log.suspicious:
+                log.drop()  # it may hold a token, and nobody knows
+            else:
+                log.settle()
         await asyncio.to_thread(forget_old, self.host.home.builds)
         return found, summary
 
