@@ -9,6 +9,9 @@ from golive.checks.model import Check, Family
 from golive.errors import UsageError, nearest
 
 MODULES = (
+    "environment",
+    "build",
+    "release",
     "health",
     "tls",
     "headers",
@@ -18,15 +21,25 @@ MODULES = (
     "caching",
     "compression",
     "content",
-    "secrets",
     "dns",
+    "database",
+    "migrations",
+    "backups",
+    "redis",
+    "secrets",
+    "dependencies",
+    "logs",
+    "alerts",
     "performance",
+    "capacity",
     "accessibility",
+    "cost",
 )
 
 
 @cache
 def families() -> tuple[Family, ...]:
+    """Those of every module."""
     return tuple(importlib.import_module(f"golive.checks.families.{name}").family for name in MODULES)
 
 

@@ -76,6 +76,8 @@ class Aim:
     health: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     intrusive: bool = False
+    limited: tuple[str, int] | None = None
+    """A path with a limit for each client, and how many requests at once it allows."""
     cache: Path | None = None
     """Where compiled rules are kept."""
 

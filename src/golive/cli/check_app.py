@@ -41,6 +41,7 @@ def subject_of(target: Target, home: Home, origins: tuple[str, ...], roots: list
             health=_health(blueprint),
             origins=origins or declared_origins(blueprint),
             intrusive=True,
+            limited=_limited(blueprint),
             cache=home.cache / "secrets",
         )
     return Subject(str(target) + (f" {url}" if url else ""), aim, own)
@@ -69,10 +70,35 @@ def _health(blueprint: Blueprint) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def _limited(blueprint: Blueprint) -> tuple[str, int] | None:
+    """The path of a limit that lets go within a minute: using up a day's quota would lock out whoever checks."""
+    for service in blueprint.services.values():
+        for rule in service.rate_limit:
+            most = rule.burst or rule.limit.count
+            if rule.per == "client" and rule.limit.seconds <= 60 and most <= 300 and service.route:
+                return rule.path or service.route[0], most
+    return None
+
+
 def _http_port(home: Home) -> int | None:
     with contextlib.suppress(OSError, ValueError, KeyError):
         return int(json.loads((home.edge / "ports.json").read_text())["http"])
     return None
+
+
+def _machine(home: Home) -> dict[str, int]:
+    """Bytes of the machine, and of the disk of $GOLIVE_HOME."""
+    import shutil
+
+    import psutil
+
+    disk, memory = shutil.disk_usage(home.root), psutil.virtual_memory()
+    return {
+        "disk_free": disk.free,
+        "disk_total": disk.total,
+        "memory_free": memory.available,
+        "memory_total": memory.total,
+    }
 
 
 def _asking(daemon: Client, target: Target, checkout: Path) -> Any:
@@ -85,13 +111,17 @@ def _asking(daemon: Client, target: Target, checkout: Path) -> Any:
         "migrations": ("/v1/migrations", place),
         "insight": ("/v1/db/insight", place),
         "audit": ("/v1/audit", place),
-        "bundle": ("/v1/bundle", place),
+        "backups": ("/v1/backups", place),
     }
 
     def ask(name: str) -> Any:
         if name == "secrets":
             body = {**place, "checkout": str(checkout), "history": False, "anew": False}
             return [event for event in daemon.stream("POST", "/v1/secrets", body) if event["type"] != "progress"]
+        if name == "machine":
+            return _machine(daemon.home)
+        if name == "values":
+            return daemon.send("POST", "/v1/env/read", {**place, "checkout": str(checkout), "secrets": True})
         if name == "logs":
             body = {**place, "lines": 2000}
             return list(daemon.stream("POST", "/v1/logs", body))

@@ -83,3 +83,17 @@ def test_a_family_is_ignored_as_one_and_others_are_not() -> None:
 def test_exit_codes_by_profile(status: Status, default: int, strict: int) -> None:
     assert exit_code([result(status)], strict=False) == default
     assert exit_code([result(status)], strict=True) == strict
+
+
+def test_every_line_of_the_guides_is_answered() -> None:
+    answered = {line for check in EVERY for line in check.answers}
+    assert set(LINES) - answered == set()
+
+
+def test_the_catalogue_has_every_family_of_the_requirements() -> None:
+    wanted = (
+        "environment build release health tls headers cors cookies caching compression content dns database migrations "
+        "backups redis secrets dependencies logs alerts performance capacity accessibility cost"
+    )
+    assert {*wanted.split(), "rate limit"} == {family.name for family in catalog.families()}
+    assert all(len(family.checks) >= 3 for family in catalog.families())

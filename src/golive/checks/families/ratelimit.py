@@ -107,7 +107,7 @@ async def spoofed(site: Site) -> Outcome:
     refused = [one for one in await _burst(site) if one.status in (429, 503)]
     if not refused:
         return not_applicable("nothing was refused")
-    plain = await site.web.ask(refused[0].url, again=3000)
+    plain = await site.web.ask(refused[0].url, again=9000)
     if plain.status not in (429, 503):
         return not_applicable("the limit has let go already")
     forged = [await site.web.ask(refused[0].url, headers={"x-forwarded-for": f"203.0.113.{n}"}) for n in (7, 8, 9)]
@@ -119,15 +119,22 @@ async def spoofed(site: Site) -> Outcome:
 
 async def _burst(site: Site) -> list[Exchange]:
     """The same request so often that a limit shows itself; sent once for all of the family's checks."""
-    target = (await site.endpoints() or [await site.home()])[0].url
-    site.web.allow_more(AT_ONCE + 30, "burst")
-    asked = await asyncio.gather(
-        *(site.web.ask(target, again=1000 + n) for n in range(AT_ONCE)), return_exceptions=True
-    )
+    target, count = await _target(site)
+    site.web.allow_more(count + 30, "burst")
+    every = (site.web.ask(target, again=10_000 + n) for n in range(count))
+    asked = await asyncio.gather(*every, return_exceptions=True)
     answers = [one for one in asked if isinstance(one, Exchange)]
     if not answers:
         raise Unanswered(str(asked[0]))
     return answers
+
+
+async def _target(site: Site) -> tuple[str, int]:
+    """What is asked, and how often: more than a limit that is known allows."""
+    if site.aim.limited:
+        path, allowed = site.aim.limited
+        return site.url(path), allowed + 20
+    return (await site.endpoints() or [await site.home()])[0].url, AT_ONCE
 
 
 def _counts(answers: list[Exchange]) -> str:

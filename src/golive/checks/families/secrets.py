@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import re
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from golive.checks.model import Evidence, Family, Outcome, failed, passed, warned
+from golive.blueprint.models import VariableType
+from golive.checks.app import App
+from golive.checks.model import Evidence, Family, Outcome, could_not_tell, failed, not_applicable, passed, warned
 from golive.checks.site import Site
 
 if TYPE_CHECKING:
     from golive.build.shapes import Shape
 
 family = Family("secrets", "Whether keys are where only the app can read them, and are good ones.")
+OLD = 365
+"""Days after which a secret is to be changed."""
+_SIGNS = re.compile(r"JWT|SESSION|NEXTAUTH|AUTH_SECRET|SECRET_KEY|COOKIE|SIGNING|ENCRYPTION|CSRF")
+_PLACEHOLDER = re.compile(
+    r"^(change.?me|secret|password|test|xxx+|your[-_ ].*|todo|example|placeholder|<.*>|admin)", re.I
+)
 
 
 @family.site(
@@ -54,3 +65,94 @@ def _search(texts: list[tuple[str, bytes]], cache: Path | None) -> list[tuple[st
 def _hint(secret: str) -> str:
     """Enough to know it again, not enough to use it."""
     return f"{secret[:4]}•••••• ({len(secret)} characters)"
+
+
+@family.app(
+    "source",
+    "No keys in the source",
+    "Whoever has the repository has them, for ever.",
+    answers="datifyy.16 rt-apps.11",
+)
+async def source(app: App) -> Outcome:
+    done = next((event for event in await app.fact("secrets") if event["type"] == "done"), None)
+    if done is None:
+        return could_not_tell("the search did not end")
+    lines = "\n".join(f"{f['file']}:{f['line']} {f['what']} {f['outcome']}" for f in done["findings"][:12])
+    evidence = app.said("secrets scan", lines or "none")
+    if done["stops"]:
+        first = next(f for f in done["findings"] if f["outcome"] == "stops")
+        fix = "revoke it, take it out, and golive env set it: golive secrets scan shows all"
+        return failed(f"{first['what']} in {first['file']}, line {first['line']}", evidence, fix=fix)
+    return passed("none that stops a deploy", evidence)
+
+
+@family.app(
+    "strength",
+    "Secrets that sign are long and random",
+    "A short one is guessed offline in an hour, and then everybody signs in as everybody.",
+    answers="akashic.1 datifyy.4 akashic.3",
+)
+async def strength(app: App) -> Outcome:
+    values: dict[str, str] = (await app.fact("values"))["values"]
+    named = [n for n, v in app.blueprint.env.items() if v.type is VariableType.SECRET and n in values]
+    weak, lines = [], []
+    for name in named:
+        value = values[name]
+        lines.append(f"{name}: {len(value)} characters, {_bits(value):.0f} bits")
+        if _PLACEHOLDER.search(value):
+            weak.append(f"{name} is a placeholder")
+        elif _SIGNS.search(name) and (len(value) < 32 or _bits(value) < 90):
+            weak.append(f"{name} has {len(value)} characters, {_bits(value):.0f} bits")
+    evidence = app.said("env read --secrets", "\n".join(lines) or "(no secrets)")
+    if weak:
+        name = weak[0].partition(" ")[0]
+        return failed("; ".join(weak), evidence, fix=f"golive env set {name}=$(openssl rand -base64 32)")
+    if not named:
+        return not_applicable("the app has no secrets of its own")
+    return passed(f"{len(named)} looked at", evidence)
+
+
+@family.app(
+    "shared",
+    "Every secret is used for one thing",
+    "One that leaks opens all doors it fits.",
+    answers="datifyy.16 rt-apps.11",
+)
+async def shared(app: App) -> Outcome:
+    values: dict[str, str] = (await app.fact("values"))["values"]
+    names = [n for n, v in app.blueprint.env.items() if v.type is VariableType.SECRET and len(values.get(n, "")) >= 8]
+    holders: dict[str, list[str]] = {}
+    for name in names:
+        holders.setdefault(values[name], []).append(name)
+    twice = [", ".join(found) for found in holders.values() if len(found) > 1]
+    if len(names) < 2:
+        return not_applicable("fewer than two secrets")
+    evidence = app.said("env read --secrets", "\n".join(twice) or f"{len(names)} different values")
+    if twice:
+        return warned(f"the same value: {twice[0]}", evidence, fix="give each its own")
+    return passed(f"{len(names)} different values", evidence)
+
+
+@family.app(
+    "age",
+    "Secrets are changed now and then",
+    "Old ones are in old backups, old laptops and the heads of people who left.",
+    answers="threadr.7 rt-apps.11",
+)
+async def age(app: App) -> Outcome:
+    secret = {n for n, v in app.blueprint.env.items() if v.type is VariableType.SECRET}
+    rows = [row for row in await app.variables() if row["name"] in secret and row["set_at"]]
+    if not rows:
+        return not_applicable("no secret was set by hand")
+    days = {row["name"]: (time.time() - row["set_at"]) / 86400 for row in rows}
+    evidence = app.said("env", "\n".join(f"{name}: set {count:.0f} days ago" for name, count in days.items()))
+    old = [name for name, count in days.items() if count > OLD]
+    if old:
+        return warned(f"{len(old)} are older than {OLD} days: {', '.join(old[:4])}", evidence, fix=f"change {old[0]}")
+    return passed(f"the oldest was set {max(days.values()):.0f} days ago", evidence)
+
+
+def _bits(value: str) -> float:
+    """At most so much is in it: by how often its characters come."""
+    counts = [value.count(c) for c in set(value)]
+    return -sum(n * math.log2(n / len(value)) for n in counts) if value else 0.0

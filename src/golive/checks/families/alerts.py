@@ -1,0 +1,61 @@
+"""Alerts: somebody is told."""
+
+from __future__ import annotations
+
+import re
+
+from golive.checks.app import App
+from golive.checks.model import Evidence, Family, Outcome, could_not_tell, passed, warned
+
+family = Family("alerts", "Whether somebody hears of it before the customers call.")
+_TRACKERS = re.compile(r"SENTRY|ROLLBAR|BUGSNAG|HONEYBADGER|GLITCHTIP|AIRBRAKE|DATADOG|NEW_RELIC|LOGROCKET")
+_COUNTERS = re.compile(
+    r"plausible|umami|posthog|googletagmanager|google-analytics|gtag\(|matomo|_vercel/insights|fathom|goatcounter|simpleanalytics"
+)
+
+
+@family.app(
+    "tracker",
+    "Errors go to a tracker",
+    "It groups them, counts them, and says which release brought them.",
+    answers="datifyy.12 rt-apps.8 rt-apps.17",
+)
+async def tracker(app: App) -> Outcome:
+    rows = [row for row in await app.variables() if _TRACKERS.search(row["name"])]
+    shown = app.said("env", "\n".join(f"{row['name']}: {row['origin']}" for row in rows) or "no variable of a tracker")
+    if any(row["origin"] in ("set", "default") for row in rows):
+        return passed(", ".join(row["name"] for row in rows), shown)
+    if rows:
+        return warned(f"{rows[0]['name']} has no value", shown, fix=f"golive env set {rows[0]['name']}=…")
+    return warned("none was seen", shown, fix="declare and set SENTRY_DSN, or that of another tracker")
+
+
+@family.app(
+    "uptime",
+    "Somebody outside asks whether it is up",
+    "A machine that is down sends no alert about itself.",
+    answers="datifyy.9 akashic.7 rt-apps.7 rt-apps.17",
+)
+async def uptime(app: App) -> Outcome:
+    path = app.site.aim.health[0] if app.site and app.site.aim.health else "/"
+    url = app.site.url(path) if app.site else "the app"
+    reason = "golive cannot see who watches from outside"
+    return could_not_tell(reason, fix=f"let a monitor ask {url}; ignore this check with the monitor's name as reason")
+
+
+@family.app(
+    "visits",
+    "Visits are counted",
+    "Without numbers nobody sees that half of the visitors are gone.",
+    answers="rt-apps.16",
+)
+async def visits(app: App) -> Outcome:
+    if app.site is None:
+        return could_not_tell("the app answers no requests")
+    page = await app.site.page()
+    places = [url for url in page.scripts if _COUNTERS.search(url)]
+    places += ["a script in the page" for text in page.inline if _COUNTERS.search(text)]
+    if places:
+        return passed(places[0], Evidence(f"GET {page.url}", "\n".join(places)))
+    scripts = "\n".join(page.scripts) or "(no scripts)"
+    return could_not_tell("no known counter in the first page", Evidence(f"GET {page.url}", scripts))
