@@ -6,8 +6,8 @@ import asyncio
 import random
 
 import pytest
+from move_sides import Sides
 
-from conftest import Sides
 from golive.errors import Conflict, GoliveError, MigrationFailed
 from golive.move import steps
 from golive.system.resp import RedisError
