@@ -154,10 +154,18 @@ def _resources(facts: Facts) -> Iterator[Fault]:
         if resource.url_from is not None:
             if resource.url_from not in facts.table("env"):
                 yield _undeclared((*path, "url_from"), resource.url_from, facts)
-            for key in ("version", "memory", "persistence", "eviction", "pool", "replicas", "mask"):
+            for key in ("memory", "persistence", "eviction", "pool", "replicas", "mask"):
                 if given.get(key) is not None:
                     yield Fault((*path, key), "has no meaning for a resource golive does not run", "take it out")
-        owned = {"postgres": ("extensions", "pool", "replicas", "mask"), "redis": ("eviction", "persistence")}
+        if resource.direct_from is not None:
+            if resource.url_from is None:
+                yield Fault((*path, "direct_from"), "belongs to `url_from`", "golive knows the way past its own pool")
+            elif resource.direct_from not in facts.table("env"):
+                yield _undeclared((*path, "direct_from"), resource.direct_from, facts)
+        owned = {
+            "postgres": ("extensions", "pool", "replicas", "mask", "direct_from"),
+            "redis": ("eviction", "persistence"),
+        }
         for other, keys in owned.items():
             for key in keys:
                 if given.get(key) is not None and resource.engine != other:

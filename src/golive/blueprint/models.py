@@ -242,8 +242,11 @@ class Resource(Model):
     """A store that the app needs. With `url_from` it is somebody else's, by URL; else golive runs it."""
 
     engine: Literal["postgres", "redis"] = Field(description="What it is.")
-    version: int | None = Field(None, ge=5, le=30, description="Major version; the best available when left out.")
+    version: int | None = Field(None, ge=5, le=30, description="Major version; external: the oldest that serves.")
     url_from: VariableName | None = Field(None, description="External: the variable that holds its URL.")
+    direct_from: VariableName | None = Field(
+        None, description="External: the variable of the URL past its pooler, for migrations."
+    )
     memory: Size | None = Field(None, description="Budget; tuned from the machine when left out.")
     eviction: Literal["noeviction", "allkeys-lru", "allkeys-lfu", "volatile-lru", "volatile-ttl"] = Field(
         "noeviction", description="Redis: what happens at the memory limit."

@@ -14,7 +14,7 @@ from golive.data.postgres import NO_FILE
 from golive.data.redis import TROUBLE, describe
 from golive.data.store import Report, Variables
 from golive.data.urls import Target
-from golive.errors import ResourceFailed
+from golive.errors import ResourceFailed, nearest
 from golive.secret import Mask, Secret
 from golive.system.resp import Address, Connection, RedisError, connect
 from golive.units import human_size
@@ -76,7 +76,7 @@ async def check_external(resource: Resource, url: Secret) -> Report:
     target = target_of(resource, url)
     where = resource.url_from or resource.engine
     try:
-        report = await (_postgres(target) if resource.engine == "postgres" else _redis(target))
+        report = await (_postgres(target, resource) if resource.engine == "postgres" else _redis(target))
     except (psycopg.Error, *TROUBLE) as error:
         # Not chained: the original's text may hold the URL.
         raise explain(target, where, error) from None
@@ -140,8 +140,9 @@ async def open_postgres(target: Target) -> AsyncConnection[Any]:
     )
 
 
-async def _postgres(target: Target) -> Report:
+async def _postgres(target: Target, resource: Resource) -> Report:
     async with await open_postgres(target) as connection:
+        await _extensions(connection, resource)
         started = time.perf_counter()
         cursor = await connection.execute(
             "SELECT current_setting('server_version'), pg_backend_pid(), pg_database_size(current_database()),"
@@ -160,6 +161,34 @@ async def _postgres(target: Target) -> Report:
         if pooled:
             details["note"] = "migrations want the direct URL: a pooler does not keep a session"
     return Report(version.split()[0], latency, details, pooled)
+
+
+async def _extensions(connection: AsyncConnection[Any], resource: Resource) -> None:
+    """Those the blueprint names are there, or are made where the account may. ResourceFailed says which is not."""
+    from psycopg import errors
+    from psycopg.sql import SQL, Identifier
+
+    if not resource.extensions:
+        return
+    cursor = await connection.execute("SELECT name, installed_version IS NOT NULL FROM pg_available_extensions")
+    known = dict(await cursor.fetchall())
+    for name in resource.extensions:
+        where = f"{resource.url_from}: extensions"
+        if name not in known:
+            near = nearest(name, known)
+            hint = (
+                f"did you mean {near}?" if near else "its provider lists what it has; leave it out, or choose another"
+            )
+            raise ResourceFailed(f"that PostgreSQL has no extension {name}", where=where, hint=hint)
+        if not known[name]:
+            try:
+                await connection.execute(SQL("CREATE EXTENSION IF NOT EXISTS {} CASCADE").format(Identifier(name)))
+            except errors.InsufficientPrivilege:
+                raise ResourceFailed(
+                    f"the extension {name} is not in that database, and this account may not make it",
+                    where=where,
+                    hint=f"have its owner run: CREATE EXTENSION {name}",
+                ) from None
 
 
 @contextlib.asynccontextmanager

@@ -139,6 +139,20 @@ async def backup_slots(primary: Postgres) -> tuple[str, ...]:
     return tuple(name for name in names if not name.startswith("golive_replica_"))
 
 
+async def give_up_slots(replica: Postgres) -> None:
+    """On what was the primary: nobody receives from it any more, and the slots would keep its disk full."""
+    import psycopg
+
+    try:
+        async with await replica.superuser("postgres") as server:
+            await server.execute(
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
+                " WHERE slot_type = 'physical' AND NOT active AND NOT temporary"
+            )
+    except psycopg.Error as error:
+        raise refused(replica, error) from None
+
+
 async def take_over_slots(replica: Postgres, names: Sequence[str]) -> None:
     """What receives WAL goes on where it was: the slots are there before the replica writes WAL of its own, and keep
     what it has from its last checkpoint on."""

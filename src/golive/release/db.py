@@ -47,7 +47,7 @@ async def live(host: Host, place: Place, wanted: str | None = None) -> dict[str,
     injected = resources.variables(blueprint, stores, values)
     found = {}
     for name, resource in blueprint.resources.items():
-        url = resources.direct_url(blueprint, name, injected)
+        url = resources.direct_url(blueprint, name, injected, values)
         if url is None:
             raise ResourceFailed(
                 f"resource {name} has no URL",

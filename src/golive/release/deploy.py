@@ -263,7 +263,9 @@ class Deploy:
         if settings.service is None:
             return None
         artifact = self.host.builder.store.get(self.artifacts[settings.service])
-        values = self._environments(self.release)[settings.service] | pools.past(self.blueprint, self.stores)
+        values = self._environments(self.release)[settings.service] | pools.past(
+            self.blueprint, self.stores, self.values
+        )
         return migrations.runtime(self.host, self.place, artifact, values) if artifact else None
 
     async def _resources(self, note: StepNote) -> None:
@@ -273,6 +275,8 @@ class Deploy:
             return
         self.reports = await resources.ensure(self.host, self.place, self.stores)
         self.reports |= await resources.check_externals(self.host, self.blueprint, self.values)
+        if said := pools.migrated_through(self.blueprint, self.reports):
+            self.journal.note(said)
         for name, report in self.reports.items():
             text = f"{report.version}, answered in {report.latency_ms:.1f} ms"
             self.evidence.append(verify.Evidence(f"resource {name}", True, text))
@@ -428,7 +432,7 @@ class Deploy:
         if settings is None:
             return None
         injected = resources.variables(self.blueprint, self.stores, self.values)
-        return resources.direct_url(self.blueprint, settings.resource, injected)
+        return resources.direct_url(self.blueprint, settings.resource, injected, self.values)
 
     def _mask(self, environments: dict[str, dict[str, Secret]]) -> None:
         for values in environments.values():

@@ -71,7 +71,7 @@ async def prepare(host: Host, wanted: Wanted, progress: Callable[[Progress], Non
         frozenset(environment.secret_names(blueprint)),
         reports,
         (*notes, *said, *pools.notes(blueprint, stores)),
-        _database_url(blueprint, injected),
+        _database_url(blueprint, injected, values),
     )
 
 
@@ -81,10 +81,10 @@ async def stop_resources(host: Host, place: Place) -> None:
         await resources.stop(host, place, row.name)
 
 
-def _database_url(blueprint: Blueprint, injected: Mapping[str, Secret]) -> Secret | None:
+def _database_url(blueprint: Blueprint, injected: Mapping[str, Secret], values: Mapping[str, Secret]) -> Secret | None:
     if blueprint.migrations is None:
         return None
-    return resources.direct_url(blueprint, blueprint.migrations.resource, injected)
+    return resources.direct_url(blueprint, blueprint.migrations.resource, injected, values)
 
 
 def _site(host: Host, wanted: Wanted, loaded: Loaded) -> DevSite:

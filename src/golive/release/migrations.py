@@ -49,10 +49,10 @@ async def live(host: Host, place: Place) -> Live:
     values, _ = environment.with_urls(blueprint, host.state.variables(place))
     stores = await resources.declare(host, place, blueprint)
     injected = resources.variables(blueprint, stores, values)
-    url = resources.direct_url(blueprint, settings.resource, injected)
+    url = resources.direct_url(blueprint, settings.resource, injected, values)
     if url is None:
         raise NotFound(f"{place} has no database {settings.resource} yet", hint="golive up makes it")
-    own = _live_runtime(host, place, (app.live, settings), pools.past(blueprint, stores))
+    own = _live_runtime(host, place, (app.live, settings), pools.past(blueprint, stores, values))
     return Live(app.live, settings, checkout, url, own)
 
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 from golive.blueprint.env import connection_variables
 from golive.blueprint.models import Blueprint
+from golive.data.external import external_variables
 from golive.data.place import Placement
 from golive.data.pool import PgBouncer
 from golive.data.pool_plan import pool_name, shortcoming
 from golive.data.postgres import Postgres
-from golive.data.store import Store
+from golive.data.store import Report, Store
 from golive.errors import EngineUnavailable, GoliveError
 from golive.release import connections, databases
 from golive.release.host import Host
@@ -75,14 +76,36 @@ def notes(blueprint: Blueprint, stores: Mapping[str, Store]) -> list[str]:
     return said
 
 
-def past(blueprint: Blueprint, stores: dict[str, Store]) -> dict[str, Secret]:
+def past(blueprint: Blueprint, stores: dict[str, Store], values: Mapping[str, Secret]) -> dict[str, Secret]:
     """The connection variables of pooled resources as they are without the pool, for what needs its own session."""
     found: dict[str, Secret] = {}
-    for name in blueprint.resources:
+    for name, resource in blueprint.resources.items():
+        url = values.get(resource.direct_from) if resource.direct_from else None
+        if url is not None and resource.url_from is not None:
+            given = external_variables(resource.model_copy(update={"url_from": resource.direct_from}), url)
+            found[resource.url_from] = Secret(_text(given["url"]))
+            for variable, value in connection_variables(blueprint, name, given).items():
+                found[variable] = Secret(_text(value))
         if pool_name(name) in stores:
             for variable, value in connection_variables(blueprint, name, stores[name].variables()).items():
-                found[variable] = value if isinstance(value, Secret) else Secret(str(value))
+                found[variable] = Secret(_text(value))
     return found
+
+
+def _text(value: str | Secret) -> str:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+def migrated_through(blueprint: Blueprint, reports: Mapping[str, Report]) -> str | None:
+    """What there is to say of migrations that go through somebody else's pooler."""
+    name = blueprint.migrations.resource if blueprint.migrations else ""
+    report, resource = reports.get(name), blueprint.resources.get(name)
+    if report is None or not report.pooled or resource is None or resource.url_from is None or resource.direct_from:
+        return None
+    return (
+        f"{name}: {resource.url_from} leads through a pooler, where a migration has no session of its own; "
+        f'`direct_from = "DATABASE_DIRECT_URL"` in [resources.{name}] names the variable of the direct URL'
+    )
 
 
 def orders(host: Host, place: Place, store: Postgres) -> Callable[[str], Awaitable[None]] | None:

@@ -118,6 +118,7 @@ class Promotion:
             if await self.host.offload.call(replica.follows, self.primary, copy.label, REJOIN):
                 self.say(f"{copy.name} is the old primary, and follows")
                 self.host.lags[self.place, copy.name] = Lag("streaming")
+                await self.host.offload.call(replica.give_up_slots, self.standby)
                 return copy.name
         except GoliveError as error:
             log.warning("%s: %s", copy.name, error)

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from golive.blueprint.env import connection_variables, resource_variables
 from golive.blueprint.models import Blueprint, Resource
-from golive.data.external import external_variables
+from golive.data.external import external_variables, target_of
 from golive.data.place import Placement
 from golive.data.pool_plan import pool_name
 from golive.data.postgres import Postgres
@@ -86,10 +86,20 @@ def _other_engine(row: ResourceRow, resource: Resource, hint: str) -> Conflict:
     )
 
 
-def direct_url(blueprint: Blueprint, name: str, injected: Mapping[str, Secret]) -> Secret | None:
+def direct_url(
+    blueprint: Blueprint, name: str, injected: Mapping[str, Secret], values: Mapping[str, Secret]
+) -> Secret | None:
     """The URL of a resource past any pool, of the variables that its services get; None when there is none yet."""
+    if direct := direct_external(blueprint.resources[name], values):
+        return direct
     names = resource_variables(blueprint)[name]
     return injected.get(names.get("direct_url", names["url"]))
+
+
+def direct_external(resource: Resource, values: Mapping[str, Secret]) -> Secret | None:
+    """Of somebody else's database, as it is used, where there is a variable for it with a value."""
+    url = values.get(resource.direct_from) if resource.direct_from else None
+    return target_of(resource.model_copy(update={"url_from": resource.direct_from}), url).url if url else None
 
 
 def _store(host: Host, row: ResourceRow, resource: Resource, engine: Engine) -> Store:
@@ -179,7 +189,21 @@ async def check_externals(host: Host, blueprint: Blueprint, values: dict[str, Se
                     hint=f"golive env set {resource.url_from}",
                 )
             reports[name] = await databases.check_external(host.offload, resource, url)
+            if direct := direct_external(resource, values):
+                await _check_direct(host, resource, direct)
     return reports
+
+
+async def _check_direct(host: Host, resource: Resource, url: Secret) -> None:
+    """ResourceFailed when it does not answer, or is a pooler's too."""
+    same = resource.model_copy(update={"url_from": resource.direct_from})
+    if (await databases.check_external(host.offload, same, url)).pooled:
+        raise ResourceFailed(
+            f"the URL in {resource.direct_from} leads to a pooler",
+            where=str(resource.direct_from),
+            why="migrations need a session of their own",
+            hint="take the direct one: Neon's host without -pooler, Supabase's port 5432 of db.<project>.supabase.co",
+        )
 
 
 def variables(blueprint: Blueprint, stores: dict[str, Store], values: dict[str, Secret]) -> dict[str, Secret]:

@@ -58,6 +58,11 @@ async def test_somebody_elses_postgres_answers_or_says_why_not(
     assert (await check_external(POSTGRES, Secret(good + "?pgbouncer=true&connection_limit=5"))).pooled
     newer = await refused(Resource(engine="postgres", url_from="DATABASE_URL", version=16), good)
     assert "golive.toml asks for 16" in newer.what
+    wanting = POSTGRES.model_copy(update={"extensions": ("citext",)})
+    await check_external(wanting, url)  # trusted: the owner of a database may make it
+    for extension, what in (("pageinspect", "may not make it"), ("citexx", "has no extension citexx")):
+        wanting = POSTGRES.model_copy(update={"extensions": (extension,)})
+        assert what in (await refused(wanting, good)).what
 
 
 async def test_somebody_elses_redis_answers_or_says_why_not(
