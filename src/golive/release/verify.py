@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 REQUIRED = ("strict-transport-security", "x-content-type-options", "x-frame-options", "referrer-policy")
 DISCLOSING = ("server", "x-powered-by")
+PAST_ENVOY: Headers = (("if-none-match", '"deploy"'),)
+"""Asks the static server itself: Envoy answers for some files, but leaves such a request to it."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,10 @@ async def through_the_edge(gateway: Gateway, blueprint: Blueprint, sent: Headers
         path = probe_path(blueprint, service)
         if path is None:
             continue
-        strict = service.kind is ServiceKind.STATIC or path == health_path(blueprint, service)
-        evidence, seen = await _answers(address, name, path, sent, strict=strict)
+        static = service.kind is ServiceKind.STATIC
+        strict = static or path == health_path(blueprint, service)
+        asked = (*sent, *PAST_ENVOY) if static else sent
+        evidence, seen = await _answers(address, name, path, asked, strict=strict)
         found.append(evidence)
         headers = headers or seen
     if headers and blueprint.edge.https:
