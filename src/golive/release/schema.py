@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from golive.blueprint.models import Blueprint
 from golive.errors import Conflict, GoliveError
-from golive.release import databases, migrations
+from golive.release import backups, databases, migrations
 from golive.release.host import Host
 from golive.secret import Secret
 from golive.state.records import Place, ReleaseSchema
@@ -62,16 +63,38 @@ async def going_back(
         return f"{said}; release {number} can run on it"
     if accepted:
         return f"{said}; accepted: {'; '.join(loss.what for loss in lost)}"
-    raise _refused(number, found, lost)
+    raise _refused(number, found, lost, _back_in_time(host, place, found, blueprint))
 
 
-def _refused(number: int, found: Behind, lost: tuple[Loss, ...]) -> Conflict:
+def _back_in_time(host: Host, place: Place, found: Behind, blueprint: Blueprint) -> str:
+    """The command that takes the data back, too; nothing where the database is not backed up."""
+    settings = blueprint.migrations
+    if settings is None or settings.resource not in backups.names(host, place):
+        return ""
+    moment = datetime.fromtimestamp(min(_began(host, place, name) for name in found.since), UTC)
+    return f"or take the data back to before it, too: golive restore -r {settings.resource} --to-time {moment:%FT%TZ}; "
+
+
+def _began(host: Host, place: Place, name: str) -> float:
+    """When a migration was about to run: by hand, or with the first release that has it."""
+    begun = 0.0
+    for entry in reversed(host.state.audit_log(place, limit=1000)):
+        if entry.action == "migrate":
+            begun = entry.at
+        elif entry.action == "migrate.done" and name in entry.detail.get("applied", ()):
+            return begun
+    schemas = host.state.release_schemas(place)
+    return min(host.state.release(place, n).created_at for n, each in schemas.items() if name in each.applied)
+
+
+def _refused(number: int, found: Behind, lost: tuple[Loss, ...], back: str) -> Conflict:
     lines = [f"{loss.what}: {_places(loss)}" for loss in lost[:_SHOWN]]
     lines += [f"and {len(lost) - _SHOWN} more"] if len(lost) > _SHOWN else []
     return Conflict(
         f"release {number} cannot run on the schema as it is now",
         why=f"Applied since it went live: {_listed(found)}.\n" + "\n".join(lines),
         hint="Nothing was changed, the live release goes on. Correct what is wrong in a new release and deploy it; "
+        f"{back}"
         f"or, if what was found does no harm, golive rollback {number} --despite-schema",
     )
 

@@ -199,11 +199,13 @@ async def test_killed_again_and_again_under_writes_both_sides_end_equal(sides: S
 
     writer = asyncio.create_task(write())
     for victim in ("worker", "worker", "redis", "worker", "postgres", "worker"):
+        sides.said.clear()
         working = sides.begin()
-        await asyncio.sleep(chance.uniform(0.1, 0.9))
         if victim == "worker":
+            await asyncio.sleep(chance.uniform(0.1, 0.9))
             await sides.kill()
         else:
+            await sides.until(lambda: sides.said, "a worker that is connected")
             await sides.restart(victim)
         with pytest.raises(GoliveError):
             await asyncio.wait_for(working, 20)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from golive.release.schema import Behind, behind
+from pathlib import Path
+
+from release_fakes import SHOP, World, blueprint
+
+from golive.release.schema import Behind, _back_in_time, behind
 from golive.state.records import ReleaseSchema
 
 SCHEMAS = {
@@ -22,3 +26,26 @@ def test_every_release_counts_that_migrated() -> None:
 
 def test_a_release_of_an_older_golive_is_not_known() -> None:
     assert behind(SCHEMAS, 9) is None
+
+
+def test_the_moment_before_is_that_of_the_first_of_them(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    made = blueprint(
+        {"web": {"kind": "web", "command": "serve"}},
+        resources={"db": {"engine": "postgres"}},
+        migrations={"tool": "sql", "source": "migrations", "resource": "db"},
+    )
+    for number, schema in SCHEMAS.items():
+        world.release(made, number)
+        world.state.set_release_schema(SHOP, number, schema)
+        world.state._run("UPDATE release SET created_at = ? WHERE number = ?", 86400.0 * number, number)
+    world.state.set_live(SHOP, 3)
+    host = world.host
+    assert "--to-time 1970-01-03T00:00:00Z" in _back_in_time(host, SHOP, Behind(("002.sql", "003.sql")), made)
+    world.state.audit("me", "migrate", SHOP)
+    world.state.audit("me", "migrate.done", SHOP, applied=["003.sql"])
+    world.state._run("UPDATE audit SET at = ?", 86400.0 * 5)
+    assert "-r db --to-time 1970-01-06T00:00:00Z" in _back_in_time(host, SHOP, Behind(("003.sql",)), made)
+    off = made.model_copy(update={"migrations": None})
+    assert _back_in_time(host, SHOP, Behind(("003.sql",)), off) == ""
+    world.close()
