@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from golive.blueprint import shards
 from golive.blueprint.database_parts import Parts, wanted_parts
 from golive.blueprint.models import Blueprint, ServiceKind, Variable, VariableType
 from golive.blueprint.problem import Problem
@@ -185,7 +186,8 @@ def connection_variables(
 
 def injected_names(blueprint: Blueprint) -> set[str]:
     """Every variable that the app's resources bring."""
-    return {name for parts in resource_variables(blueprint).values() for name in parts.values()}
+    given = {name for parts in resource_variables(blueprint).values() for name in parts.values()}
+    return given | {shards.variable(name) for name in blueprint.shards}
 
 
 def _services_of(blueprint: Blueprint, variable: Variable) -> Iterator[str]:
@@ -211,7 +213,7 @@ def check_environment(blueprint: Blueprint, values: Mapping[str, Secret | str]) 
         if name in RESERVED:
             problems.append(Problem(f"env.{name}", "is given by golive and cannot be set", f"golive env unset {name}"))
         elif name in injected and name not in external:
-            owner = next(r for r, parts in resource_variables(blueprint).items() if name in parts.values())
+            owner = next((r for r, parts in resource_variables(blueprint).items() if name in parts.values()), "shards")
             hint = f'golive env unset {name}, or `url_from = "{name}"` in [resources.{owner}] to use another one'
             problems.append(Problem(f"env.{name}", f"is set by hand, and the resource `{owner}` gives it too", hint))
     return problems + list(_mistyped(blueprint, values, problems))

@@ -17,6 +17,7 @@ from golive.blueprint.checks_policy import ChecksPolicy
 from golive.blueprint.fields import Duration, Model, RateText, Share, Size
 from golive.blueprint.masking import Column, Masked
 from golive.blueprint.moves import Move
+from golive.blueprint.shards import ShardMap
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -415,6 +416,7 @@ class Blueprint(Model):
     release: ReleasePolicy = Field(ReleasePolicy(), description="How a release is made live and kept.")
     backups: BackupPolicy = Field(BackupPolicy(), description="Of the databases that golive runs.")
     moves: dict[Name, Move] = Field({}, description="Keys of Redis that move to PostgreSQL, see `golive move`.")
+    shards: dict[Name, ShardMap] = Field({}, description="Rows spread over several PostgreSQL, see `golive db shards`.")
     edge: EdgePolicy = Field(EdgePolicy(), description="What the edge does for every service.")
     build: BuildPolicy = Field(BuildPolicy(), description="Limits of builds.")
     secrets: SecretsPolicy = Field(SecretsPolicy(), description="What the search for secrets lets pass.")

@@ -19,6 +19,7 @@ from golive.blueprint.env import PARTS, RESERVED
 from golive.blueprint.faults import plain_type
 from golive.blueprint.fields import duration_text
 from golive.blueprint.moves import Move, MoveMap
+from golive.blueprint.shards import ShardMap
 from golive.units import Rate
 
 REFERENCE_FILE = Path("docs/reference/blueprint.md")
@@ -46,6 +47,7 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[backups]", BackupPolicy),
     ("[moves.<name>]", Move),
     ("[[moves.<name>.map]]", MoveMap),
+    ("[shards.<name>]", ShardMap),
     ("[edge]", models.EdgePolicy),
     ("[build]", models.BuildPolicy),
     ("[secrets]", models.SecretsPolicy),

@@ -12,11 +12,12 @@ from golive.blueprint.image_rules import IMAGE_RULES
 from golive.blueprint.move_rules import MOVE_RULES
 from golive.blueprint.routing_rules import ROUTING_RULES
 from golive.blueprint.service_rules import SERVICE_RULES
+from golive.blueprint.shard_rules import SHARD_RULES
 from golive.blueprint.static_prefix import STATIC_PREFIX_RULES
 
 
 def check(facts: Facts) -> list[Fault]:
     """Every fault of every rule."""
     routing = (*ROUTING_RULES, *DESTINATION_RULES, *STATIC_PREFIX_RULES)
-    rules = (*SERVICE_RULES, *routing, *DATA_RULES, *HOOK_RULES, *IMAGE_RULES, *MOVE_RULES, *BACKUP_RULES)
+    rules = (*SERVICE_RULES, *routing, *DATA_RULES, *HOOK_RULES, *IMAGE_RULES, *MOVE_RULES, *SHARD_RULES, *BACKUP_RULES)
     return [fault for rule in rules for fault in rule(facts)]

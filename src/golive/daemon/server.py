@@ -23,7 +23,7 @@ from golive.daemon.moves import MoveCalls
 from golive.daemon.operations import Operations
 from golive.daemon.secrets import scan
 from golive.errors import BlueprintError, Conflict, GoliveError, NotFound, UsageError
-from golive.release import bundles, runbook
+from golive.release import bundles, runbook, shards
 from golive.state.records import Place
 
 log = logging.getLogger("golive.server")
@@ -239,6 +239,8 @@ class Server:
         return await db.insight(self._daemon.host, _place(request), request.query_params.get("resource"))
 
     async def _db_size(self, request: Request) -> Any:
+        if (name := request.query_params.get("shards")) is not None:
+            return await shards.view(self._daemon.host, _place(request), name or None)
         return await db.size(self._daemon.host, _place(request), request.query_params.get("resource"))
 
     async def _db_shell(self, request: Request) -> Any:

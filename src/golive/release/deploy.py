@@ -28,6 +28,7 @@ from golive.release import (
     pools,
     resources,
     schema,
+    shards,
     verify,
 )
 from golive.release.changeover import bring_back, change_over
@@ -188,7 +189,9 @@ class Deploy:
         self.stores = await resources.declare(
             host, place, self.blueprint, lambda p: self.journal.progress(p.name, p.done, p.total)
         )
-        for text in pools.warnings(self.blueprint, self._environments(self._live() or 0), self.stores):
+        live = self._live()
+        said_of = shards.moved(host.release_blueprint(place, live) if live else None, self.blueprint)
+        for text in (*pools.warnings(self.blueprint, self._environments(live or 0), self.stores), *said_of):
             self.journal.note(text)
         if read := await asyncio.to_thread(undeclared, loaded.checkout, self.blueprint, cache=host.home.cache):
             self.journal.note(sentence(read))

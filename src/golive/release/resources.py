@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
+from golive.blueprint import shards
 from golive.blueprint.env import connection_variables, resource_variables
 from golive.blueprint.models import Blueprint, Resource
 from golive.data.external import external_variables, target_of
@@ -217,4 +218,7 @@ def variables(blueprint: Blueprint, stores: dict[str, Store], values: dict[str, 
             parts = external_variables(resource, url) if url else {}
         for variable, value in connection_variables(blueprint, name, parts).items():
             found[variable] = value if isinstance(value, Secret) else Secret(str(value))
+    urls = {name: parts["url"] for name, parts in resource_variables(blueprint).items()}
+    for name, each in blueprint.shards.items():
+        found[shards.variable(name)] = Secret(shards.document(each, urls))
     return found
