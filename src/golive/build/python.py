@@ -19,7 +19,7 @@ from golive.build.python_locks import LOCKS
 from golive.build.seal import give
 from golive.build.store import Store
 from golive.build.threads import in_thread
-from golive.build.workshop import Workshop
+from golive.build.workshop import Workshop, uv_cache
 from golive.build.workspace import needed_of
 
 T = TypeVar("T")
@@ -101,7 +101,6 @@ async def _install(workshop: Workshop, python: Interpreter, layer: Path) -> None
         await in_thread(give, source, tools.user)
     listed = plan.dependencies.file if plan.dependencies else ", ".join(plan.request.service.build.extra) or "nothing"
     tools.log(f"dependencies: {listed}, for Python {python.version}")
-    link = "copy" if tools.user else "clone" if sys.platform == "darwin" else "hardlink"
     request = LayerRequest(
         key=plan.layer_key,
         place=layer,
@@ -111,9 +110,26 @@ async def _install(workshop: Workshop, python: Interpreter, layer: Path) -> None
         source=source,
         listed=await in_thread(_write_pinned, workshop),
         uv=await in_thread(reachable_uv, tools.user, workshop.home.cache),
-        env={**client_settings(pip_configuration(workshop.environ)), **workshop.env(), "UV_LINK_MODE": link},
+        env={
+            **client_settings(pip_configuration(workshop.environ)),
+            **workshop.env(),
+            "UV_LINK_MODE": _link_mode(workshop),
+        },
     )
     await make_layer(request, tools)
+
+
+def _link_mode(workshop: Workshop) -> str:
+    """How uv brings files from its cache to a layer, as its UV_LINK_MODE.
+
+    Links are the fastest, and what is sealed is golive's in the cache too, so that no later build changes it. But then
+    the build's user may not link it again, and uv gives up on a package of which some files can be linked and some
+    not. So links for the first layer of a new machine, copies from then on.
+    """
+    if sys.platform == "darwin":
+        return "clone"
+    user = workshop.tools.user
+    return "copy" if user and any(uv_cache(workshop.home, user).iterdir()) else "hardlink"
 
 
 def _write_pinned(workshop: Workshop) -> Path | None:

@@ -201,6 +201,23 @@ async def test_root_builds_as_a_user_of_its_own(golive_home: Home, request_for: 
     assert not users.can_reach(daemon, golive_home.key)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can build as another user")
+async def test_the_first_layer_shares_its_files_with_the_cache_and_none_can_be_changed(
+    golive_home: Home, request_for: Make, checkout: Path
+) -> None:
+    builder = Builder(golive_home, user_for_build=users.find("nobody"))
+    for wanted, links in (("h11\n", 2), ("h11\nidna\n", 1)):
+        write(checkout, {"main.py": "import h11\n", "requirements.txt": wanted})
+        built, log = await build(builder, request_for("python", dependencies="requirements.txt"))
+        assert "warning" not in log
+        (module,) = (golive_home.layers / str(built.artifact.layer)).rglob("h11/__init__.py")
+        assert (module.stat().st_nlink, module.stat().st_uid) == (links, 0)
+        done = await processes.run(
+            ["python", "-c", "import main"], env=built.artifact.env, cwd=Path("/"), user=app_user()
+        )
+        assert done.code == 0, done.output
+
+
 SETUP = 'from setuptools import setup\nsetup(name="lib", version="1", py_modules=[])\n'
 
 
