@@ -1,6 +1,7 @@
 """Where everything lives: the layout under $GOLIVE_HOME, in one place.
 
 state.db  key                     SQLite state; the encryption key (0600)
+machine                           a number of this home's own, which no backup carries
 bundles.json                      when this host was last written beside its backups, and where
 recovering.json                   while `golive recover` has not ended
 run/                              sockets (moved to a short path when $GOLIVE_HOME is too long for one)
@@ -53,6 +54,10 @@ class Home:
     @property
     def key(self) -> Path:
         return self.root / "key"
+
+    @property
+    def machine(self) -> Path:
+        return self.root / "machine"
 
     @property
     def bundles(self) -> Path:

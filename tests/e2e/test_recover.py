@@ -45,6 +45,10 @@ def write(app: App, place: Path, *, tail: bool) -> None:
     until("the host to be there too", lambda: bundled(app.golive) > moment)
 
 
+def backups(app: App, place: Path) -> list[str]:
+    return sorted(path.name for path in (place / app.name / "production/db/base").iterdir())
+
+
 def bundled(golive: Golive) -> float:
     with contextlib.suppress(FileNotFoundError):
         return max(float(each["made"]) for each in json.loads(golive.home.bundles.read_text()).values())
@@ -96,6 +100,7 @@ def test_an_empty_machine_takes_the_place_of_a_lost_one(make_app: MakeApp, elsew
         assert done["met"]
         assert done["apps"] == [f"{app.name}/production"]
         assert (golive.home.ca / "root.crt").read_text() == root
+        assert golive.api.get("/v1/status")["replaced"] is None
         refused = golive("recover", "--from", elsewhere, "--key-file", "-", input=key).failed()
         assert "is not empty" in refused.err
 
@@ -111,14 +116,20 @@ def test_a_recovery_that_is_killed_goes_on(make_app: MakeApp, elsewhere: Path) -
         for reached in (home.artifacts.exists, home.state.exists, data.with_name("data.restoring").exists):
             killed(golive, reached, "--from", elsewhere, key=key)
             assert "golive recover" in golive("status", "--all").failed().err
-        golive("recover", "--from", elsewhere, "--key-file", keyfile(golive, key)).ok()
+        golive("recover", "--from", elsewhere, "--key-file", keyfile(golive, key), "--rehearse").ok()
         keyfile(golive, key).unlink()
 
         again = replace(app, golive=golive)
         assert again.version() == "1"
         assert sql(again, "SELECT id FROM kept ORDER BY id").split() == ["1", "2"]
+        until("it to be only a rehearsal", lambda: golive.api.get("/v1/status")["replaced"])
+        before = backups(app, elsewhere)
+        assert "another machine took the place" in again.command("backup", "create").failed().err
+        assert backups(app, elsewhere) == before
+        golive("recover", "--take-over").ok()
+        again.command("backup", "create").ok()
+        assert len(backups(app, elsewhere)) > len(before)
         port = again.status()["resources"]["db"]["port"]
         assert f":{port}/" in again.command("run", "--", "printenv", "DATABASE_URL").ok().out
-        golive.no_strays()
         assert not list(golive.root.glob(".recovering*"))
         assert "nothing to do" in again.up().ok().text

@@ -74,6 +74,9 @@ class Folder:
 
     root: Path
 
+    def __str__(self) -> str:
+        return str(self.root)
+
     @contextlib.contextmanager
     def put(self, name: str) -> Iterator[BinaryIO]:
         path = self._path(name)

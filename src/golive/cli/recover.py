@@ -43,10 +43,20 @@ SERVING = 300.0
 @click.option(
     "--without", metavar="APP/ENVIRONMENT/RESOURCE", multiple=True, help="A database that begins empty. Repeatable."
 )
+@click.option("--rehearse", is_flag=True, help="Only try it: this machine writes no backups, and the old one goes on.")
+@click.option("--take-over", is_flag=True, help="Instead, make this machine the one that writes the backups.")
 @click.option("--runbook", is_flag=True, help="Instead, print what to do when this machine is lost.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def recover(
-    source: str | None, key_file: Any, host: str | None, without: tuple[str, ...], runbook: bool, as_json: bool
+def recover(  # noqa: PLR0913 - its options
+    *,
+    source: str | None,
+    key_file: Any,
+    host: str | None,
+    without: tuple[str, ...],
+    rehearse: bool,
+    take_over: bool,
+    runbook: bool,
+    as_json: bool,
 ) -> int:
     """Make this machine what another one was: its apps, releases, environment, certificates, domains and data.
 
@@ -61,6 +71,8 @@ def recover(
     """
     if runbook:
         return _runbook(as_json)
+    if take_over:
+        return _take_over(as_json)
     if source is None:
         raise UsageError("where from is missing", hint="golive recover --from PLACE, the place of the backups")
     from golive.backup.credentials import Credentials
@@ -69,9 +81,20 @@ def recover(
 
     home = Home.default()
     given = Source(_absolute(source), Credentials.find(os.environ), _key(key_file), host)
-    done = _recover(home, given, without)
+    done = _recover(home, given, without, rehearse=rehearse)
     urls = _serving(home)
-    _show(done, urls, as_json)
+    _show(done, urls, as_json, rehearse=rehearse)
+    return 0
+
+
+def _take_over(as_json: bool) -> int:
+    from golive.cli.place import client
+
+    found = client().send("POST", "/v1/backups/take-over")
+    if as_json:
+        output.data(found)
+    else:
+        output.say(f"this machine writes the backups in {', '.join(found['places']) or 'no place: none is set'}")
     return 0
 
 
@@ -106,7 +129,7 @@ def _key(file: Any) -> Key:
     return Key.parse(text)
 
 
-def _recover(home: Home, source: Source, without: tuple[str, ...]) -> Recovered:
+def _recover(home: Home, source: Source, without: tuple[str, ...], *, rehearse: bool) -> Recovered:
     from golive.cli.follow import Narrator
     from golive.daemon.main import held
     from golive.daemon.wiring import build_host
@@ -117,7 +140,7 @@ def _recover(home: Home, source: Source, without: tuple[str, ...]) -> Recovered:
         _end_bare_daemon(home)
     home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     with held(home), contextlib.closing(Narrator(f"recovering {home.root}")) as narrator:
-        work = recover(home, source, lambda: build_host(home)[0], narrator.event, without=without)
+        work = recover(home, source, lambda: build_host(home)[0], narrator.event, without=without, rehearse=rehearse)
         try:
             return asyncio.run(work)
         except KeyboardInterrupt:
@@ -190,7 +213,7 @@ def _connection(scheme: str, name: str, port: int) -> http.client.HTTPConnection
     return connection
 
 
-def _show(done: Recovered, urls: list[str], as_json: bool) -> None:
+def _show(done: Recovered, urls: list[str], as_json: bool, *, rehearse: bool) -> None:
     seconds = time.time() - done.begun
     met = seconds <= done.objective
     if as_json:
@@ -216,4 +239,10 @@ def _show(done: Recovered, urls: list[str], as_json: bool) -> None:
     )
     for url in urls:
         print(url)
+    if rehearse:
+        output.say(
+            "\nonly tried: this machine writes no backups. golive recover --take-over makes it the one that does;"
+        )
+        output.say("golive destroy ends it")
+        return
     output.say("\nnext: point the domains here, end the old machine for good, and golive backup create")

@@ -157,6 +157,10 @@ def _show_machine(found: dict[str, Any]) -> None:
     edge, daemon = found["edge"], found["daemon"]
     line = f"edge {edge['state']} · daemon up {output.age(daemon['started_at'])}, pid {daemon['pid']}"
     print(output.paint(line, "dim", _stdout()))
+    if found["replaced"]:
+        output.say(f"warning: {found['replaced']}; if this one is to go on instead: golive recover --take-over")
+    for text in found["bundle_trouble"]:
+        output.say(f"warning: {text}")
 
 
 def service_rows(name: str, service: dict[str, Any]) -> list[tuple[Any, ...]]:

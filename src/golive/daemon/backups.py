@@ -66,6 +66,7 @@ class Backups:
 
     async def run(self) -> None:
         await backups.settle_interrupted(self._host)
+        await self._host.asked.wait()  # a backup of a machine that is replaced would be taken for the other's
         while True:
             self._wake.clear()
             await self._look()
@@ -104,7 +105,8 @@ class Backups:
         await self._shipping.close()
 
     async def _look(self) -> None:
-        wanted = {(app.place, name) for app in self._host.state.apps() for name in backups.names(self._host, app.place)}
+        apps = self._host.state.apps() if self._host.replaced is None else []
+        wanted = {(app.place, name) for app in apps for name in backups.names(self._host, app.place)}
         for key in [*self._watched]:
             if key not in wanted:
                 await self._leave(key)

@@ -51,6 +51,7 @@ class Daemon:
         self.upkeep = Upkeep(host)
         self.backups = Backups(host)
         self.moves = Moves(host)
+        self.bundles = HostBundles(host)
         self.dev = DevSessions(self)
         self.started_at = time.time()
         self._queues: dict[Place, asyncio.Queue[int]] = {}
@@ -73,7 +74,7 @@ class Daemon:
             self._enqueue(row.place, row.id)
         keeper = LogKeeper(self._output_files)
         own = (self.cron.run, self.upkeep.run, self._keep_edge_in_line, keeper.run)
-        loops = (*own, self.backups.run, HostBundles(self.host).run, self.moves.run)
+        loops = (*own, self.backups.run, self.bundles.run, self.moves.run)
         self._tasks = [asyncio.create_task(_forever(loop)) for loop in loops]
         self._tasks.append(asyncio.create_task(self.dev.sweep()))
 

@@ -11,8 +11,8 @@ from datetime import timedelta
 
 from golive.backup import keyring
 from golive.backup.repository import Repository
-from golive.errors import GoliveError
-from golive.release import backups, host_bundle
+from golive.errors import Conflict, GoliveError
+from golive.release import host_bundle
 from golive.release.host import Host
 from golive.state.records import Place
 from golive.system.files import write_atomic
@@ -24,6 +24,8 @@ LOOK = 2.0
 QUIET = 3.0
 """Seconds without a change before one is made: changes come in rows."""
 DAY = 86400.0
+CHECK = 600.0
+"""Seconds between two looks at whether another machine has taken over."""
 AGAIN = (60.0, 3600.0)
 """Seconds until what failed is tried again: at first, and at most."""
 
@@ -46,20 +48,54 @@ class HostBundles:
     _places: dict[str, _Place] = field(default_factory=dict)
     _last: object = None
     _since: float = 0.0
+    _checked: float = -CHECK
 
     async def run(self) -> None:
         while True:
+            if time.monotonic() - self._checked >= CHECK:
+                await self._check()
+                self.host.asked.set()
             await asyncio.sleep(LOOK)
+            if self.host.replaced:
+                continue
             change = self.host.state.last_change()
             if change != self._last:
                 self._last, self._since = change, time.monotonic()
             if time.monotonic() - self._since < QUIET or self.host.state.unfinished_deployments():
                 continue
-            for to, (place, repository) in locations(self.host).items():
+            for to, (place, repository) in host_bundle.locations(self.host).items():
                 seen = self._places.setdefault(to, _Place())
                 thorough = time.time() - self._kept().get(to, {}).get("thorough", 0) >= DAY
                 if (seen.has != change or thorough) and time.monotonic() >= seen.not_before:
                     await self._make(to, place, repository, seen, thorough=thorough)
+
+    async def _check(self) -> None:
+        """Whether this machine is still the one that writes. Where it cannot be asked, it is."""
+        self._checked = time.monotonic()
+        offload = Offload(idle=timedelta(0))
+        said = None
+        try:
+            for _, repository in host_bundle.locations(self.host).values():
+                await host_bundle.check(offload, self.host.home, repository.location())
+        except Conflict as error:
+            said = str(error)
+            if self.host.replaced is None:
+                log.warning("%s: %s", error, error.why)
+        except (GoliveError, RuntimeError, OSError) as error:
+            log.warning("whether another machine has taken over cannot be seen: %s", error)
+            said = self.host.replaced
+        finally:
+            await offload.close()
+        self.host.replaced = said
+
+    async def take_over(self) -> list[str]:
+        """This machine writes from now on; where."""
+        found = host_bundle.locations(self.host)
+        for _, repository in found.values():
+            await host_bundle.take_over(self.host.offload, self.host.home, repository.location())
+        self.host.replaced = None
+        self._places.clear()
+        return list(found)
 
     async def _make(self, to: str, place: Place, repository: Repository, seen: _Place, *, thorough: bool) -> None:
         change, now = self._last, time.time()
@@ -69,6 +105,9 @@ class HostBundles:
             made = await host_bundle.make(
                 offload, self.host.home, repository.location(), key, lambda _: None, thorough=thorough
             )
+        except Conflict as error:
+            self.host.replaced = str(error)
+            return
         except (GoliveError, RuntimeError, OSError) as error:
             seen.failures += 1
             seen.not_before = time.monotonic() + min(AGAIN[0] * 2 ** min(seen.failures - 1, 10), AGAIN[1])
@@ -93,15 +132,3 @@ class HostBundles:
         except (OSError, ValueError):
             return {}
         return found
-
-
-def locations(host: Host) -> dict[str, tuple[Place, Repository]]:
-    """Where live apps have their backups, but for a folder in this home: that is lost with it."""
-    found: dict[str, tuple[Place, Repository]] = {}
-    for app in host.state.apps():
-        if app.live is None:
-            continue
-        policy = host.release_blueprint(app.place, app.live).backups
-        if policy.to is not None and policy.wanted(app.place.environment):
-            found.setdefault(policy.to, (app.place, backups.repository(host, app.place, host_bundle.NAME, policy)))
-    return found

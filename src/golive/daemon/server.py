@@ -100,6 +100,7 @@ class Server:
             ("POST", "/v1/moves", self._move),
             ("GET", "/v1/backups", self._backups),
             ("GET", "/v1/runbook", self._runbook),
+            ("POST", "/v1/backups/take-over", self._take_over),
             ("POST", "/v1/backups", self._create_backup),
             ("POST", "/v1/backups/verify", self._verify_backup),
             ("POST", "/v1/backups/drill", self._drill),
@@ -255,6 +256,10 @@ class Server:
 
     async def _runbook(self, _: Request) -> Any:
         return await runbook.facts(self._daemon.host)
+
+    async def _take_over(self, request: Request) -> Any:
+        self._daemon.host.state.audit(_actor(request), "backup.take-over")
+        return {"places": await self._daemon.bundles.take_over()}
 
     async def _create_backup(self, request: Request) -> Any:
         call = await _call(api.BackupCall, request)

@@ -13,7 +13,7 @@ import psutil
 
 from golive.blueprint.models import Blueprint, ServiceKind
 from golive.errors import NotFound, nearest
-from golive.release import backups, maintenance, pools, reads, replicas, suspension
+from golive.release import backups, host_bundle, maintenance, pools, reads, replicas, suspension
 from golive.release.host import Host
 from golive.release.resources import unit_name
 from golive.release.schema import Behind, behind
@@ -58,6 +58,8 @@ async def status(daemon: Daemon, place: Place | None) -> dict[str, Any]:
     return {
         "apps": shown,
         "edge": _unit(states.get("edge"), memory),
+        "replaced": host.replaced,
+        "bundle_trouble": sorted({t for (_, name), t in host.backup_trouble.items() if name == host_bundle.NAME}),
         "daemon": {"pid": _own_pid(), "started_at": daemon.started_at},
     }
 

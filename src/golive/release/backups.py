@@ -174,7 +174,9 @@ async def alone(host: Host, place: Place, name: str, what: str) -> AsyncIterator
 
 
 async def create(host: Host, found: Backed, report: Report) -> dict[str, Any]:
-    """A base backup now; recorded, whatever comes of it."""
+    """A base backup now; recorded, whatever comes of it. Conflict where another machine writes them."""
+    if host.replaced is not None:
+        raise Conflict(host.replaced, hint="if this machine is to go on instead: golive recover --take-over")
     keyring.current(found.repository.keys)  # made here: two processes at once would make two
     async with alone(host, found.place, found.name, "a backup") as offload:
         terms = (found.server, found.repository, found.received, found.terms)

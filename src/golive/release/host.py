@@ -44,7 +44,8 @@ class Host:
     `golive dev` answers, as long as it runs. `lags` is how far replicas were behind when they were last looked at.
     `waiting` are environments whose requests wait at the edge, each at most so long, while their data is exchanged.
     `backing_up` says what is under way with the backups of a database (place, name), `backup_trouble` what is wrong
-    with them.
+    with them; `replaced` that another machine took this one's place, and writes its backups, `asked` once that
+    was looked at.
     """
 
     home: Home
@@ -65,6 +66,8 @@ class Host:
     backing_up: dict[tuple[Place, str], str] = field(default_factory=dict)
     waiting: dict[Place, timedelta] = field(default_factory=dict)
     backup_trouble: dict[tuple[Place, str], str] = field(default_factory=dict)
+    replaced: str | None = None
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
     _changing: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _copying: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _blueprints: dict[tuple[Place, int], Blueprint] = field(default_factory=dict)

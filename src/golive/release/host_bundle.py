@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import platform
+import secrets
 import shutil
 import sqlite3
 import tempfile
@@ -15,9 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import golive
+from golive.backup import owner
+from golive.backup.repository import Repository
 from golive.errors import StateError
 from golive.home import Home
+from golive.release import backups
+from golive.release.host import Host
 from golive.state.records import Place
+from golive.system.files import write_atomic
 from golive.system.machine import inspect
 from golive.system.offload import Offload
 
@@ -37,6 +44,44 @@ STAGING = ".bundle-"
 _EDGE = ("envoy", "pgbouncer")
 
 
+def locations(host: Host) -> dict[str, tuple[Place, Repository]]:
+    """Where live apps have their backups, but for a folder in this home: that is lost with it."""
+    found: dict[str, tuple[Place, Repository]] = {}
+    for app in host.state.apps():
+        if app.live is None:
+            continue
+        policy = host.release_blueprint(app.place, app.live).backups
+        if policy.to is not None and policy.wanted(app.place.environment):
+            found.setdefault(policy.to, (app.place, backups.repository(host, app.place, NAME, policy)))
+    return found
+
+
+async def check(offload: Offload, home: Home, location: Location) -> None:
+    """Conflict when another machine writes there for this host."""
+    await offload.call(own, home, location, take=False)
+
+
+async def take_over(offload: Offload, home: Home, location: Location) -> None:
+    """From now on this machine does."""
+    await offload.call(own, home, location, take=True)
+
+
+async def own(home: Home, location: Location, *, take: bool) -> None:
+    """As `check` or `take_over`, in this process."""
+    from golive.backup.bundle import host_id
+
+    host, now = host_id(home.key.read_bytes()), datetime.now(UTC)
+    act = owner.claim if take else owner.require
+    await asyncio.to_thread(act, location, host, _machine(home), now)
+
+
+def _machine(home: Home) -> str:
+    with contextlib.suppress(FileNotFoundError):
+        return home.machine.read_text().strip()
+    write_atomic(home.machine, secrets.token_hex(8) + "\n")
+    return home.machine.read_text().strip()
+
+
 async def make(
     offload: Offload, home: Home, location: Location, key: Key, report: Callable[[Step], None], *, thorough: bool
 ) -> Bundle:
@@ -51,6 +96,7 @@ async def _make(home: Home, location: Location, key: Key, thorough: bool, report
     from golive.backup import bundle
 
     now = datetime.now(UTC)
+    await own(home, location, take=False)
     with _staged(home) as staged:
         about = describe(home, staged / "state.db", now)
         made = await bundle.make(location, key, about, home.root, staged, report, thorough=thorough)

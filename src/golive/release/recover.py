@@ -28,7 +28,7 @@ from golive.backup.location import Location, location_for
 from golive.build.artifact import LAYER_FILE, Artifact, Layer
 from golive.errors import Conflict, NotFound, StateError, UsageError
 from golive.home import Home
-from golive.release import recover_data
+from golive.release import host_bundle, recover_data
 from golive.release.arrive import arrive
 from golive.release.host_bundle import FILES
 from golive.release.relocate import relocate
@@ -74,10 +74,19 @@ class Recovered:
 
 
 async def recover(
-    home: Home, source: Source, open_host: Callable[[], Host], report: Report, *, without: tuple[str, ...] = ()
+    home: Home,
+    source: Source,
+    open_host: Callable[[], Host],
+    report: Report,
+    *,
+    without: tuple[str, ...] = (),
+    rehearse: bool = False,
 ) -> Recovered:
     """Everything but the start. `open_host` opens the home once its state is there; `without` are databases, as
-    app/environment/resource, that begin empty. Errors say what is missing; the same call then goes on."""
+    app/environment/resource, that begin empty. Errors say what is missing; the same call then goes on.
+
+    The backups are this machine's from then on, and the old one writes none any more; not so to `rehearse`.
+    """
     location = source.location()
     with _step(report, "look") as say:
         chosen, since = await asyncio.to_thread(_choose, home, source, location)
@@ -101,6 +110,9 @@ async def recover(
                 progress = functools.partial(_progress, report, kept.label)
                 restored.append((kept.label, await recover_data.restore(host, kept, home.root / WORK, progress)))
                 say(": ".join(restored[-1]))
+        host.state.audit("golive", "recover", source=source.to, bundle=chosen.id, rehearse=rehearse)
+        if not rehearse:
+            await _take_over(host, source)
     finally:
         host.state.close()
     remove_tree(home.root / WORK)
@@ -233,6 +245,12 @@ def _require_whole(state: Path) -> None:
         said = db.execute("PRAGMA integrity_check").fetchone()[0]
     if said != "ok":
         raise StateError("the state in this bundle is damaged", why=said, hint="use an older one: --bundle")
+
+
+async def _take_over(host: Host, source: Source) -> None:
+    places = {to: repository.location() for to, (_, repository) in host_bundle.locations(host).items()}
+    for location in (places | {source.to: source.location()}).values():
+        await host_bundle.own(host.home, location, take=True)
 
 
 def _objective(host: Host) -> float:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from golive.backup import bundle
+from golive.backup import bundle, owner
 from golive.backup.archive import Key
 from golive.backup.bundle import Bundle
 from golive.backup.location import Folder
-from golive.errors import BackupFailed, NotFound, UsageError
+from golive.errors import BackupFailed, Conflict, NotFound, UsageError
 
 KEY = Key.new()
 NOW = datetime(2026, 11, 21, 2, 45, tzinfo=UTC)
@@ -120,3 +120,18 @@ async def test_a_part_that_is_gone_leaves_no_bundle(tmp_path: Path, home: Path) 
     with pytest.raises(BackupFailed, match="could not be packed"):
         await make(location, home, replace(ABOUT, parts=("artifacts/none",)))
     assert location.list("host") == []
+
+
+def test_one_machine_at_a_time_writes_for_a_host(tmp_path: Path) -> None:
+    location = Folder(tmp_path)
+    owner.require(location, "one", "first", NOW)
+    owner.require(location, "one", "first", NOW)
+    owner.require(location, "other", "second", NOW)
+    with pytest.raises(Conflict) as caught:
+        owner.require(location, "one", "second", NOW)
+    assert "2026-11-21 at 02:45 UTC" in caught.value.what
+    assert "golive recover --take-over" in str(caught.value.hint)
+    owner.claim(location, "one", "second", NOW)
+    owner.require(location, "one", "second", NOW)
+    with pytest.raises(Conflict):
+        owner.require(location, "one", "first", NOW)
