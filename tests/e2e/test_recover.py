@@ -34,7 +34,8 @@ def sql(app: App, query: str) -> str:
 def write(app: App, place: Path, *, tail: bool) -> None:
     """A row in the base backup, with `tail` another one that only the received writes have; and the host's bundle."""
     wal = place / app.name / "production/db/wal"
-    until("writes to be received", lambda: wal.exists() and any(wal.iterdir()))
+    if tail:
+        until("writes to be received", lambda: wal.exists() and any(wal.iterdir()))
     sql(app, "CREATE TABLE kept (id int); INSERT INTO kept VALUES (1)")
     moment = time.time()
     app.command("backup", "create").ok()
