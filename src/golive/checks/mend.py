@@ -9,6 +9,7 @@ from typing import Any
 import tomlkit
 from tomlkit.items import InlineTable
 
+from golive.blueprint.sugar import expand
 from golive.checks.model import Result, Setting, Status
 from golive.errors import UsageError
 
@@ -24,23 +25,34 @@ def settings(results: Sequence[Result]) -> list[Setting]:
 
 
 def written(text: str, wanted: Iterable[Setting]) -> str:
-    """The file with these values. Tables that are missing are added; a value that stands there already stays as it is.
-    UsageError where a key on the way is no table."""
+    """The file with these values. Tables that are missing are added, short forms (`db = "postgres:17"`) become the long
+    ones where they have to; a value that stands there already stays as it is. UsageError where a key on the way is no
+    table."""
     document = tomlkit.parse(text)
     for setting in wanted:
-        *tables, key = setting.path
-        place: Any = document
-        for name in tables:
-            if name not in place:
-                inline = isinstance(place, InlineTable)
-                place[name] = tomlkit.inline_table() if inline else tomlkit.table(is_super_table=name != tables[-1])
-            inner = place[name]
-            if not isinstance(inner, dict):
-                raise UsageError(f"{'.'.join(setting.path)} cannot be set: {name} is no table", where="golive.toml")
-            place = inner
-        if key not in place or place[key] != setting.value:
-            place[key] = setting.value
+        _set(document, setting)
     return tomlkit.dumps(document)
+
+
+def _set(document: Any, setting: Setting) -> None:
+    *tables, key = setting.path
+    place = document
+    for depth, name in enumerate(tables):
+        if name not in place:
+            inline = isinstance(place, InlineTable)
+            place[name] = tomlkit.inline_table() if inline else tomlkit.table(is_super_table=name != tables[-1])
+        if not isinstance(place[name], dict):
+            if depth != 1 or tables[0] not in ("env", "resources"):
+                raise UsageError(f"{'.'.join(setting.path)} cannot be set: {name} is no table", where="golive.toml")
+            if key == "default":
+                place[name] = setting.value
+                return
+            long = expand({tables[0]: {name: place[name].unwrap()}})[tables[0]][name]
+            place[name] = tomlkit.inline_table()
+            place[name].update(long)
+        place = place[name]
+    if key not in place or place[key] != setting.value:
+        place[key] = setting.value
 
 
 def diff(before: str, after: str) -> str:
