@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from golive.cli import complete, db_branch, db_exchange, db_shards, db_work, output
+from golive.cli import complete, db_branch, db_dump, db_exchange, db_shards, db_work, output
 from golive.cli.place import Target, client, place_options
 from golive.errors import from_json
 from golive.units import human_duration, human_size
@@ -129,5 +129,6 @@ for _command in (
     db_exchange.promote,
     db_exchange.upgrade,
     db_shards.shards,
+    db_dump.dump,
 ):
     db.add_command(_command)

@@ -169,6 +169,12 @@ class BackupCall(PlaceCall):
     id: str | None = Field(None, max_length=100)
 
 
+class DumpCall(BackupCall):
+    """A logical dump: made, listed, or unsealed into golive's home."""
+
+    work: Literal["create", "list", "open"]
+
+
 class RestoreCall(BackupCall):
     """To the backup `id`, to `at` (seconds since 1970), to before the last migrations, or as far as can be."""
 

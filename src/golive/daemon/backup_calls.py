@@ -11,7 +11,7 @@ from golive.backup import keyring
 from golive.backup.archive import Key
 from golive.daemon import api
 from golive.errors import NotFound
-from golive.release import backups
+from golive.release import backups, dumps
 from golive.release.host import Host
 from golive.state.records import Place
 
@@ -33,6 +33,19 @@ async def prove(host: Host, call: api.BackupCall, actor: str) -> AsyncIterator[d
     found = await backups.find(host, call.place, call.resource)
     host.state.audit(actor, "backup.drill", call.place, resource=found.name, backup=call.id)
     async for line in reported(lambda report: backups.prove(host, found, call.id, report)):
+        yield line
+
+
+async def dumped(host: Host, call: api.DumpCall, actor: str) -> AsyncIterator[dict[str, Any]]:
+    def work(report: Callable[[dict[str, Any]], None]) -> Awaitable[dict[str, Any]]:
+        if call.work == "list":
+            return dumps.listing(host, call.place, call.resource)
+        host.state.audit(actor, f"dump.{call.work}", call.place, resource=call.resource, id=call.id)
+        if call.work == "open":
+            return dumps.unseal(host, call.place, call.resource, call.id)
+        return dumps.create(host, call.place, call.resource, report)
+
+    async for line in reported(work):
         yield line
 
 

@@ -106,6 +106,7 @@ class Server:
             ("POST", "/v1/backups/drill", self._drill),
             ("POST", "/v1/backups/delete", self._delete_backup),
             ("POST", "/v1/backups/key", self._backup_key),
+            ("POST", "/v1/dumps", self._dumps),
             ("GET", "/v1/restores", self._restores),
             ("POST", "/v1/restores", self._restore),
             ("POST", "/v1/restores/swap", self._swap),
@@ -264,6 +265,10 @@ class Server:
     async def _create_backup(self, request: Request) -> Any:
         call = await _call(api.BackupCall, request)
         return self._stream(backup_calls.create(self._daemon.host, call, _actor(request)))
+
+    async def _dumps(self, request: Request) -> Any:
+        call = await _call(api.DumpCall, request)
+        return self._stream(backup_calls.dumped(self._daemon.host, call, _actor(request)))
 
     async def _verify_backup(self, request: Request) -> Any:
         return await backup_calls.verify(self._daemon.host, await _call(api.BackupCall, request))

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from golive.release import copies, maintenance
 from golive.release.drain import Drain
+from golive.release.dumps import DailyDumps
 from golive.release.host import Host
 from golive.release.replicas import Replicas
 from golive.release.retention import prune
@@ -34,6 +35,7 @@ EVERY = {
     "copies": timedelta(seconds=30),
     "scale": timedelta(seconds=10),
     "replicas": timedelta(seconds=2),
+    "dumps": timedelta(minutes=5),
 }
 
 
@@ -45,6 +47,7 @@ class Upkeep:
         self._drain = Drain(host)
         self._autoscaler = Autoscaler(host)
         self._replicas = Replicas(host)
+        self._dumps = DailyDumps(host)
         self._wake = asyncio.Event()
         self._last: dict[str, float] = {}
         self._untidy: set[Place] = set()
@@ -73,6 +76,7 @@ class Upkeep:
                 await self._due("certificates", self._renew)
                 await self._attempt("maintenance", lambda: maintenance.end_what_is_over(self._host))
             await self._due("replicas", self._line_up_replicas)
+            await self._due("dumps", lambda: self._apart("dumps", self._dumps.tick))
             await self._due("logs", self._rotate)
             await self._due("history", self._forget)
             await self._due("copies", lambda: self._apart("copies", lambda: copies.keep_in_line(self._host)))

@@ -1,0 +1,132 @@
+"""Dumps of databases by their URL: on demand of any PostgreSQL, every day of those that somebody else runs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from golive.backup import dump, keyring
+from golive.backup.dump import Source
+from golive.backup.repository import Repository
+from golive.backup.work import Terms
+from golive.blueprint.backup_policy import BackupPolicy
+from golive.data.clients import client
+from golive.data.external import target_of
+from golive.engines.engine import Engine
+from golive.errors import EngineUnavailable, GoliveError, NotFound
+from golive.release import backups, databases, db
+from golive.release.branches import long_work
+from golive.release.db import Database
+from golive.release.host import Host
+from golive.state.records import Place
+
+log = logging.getLogger("golive.dumps")
+DAY = 24 * 3600.0
+AGAIN = 3600.0
+"""Seconds until the next try after one that failed."""
+OLDEST = 15
+"""Major version; its pg_dump reads the older ones too."""
+Report = Callable[[Any], None]
+
+
+async def create(host: Host, place: Place, name: str | None, report: Report) -> dict[str, Any]:
+    """One dump now, read back. As JSON."""
+    found = await _database(host, place, name)
+    version = (await databases.check_external(host.offload, found.resource, found.url)).version
+    engine = await _engine(host, version)
+    policy = _policy(host, place)
+    repository = _repository(host, place, found.name, policy)
+    keyring.current(repository.keys)  # made here: two processes at once would make two
+    target = target_of(found.resource, found.url)
+    source = Source(f"{place}/{found.name}", engine, version, client(target).env)
+    terms = Terms(policy.keep, policy.age)
+    async with long_work() as offload:
+        made = await offload.reporting(report, dump.create, source, repository, terms)
+    return {"resource": found.name, **made}
+
+
+async def listing(host: Host, place: Place, name: str | None) -> dict[str, Any]:
+    """As JSON, newest first."""
+    found = await _database(host, place, name)
+    dumps = await host.offload.call(dump.listing, _repository(host, place, found.name, _policy(host, place)))
+    return {"resource": found.name, "dumps": dumps}
+
+
+async def unseal(host: Host, place: Place, name: str | None, id: str | None) -> dict[str, Any]:
+    """As a file in golive's home, that pg_restore reads. As JSON with its `path`."""
+    found = await _database(host, place, name)
+    folder = host.home.app(*place) / "dumps" / found.name
+    repository = _repository(host, place, found.name, _policy(host, place))
+    async with long_work() as offload:
+        opened = await offload.call(dump.unseal, repository, id, folder)
+    return {"resource": found.name, **opened}
+
+
+async def _database(host: Host, place: Place, name: str | None) -> Database:
+    return db.choose(await db.live(host, place, name), name, "postgres")
+
+
+async def _engine(host: Host, version: str) -> Engine:
+    """Whose pg_dump is as new as the server, or newer."""
+    major = int(version.split(".", maxsplit=1)[0])
+    for wanted in (max(major, OLDEST), None):
+        try:
+            engine = await host.engines.find("postgres", wanted)
+        except EngineUnavailable:
+            if wanted is None:
+                raise
+        else:
+            if engine.major >= major:
+                return engine
+    raise EngineUnavailable(
+        f"the server is PostgreSQL {version}, and nothing here is as new",
+        why="an older pg_dump refuses a newer server",
+        hint=f"apt-get install postgresql-client-{major}, or wait for a golive that brings it",
+    )
+
+
+def _policy(host: Host, place: Place) -> BackupPolicy:
+    app = host.state.app(place)
+    if app is None or app.live is None:
+        raise NotFound(f"{place} has no live release", hint="golive up makes the first one")
+    return host.release_blueprint(place, app.live).backups
+
+
+def _repository(host: Host, place: Place, name: str, policy: BackupPolicy) -> Repository:
+    return dump.dumps_of(backups.repository(host, place, name, policy))
+
+
+@dataclass
+class DailyDumps:
+    """Of the databases that somebody else runs, where backups are wanted: a day after the last one."""
+
+    host: Host
+    _next: dict[tuple[Place, str], float] = field(default_factory=dict)
+
+    async def tick(self) -> None:
+        for app in self.host.state.apps():
+            if app.live is None:
+                continue
+            blueprint = self.host.release_blueprint(app.place, app.live)
+            if not blueprint.backups.wanted(app.place.environment):
+                continue
+            for name, resource in blueprint.resources.items():
+                if resource.engine == "postgres" and resource.url_from is not None:
+                    await self._look(app.place, name)
+
+    async def _look(self, place: Place, name: str) -> None:
+        now = time.time()
+        if now < self._next.get((place, name), 0.0):
+            return
+        self._next[place, name] = now + AGAIN
+        try:
+            known = (await listing(self.host, place, name))["dumps"]
+            last = max((each["ended"] for each in known if "ended" in each), default=0.0)
+            if now - last >= DAY:
+                made = await create(self.host, place, name, lambda _: None)
+                log.info("%s of %s dumped: %s, %s tables", name, place, made["id"], made["tables"])
+        except GoliveError as error:
+            log.warning("%s of %s could not be dumped: %s", name, place, error)
