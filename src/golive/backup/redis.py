@@ -108,26 +108,39 @@ async def _stream(server: RedisServer, writer: Writer, report: Report) -> str:
     return info.get("valkey_version") or info.get("redis_version", "0")
 
 
-async def restore(location: Location, manifest: Manifest, key: Key, folder: Path, user: User | None) -> None:
-    """The snapshot into a data folder that does not exist yet, for a Redis that starts with `rdb` persistence; it
-    exists when this returns. BackupFailed, and nothing is left of it then."""
+async def restore(
+    location: Location,
+    manifest: Manifest,
+    key: Key,
+    folder: Path,
+    user: User | None,
+    *,
+    names: tuple[str, ...] = (RDB_FILE,),
+) -> None:
+    """The snapshot into a data folder that does not exist yet, as a file of these names; it exists when this returns.
+    BackupFailed, and nothing is left of it then."""
     catalog.require_key(manifest, key)
     if folder.exists():
         raise BackupFailed(f"{folder} exists already", where=str(folder), hint="a restore begins in a new folder")
-    await asyncio.to_thread(_restore, location, manifest, key, folder, user)
+    await asyncio.to_thread(_restore, location, manifest, key, folder, user, names)
 
 
-def _restore(location: Location, manifest: Manifest, key: Key, folder: Path, user: User | None) -> None:
+def _restore(
+    location: Location, manifest: Manifest, key: Key, folder: Path, user: User | None, names: tuple[str, ...]
+) -> None:
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        with location.open(manifest.archive) as source, (beside / RDB_FILE).open("xb") as file:
+        with location.open(manifest.archive) as source, (beside / names[0]).open("xb") as file:
             count = sum(file.write(piece) for piece in read(source, key, manifest.name, manifest.sha256))
             if count != manifest.plain:
                 raise BackupFailed(f"{manifest.name} holds {count} bytes and not {manifest.plain}", where=manifest.name)
             file.flush()
             os.fsync(file.fileno())
         if user is not None:
-            os.chown(beside / RDB_FILE, user.uid, user.gid)
+            os.chown(beside / names[0], user.uid, user.gid)
+        for name in names[1:]:
+            os.link(beside / names[0], beside / name)
+        if user is not None:
             os.chown(beside, user.uid, user.gid)
         beside.rename(folder)
     except OSError as error:
@@ -148,8 +161,9 @@ async def drill(
     says what is wrong with the snapshot."""
     began = time.monotonic()
     folder = scratch / f"drill-{manifest.id}"
-    await leftovers.end(await asyncio.to_thread(leftovers.working_in, folder, PROGRAMS), signal.SIGKILL, 5)
-    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    for left in (*scratch.glob("drill-*"), *scratch.glob(".drill-*")):  # of one that was killed
+        await leftovers.end(await asyncio.to_thread(leftovers.working_in, left, PROGRAMS), signal.SIGKILL, 5)
+        await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
     try:
         await restore(location, manifest, key, folder, user)
         async with _server(manifest, engine, folder, user) as connection:

@@ -79,7 +79,8 @@ def _drop_wal(location: Location, source: str, left: list[Manifest], received: P
     for entry in location.list(f"{source}/wal"):
         id, name = entry.name.split("/")[-2:]
         streams.setdefault(id, []).append(name)
-    for name in retention.superfluous(left, stream.current(received), streams):
+    kept = [each for each in left if each.engine == "postgres"]
+    for name in retention.superfluous(kept, stream.current(received), streams):
         location.delete(f"{source}/wal/{name}")
 
 
@@ -115,6 +116,8 @@ def _verify(repository: Repository, id: str | None) -> dict[str, Any]:
     manifest = catalog.find(location, repository.source, id)
     key = repository.key_of(manifest)
     count = catalog.verify(location, manifest, key)
+    if manifest.engine != "postgres":
+        return {**view(manifest, proof.read(location, manifest)), "verified": count, "segments": 0}
     names = ship.verify(repository, manifest, key)
     gap = wal.missing(names, manifest.stop_lsn, manifest.segment)
     if gap:
@@ -153,6 +156,7 @@ def view(backup: Manifest | Broken, proven: proof.Proof | None) -> dict[str, Any
         "why": proven.why if proven else "",
         "begun": backup.begun.isoformat(),
         "ended": backup.ended.isoformat(),
+        "engine": backup.engine,
         "version": backup.version,
         "data": backup.plain,
         "size": backup.size,

@@ -72,7 +72,9 @@ def _is_wrong(found: dict[str, Any]) -> bool:
 
 def _show(found: dict[str, Any]) -> None:
     receiving = found["receiving"]
-    writes = "writes are received" if receiving["status"] == "ready" else f"writes: {receiving['status']}"
+    writes = "snapshots, and nothing between them"
+    if receiving:
+        writes = "writes are received" if receiving["status"] == "ready" else f"writes: {receiving['status']}"
     print(f"{found['name']} to {found['to']}, at {found['schedule']}; {writes}")
     if found["own_disk"]:
         output.say("warning: this is the disk that the database is on, and is lost with it")
@@ -190,17 +192,23 @@ def _facts(each: dict[str, Any]) -> list[tuple[str, str]]:
     taken = f"{ended.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, in {human_duration((ended - began).total_seconds())}"
     facts += [
         ("taken", taken),
-        ("PostgreSQL", each["version"]),
+        ("Redis" if each.get("engine") == "redis" else "PostgreSQL", each["version"]),
         ("data", f"{human_size(each['data'])}, sealed {human_size(each['size'])}"),
         ("key", each["key"]),
     ]
     if drill := each["drill"]:
         facts += [
             ("restored", f"{output.ago(drill['at'])}, usable after {human_duration(drill['seconds'])}"),
-            ("checked", f"{drill['tables']} tables, {drill['rows']:,} rows, in {human_duration(drill['checking'])}"),
+            ("checked", _checked(each, drill)),
             *[("", check) for check in drill["checks"]],
         ]
     return facts
+
+
+def _checked(each: dict[str, Any], drill: dict[str, Any]) -> str:
+    if each.get("engine") == "redis":
+        return f"{drill['rows']:,} keys"
+    return f"{drill['tables']} tables, {drill['rows']:,} rows, in {human_duration(drill['checking'])}"
 
 
 @backup.command()
@@ -220,7 +228,8 @@ def verify(target: Target, id: str | None, resource: str | None, as_json: bool) 
     if as_json:
         output.data(found)
     else:
-        output.say(f"{found['id']} is whole: {human_size(found['verified'])} of data, {found['segments']} WAL segments")
+        wal = "" if found.get("engine") == "redis" else f", {found['segments']} WAL segments"
+        output.say(f"{found['id']} is whole: {human_size(found['verified'])} of data{wal}")
     return 0
 
 

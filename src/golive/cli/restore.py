@@ -51,7 +51,12 @@ def restore(context: click.Context, /, **asked: Any) -> int | None:
     target = find(asked["directory"], asked["environment"], asked["app"])
     at = _moment(asked["moment"]) if asked["moment"] else None
     body = {"resource": asked["resource"], "id": asked["id"], "at": at, "before_migration": asked["before_migration"]}
+    if asked["yes"]:
+        body["swap"] = True
     done = follow(target, "/v1/restores", body)
+    if done.get("engine") == "redis":
+        output.data(done) if asked["as_json"] else _show_redis(done)
+        return 0
     if asked["yes"]:
         done["swap"] = follow(target, "/v1/restores/swap", {"copy_name": done["copy"]})
     if asked["as_json"]:
@@ -59,6 +64,18 @@ def restore(context: click.Context, /, **asked: Any) -> int | None:
     else:
         _show(done)
     return 0
+
+
+def _show_redis(done: dict[str, Any]) -> None:
+    output.say(
+        f"snapshot {done['id']} of {done['resource']}: {done['keys']:,} keys; now there are {done['live_keys']:,}"
+    )
+    if done["swapped"]:
+        output.say(f"it is in place; what was there is snapshot {done['safety']}")
+    else:
+        output.say(
+            "nothing has changed; the same command with --yes puts it in place, and keeps what is there as a snapshot"
+        )
 
 
 def _moment(text: str) -> float:

@@ -11,28 +11,50 @@ from golive.backup import keyring
 from golive.backup.archive import Key
 from golive.daemon import api
 from golive.errors import NotFound
-from golive.release import backups, dumps
+from golive.release import backups, dumps, snapshots
 from golive.release.host import Host
+from golive.release.snapshots import Snapped
 from golive.state.records import Place
 
 Work = Callable[[Callable[[dict[str, Any]], None]], Awaitable[dict[str, Any]]]
 
 
 async def listing(host: Host, place: Place, resource: str | None) -> dict[str, Any]:
-    return await backups.listing(host, place, resource)
+    wanted = snapshots.names(host, place) if resource is None else [resource]
+    chosen = [name for name in wanted if name in snapshots.names(host, place)]
+    found = [await snapshots.one(host, await snapshots.snapped(host, place, name)) for name in chosen]
+    if found and (resource is not None or not backups.names(host, place)):
+        kept = keyring.is_kept(host.home.backup_keys)
+        return {"app": place.app, "environment": place.environment, "key_kept": kept, "databases": found}
+    listed = await backups.listing(host, place, resource)
+    return {**listed, "databases": [*listed["databases"], *found]}
 
 
 async def create(host: Host, call: api.BackupCall, actor: str) -> AsyncIterator[dict[str, Any]]:
-    found = await backups.find(host, call.place, call.resource)
+    snapped = await snapshots.find(host, call.place, call.resource)
+    found = snapped or await backups.find(host, call.place, call.resource)
     host.state.audit(actor, "backup.create", call.place, resource=found.name)
-    async for line in reported(lambda report: backups.create(host, found, report)):
+
+    async def work(report: backups.Report) -> dict[str, Any]:
+        if isinstance(found, Snapped):
+            return await snapshots.create(host, found, report)
+        return await backups.create(host, found, report)
+
+    async for line in reported(work):
         yield line
 
 
 async def prove(host: Host, call: api.BackupCall, actor: str) -> AsyncIterator[dict[str, Any]]:
-    found = await backups.find(host, call.place, call.resource)
+    snapped = await snapshots.find(host, call.place, call.resource)
+    found = snapped or await backups.find(host, call.place, call.resource)
     host.state.audit(actor, "backup.drill", call.place, resource=found.name, backup=call.id)
-    async for line in reported(lambda report: backups.prove(host, found, call.id, report)):
+
+    async def work(report: backups.Report) -> dict[str, Any]:
+        if isinstance(found, Snapped):
+            return await snapshots.prove(host, found, call.id, report)
+        return await backups.prove(host, found, call.id, report)
+
+    async for line in reported(work):
         yield line
 
 
@@ -70,12 +92,15 @@ async def reported(work: Work) -> AsyncIterator[dict[str, Any]]:
 
 
 async def verify(host: Host, call: api.BackupCall) -> dict[str, Any]:
-    found = await backups.find(host, call.place, call.resource)
-    return await backups.verify(host, found, call.id)
+    return await backups.verify(host, await _either(host, call), call.id)
+
+
+async def _either(host: Host, call: api.BackupCall) -> backups.Kept:
+    return await snapshots.find(host, call.place, call.resource) or await backups.find(host, call.place, call.resource)
 
 
 async def delete(host: Host, call: api.BackupCall, actor: str) -> dict[str, Any]:
-    found = await backups.find(host, call.place, call.resource)
+    found = await _either(host, call)
     if call.id is None:
         raise NotFound("no backup was named", hint="golive backup list shows them")
     return await backups.delete(host, found, call.id, actor)

@@ -18,9 +18,10 @@ from golive.backup import budget, keyring, ship, work
 from golive.backup.ship import Shipped
 from golive.daemon.cron import next_moment
 from golive.errors import Conflict, GoliveError
-from golive.release import backups, resources
-from golive.release.backups import Backed
+from golive.release import backups, resources, snapshots
+from golive.release.backups import Backed, Kept
 from golive.release.host import Host
+from golive.release.snapshots import Snapped
 from golive.state.records import BackupRun, Place
 from golive.supervise.unit import Status
 from golive.system.offload import Offload
@@ -52,6 +53,7 @@ class _Watch:
     not_before: float = 0.0
     """Monotonic: what failed is left alone until then."""
     found: tuple[float, Backed] | None = None
+    snapped: tuple[float, Snapped] | None = None
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
 
@@ -62,6 +64,7 @@ class Backups:
         self._host = host
         self._shipping = Offload(idle=SHIPPING)
         self._watched: dict[tuple[Place, str], _Watch] = {}
+        self._snapped: dict[tuple[Place, str], _Watch] = {}
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
@@ -83,7 +86,7 @@ class Backups:
         """What was begun by itself waits for what somebody wants now; it is begun again afterwards."""
         tasks = [
             task
-            for key, watch in self._watched.items()
+            for key, watch in (*self._watched.items(), *self._snapped.items())
             for name, task in watch.tasks.items()
             if key[0] == place and name != "ship" and not task.done()
         ]
@@ -98,7 +101,7 @@ class Backups:
         self.wake()
 
     async def stop(self) -> None:
-        tasks = [task for watch in self._watched.values() for task in watch.tasks.values()]
+        tasks = [task for watch in (*self._watched.values(), *self._snapped.values()) for task in watch.tasks.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -110,12 +113,44 @@ class Backups:
         for key in [*self._watched]:
             if key not in wanted:
                 await self._leave(key)
+        await self._look_at_snapshots()
         for key in wanted:
             watch = self._watched.setdefault(key, _Watch())
             try:
                 await self._tend(key, watch)
             except (GoliveError, OSError) as error:
                 self._complain(key, str(error))
+
+    async def _look_at_snapshots(self) -> None:
+        """Of every Redis that is backed up: no writes to receive, only the schedules."""
+        apps = self._host.state.apps()
+        wanted = {(app.place, name) for app in apps for name in snapshots.names(self._host, app.place)}
+        for key in self._snapped.keys() - wanted:
+            for task in self._snapped.pop(key).tasks.values():
+                task.cancel()
+            self._host.backup_trouble.pop(key, None)
+        for key in wanted:
+            watch = self._snapped.setdefault(key, _Watch())
+            ready = self._runs(resources.unit_name(*key)) and not self._host.changing(key[0]).locked()
+            idle = not self._is_busy(watch, "base") and key not in self._host.backing_up
+            if ready and idle and time.monotonic() >= watch.not_before:
+                try:
+                    await self._keep_snapshots(key, watch)
+                except (GoliveError, OSError) as error:
+                    self._complain(key, str(error))
+
+    async def _keep_snapshots(self, key: tuple[Place, str], watch: _Watch) -> None:
+        runs = self._host.state.backup_runs(*key, "base")
+        if watch.snapped is None or time.monotonic() - watch.snapped[0] > FRESH:
+            watch.snapped = (time.monotonic(), await snapshots.snapped(self._host, *key))
+        found = watch.snapped[1]
+        good = [run for run in runs if run.ended_at is not None and run.error is None]
+        if not good and not runs and time.monotonic() - watch.since < FIRST:
+            return
+        if not good or self._is_due(found.policy.schedule, found, good[0].started_at):
+            self._begin(key, watch, found, lambda: snapshots.create(self._host, found, lambda _: None))
+        elif self._is_drill_due(found, runs):
+            self._begin(key, watch, found, lambda: snapshots.prove(self._host, found, None, lambda _: None))
 
     async def _leave(self, key: tuple[Place, str]) -> None:
         """Stopped, destroyed, or not to be backed up any more: PostgreSQL keeps nothing for a receiver then."""
@@ -217,7 +252,7 @@ class Backups:
         if good and self._is_due(found.policy.schedule, found, good[0].started_at):
             self._begin(key, watch, found, lambda: backups.create(self._host, found, lambda _: None))
 
-    def _is_drill_due(self, found: Backed, bases: list[BackupRun]) -> bool:
+    def _is_drill_due(self, found: Kept, bases: list[BackupRun]) -> bool:
         """A first one in the first night of drills after the first backup."""
         if found.policy.drill == "never":
             return False
@@ -226,13 +261,13 @@ class Backups:
         last = ended[0] if ended else min((run.started_at for run in bases), default=time.time())
         return self._is_due(found.policy.drill, found, last)
 
-    def _is_due(self, schedule: str, found: Backed, last: float) -> bool:
+    def _is_due(self, schedule: str, found: Kept, last: float) -> bool:
         # A clock that was set back must not keep the next one away for long.
         after = min(last, time.time())
         return next_moment(schedule, found.policy.timezone, after) <= time.time()
 
     def _begin(
-        self, key: tuple[Place, str], watch: _Watch, found: Backed, action: Callable[[], Awaitable[dict[str, Any]]]
+        self, key: tuple[Place, str], watch: _Watch, found: Kept, action: Callable[[], Awaitable[dict[str, Any]]]
     ) -> None:
         async def work() -> None:
             try:

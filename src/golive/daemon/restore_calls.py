@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from golive.daemon import api
 from golive.daemon.backup_calls import reported
 from golive.daemon.daemon import Daemon
-from golive.release import backups, copies, restores, swap
+from golive.errors import UsageError
+from golive.release import backups, copies, restores, snapshots, swap
 from golive.release.host import Host
 from golive.release.restores import Asked
 from golive.state.records import Place
@@ -23,6 +25,15 @@ async def listing(host: Host, place: Place) -> dict[str, Any]:
 async def restore(daemon: Daemon, call: api.RestoreCall, actor: str) -> AsyncIterator[dict[str, Any]]:
     host = daemon.host
     await daemon.backups.step_aside(call.place)
+    if snapped := await snapshots.find(host, call.place, call.resource):
+        if call.at is not None or call.before_migration:
+            why = "there is nothing between two snapshots of a Redis"
+            raise UsageError(f"{snapped.name} is a Redis", why=why, hint="golive restore -r NAME --backup ID")
+        work = partial(snapshots.restore, host, snapped, call.id, actor, swap=call.swap)
+        async for line in reported(work):
+            yield line
+        daemon.backups.wake()
+        return
     found = await backups.find(host, call.place, call.resource)
     asked = Asked(call.id, datetime.fromtimestamp(call.at, UTC) if call.at is not None else None, call.before_migration)
     async for line in reported(lambda report: restores.make(host, found, asked, actor, report)):

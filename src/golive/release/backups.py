@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from golive.backup import budget as budgets
 from golive.backup import catalog, drill, keyring, stream, wal, work
@@ -26,6 +26,7 @@ from golive.blueprint.models import Blueprint, Resource
 from golive.data.place import own
 from golive.data.postgres import Postgres
 from golive.data.postgres_plan import REPLICATOR, SUPERUSER
+from golive.data.redis import Redis
 from golive.errors import Cancelled, Conflict, GoliveError, NotFound, nearest
 from golive.release import resources
 from golive.release.host import Host
@@ -55,12 +56,33 @@ class Backed:
 
     @property
     def is_apart(self) -> bool:
-        """Whether the location survives the disk that WAL is received on."""
-        folder = self.repository.folder
-        if folder is None:
-            return True
-        near = next(each for each in (folder, *folder.parents) if each.exists())
-        return near.stat().st_dev != self.store.folder.stat().st_dev
+        return is_apart(self)
+
+
+class Kept(Protocol):
+    """What has backups: a database, or a Redis (see `snapshots`)."""
+
+    @property
+    def place(self) -> Place: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def policy(self) -> BackupPolicy: ...
+    @property
+    def store(self) -> Postgres | Redis: ...
+    @property
+    def repository(self) -> Repository: ...
+    @property
+    def received(self) -> Path: ...
+
+
+def is_apart(found: Kept) -> bool:
+    """Whether the location survives the disk that the data, and WAL on its way, is on."""
+    folder = found.repository.folder
+    if folder is None:
+        return True
+    near = next(each for each in (folder, *folder.parents) if each.exists())
+    return near.stat().st_dev != found.store.folder.stat().st_dev
 
 
 def unit_name(place: Place, name: str) -> str:
@@ -126,7 +148,7 @@ def repository(host: Host, place: Place, name: str, policy: BackupPolicy) -> Rep
     return Repository(to, credentials, host.home.backup_keys, catalog.source(*place, name))
 
 
-def budget(found: Backed) -> int | None:
+def budget(found: Kept) -> int | None:
     """Bytes, in a folder; None in a bucket."""
     folder = found.repository.folder
     if found.policy.budget is not None or folder is None:
@@ -180,7 +202,7 @@ async def create(host: Host, found: Backed, report: Report) -> dict[str, Any]:
     keyring.current(found.repository.keys)  # made here: two processes at once would make two
     async with alone(host, found.place, found.name, "a backup") as offload:
         terms = (found.server, found.repository, found.received, found.terms)
-        return await _recorded(host, found, "base", offload.reporting(report, work.create, *terms))
+        return await recorded(host, found, "base", offload.reporting(report, work.create, *terms))
 
 
 async def prove(host: Host, found: Backed, id: str | None, report: Report) -> dict[str, Any]:
@@ -194,14 +216,14 @@ async def prove(host: Host, found: Backed, id: str | None, report: Report) -> di
     terms = drill.Terms(found.store.role, found.resource.checks, id)
     async with alone(host, found.place, found.name, "a drill") as offload:
         action = offload.reporting(report, drill.drill, server, found.repository, found.received, folder, terms)
-        return await _recorded(host, found, "drill", action)
+        return await recorded(host, found, "drill", action)
 
 
 def drill_folder(host: Host, place: Place, name: str) -> Path:
     return host.home.app(*place) / "drills" / name
 
 
-async def _recorded(host: Host, found: Backed, kind: BackupKind, action: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+async def recorded(host: Host, found: Kept, kind: BackupKind, action: Awaitable[dict[str, Any]]) -> dict[str, Any]:
     run = host.state.begin_backup_run(found.place, found.name, kind)
     error: GoliveError | None = Cancelled("it was stopped", hint="nothing of it is left")
     detail: dict[str, Any] = {}
@@ -250,7 +272,7 @@ async def _one(host: Host, found: Backed) -> dict[str, Any]:
         "receiving": _receiving(host, found),
         "under_way": host.backing_up.get((found.place, found.name)),
         "trouble": host.backup_trouble.get((found.place, found.name)),
-        "last_failure": _last_failure(host, found),
+        "last_failure": last_failure(host, found),
         **{k: health(host, found.place)[found.name][k] for k in ("room", "full_at", "soon_full")},
     }
     try:
@@ -308,19 +330,19 @@ def _receiving(host: Host, found: Backed) -> dict[str, Any]:
     }
 
 
-def _last_failure(host: Host, found: Backed) -> dict[str, Any] | None:
+def last_failure(host: Host, found: Kept) -> dict[str, Any] | None:
     """Of the newest base backup, when it failed."""
     runs = host.state.backup_runs(found.place, found.name, "base")
     runs = [run for run in runs if run.ended_at is not None and (run.error or {}).get("kind") != "Cancelled"]
     return {"at": runs[0].started_at, **runs[0].error} if runs and runs[0].error else None
 
 
-async def verify(host: Host, found: Backed, id: str | None) -> dict[str, Any]:
+async def verify(host: Host, found: Kept, id: str | None) -> dict[str, Any]:
     async with alone(host, found.place, found.name, "a check") as offload:
         return await offload.call(work.verify, found.repository, id)
 
 
-async def delete(host: Host, found: Backed, id: str, actor: str) -> dict[str, Any]:
+async def delete(host: Host, found: Kept, id: str, actor: str) -> dict[str, Any]:
     async with alone(host, found.place, found.name, "a removal") as offload:
         done = await offload.call(work.delete, found.repository, found.received, id)
     host.state.audit(actor, "backup.delete", found.place, resource=found.name, backup=id)
