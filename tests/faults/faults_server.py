@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import os
 import ssl
+import tempfile
 import time
 import warnings
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+RULES = Path(tempfile.gettempdir()) / f"golive-test-rules-{os.geteuid()}"
+"""Compiled rules for secrets: compiling takes seconds, once a machine."""
 SCRIPT = "/assets/app-1a2b3c4d.js"
 STYLE = "/assets/style-9f8e7d6c.css"
 PAGE = f"""<!doctype html>

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from faults_server import PAGE, SCRIPT, Good, Request, Response, authority, certificate, served
+from faults_server import PAGE, RULES, SCRIPT, Good, Request, Response, authority, certificate, served
 
 from golive.checks import catalog
 from golive.checks.model import Result, Status
@@ -30,20 +30,19 @@ OF_THE_SERVER = {"performance-http2"}
 
 @dataclass(frozen=True)
 class Ground:
-    """Where sites stand: a root to trust and a good certificate, made once; `cache` keeps compiled rules."""
+    """Where sites stand: a root to trust and a good certificate, made once."""
 
     folder: Path
     root: Path
     signer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
     certificate: Path
-    cache: Path
 
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
     folder = tmp_path_factory.mktemp("ground")
     root, signer = authority(folder)
-    return Ground(folder, root, signer, certificate(folder, signed=signer), folder / "cache")
+    return Ground(folder, root, signer, certificate(folder, signed=signer))
 
 
 async def examine(
@@ -68,9 +67,7 @@ async def examine(
         if "plain-http" not in good.headers:
             beside.changes.append(redirect)
         good.headers.pop("plain-http", None)
-        aim = Aim(
-            address(to), (ground.root,), http, origins=tuple(good.origins), intrusive=intrusive, cache=ground.cache
-        )
+        aim = Aim(address(to), (ground.root,), http, origins=tuple(good.origins), intrusive=intrusive, cache=RULES)
         web = Web(to, bounds or Bounds(requests=250, timeout=3))
         try:
             return await run([CHECKS[id] for id in ids], Site(aim, web), None)

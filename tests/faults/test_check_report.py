@@ -1,0 +1,44 @@
+"""The report as a person opens it, in a browser: whole, from itself alone, with every line of the guides."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from faults_app import Deployment
+from playwright.async_api import async_playwright
+
+from golive.checks import catalog, html
+from golive.checks.guides import LINES
+from golive.checks.run import run
+
+
+async def test_the_report_in_a_browser(tmp_path: Path) -> None:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("needs chromium: apt-get install chromium")
+    deployment = Deployment(tmp_path)
+    deployment.row("JWT_SECRET", origin="missing", value=None)
+    results = await run(catalog.checks(app=True), None, deployment.app())
+    file = tmp_path / "report.html"
+    file.write_text(html.report("tea (production)", results, datetime.now(UTC)), encoding="utf-8")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        page = await browser.new_page(viewport={"width": 400, "height": 800})
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await page.goto(file.as_uri())
+        assert asked == [file.as_uri()]
+        assert await page.locator("details[open]").count() == 1
+        assert await page.locator("#environment-complete pre").first.is_visible()
+        assert not await page.locator("#environment-declared pre").first.is_visible()
+        await page.locator("#environment-declared summary").click()
+        assert await page.locator("#environment-declared pre").first.is_visible()
+        wide = await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        assert not wide, "it has to be pushed sideways on a phone"
+        rows = page.locator("table tr")
+        assert await rows.count() == len(LINES) + 1
+        assert await page.get_by_text("only of an app of its own").count() == 0
+        await browser.close()
