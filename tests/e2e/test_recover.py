@@ -16,7 +16,7 @@ import pytest
 from e2e_apps import MakeApp
 from e2e_harness import App, Golive, new_home, until
 
-RESOURCES = '\n[resources]\ndb = "postgres"\n\n[backups]\nto = "{to}"\n'
+RESOURCES = '\n[resources]\ndb = "postgres"\ncache = "redis"\n\n[backups]\nto = "{to}"\n'
 
 
 @pytest.fixture
@@ -38,6 +38,10 @@ def write(app: App, place: Path, *, tail: bool) -> None:
         until("writes to be received", lambda: wal.exists() and any(wal.iterdir()))
     sql(app, "CREATE TABLE kept (id int); INSERT INTO kept VALUES (1)")
     moment = time.time()
+    app.command("db", "shell", "cache", "--", "SET", "greeting", "hello").ok()
+    app.command("backup", "create", "-r", "cache").ok()
+    listed = app.command("backup", "list", "--json").ok().json()
+    assert [len(each["backups"]) for each in listed["databases"] if each["name"] == "cache"] == [1]
     app.command("backup", "create").ok()
     if tail:
         moment = time.time()
@@ -98,6 +102,8 @@ def test_an_empty_machine_takes_the_place_of_a_lost_one(make_app: MakeApp, elsew
         again = replace(app, golive=golive)
         assert again.version() == "1"
         assert sql(again, "SELECT id FROM kept ORDER BY id").split() == ["1"]
+        assert again.command("db", "shell", "cache", "--", "GET", "greeting").ok().out.strip() == "hello"
+        assert done["left"] == []
         assert done["met"]
         assert done["apps"] == [f"{app.name}/production"]
         assert (golive.home.ca / "root.crt").read_text() == root

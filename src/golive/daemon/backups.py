@@ -123,7 +123,7 @@ class Backups:
 
     async def _look_at_snapshots(self) -> None:
         """Of every Redis that is backed up: no writes to receive, only the schedules."""
-        apps = self._host.state.apps()
+        apps = self._host.state.apps() if self._host.replaced is None else []
         wanted = {(app.place, name) for app in apps for name in snapshots.names(self._host, app.place)}
         for key in self._snapped.keys() - wanted:
             for task in self._snapped.pop(key).tasks.values():

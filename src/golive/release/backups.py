@@ -195,10 +195,15 @@ async def alone(host: Host, place: Place, name: str, what: str) -> AsyncIterator
         await offload.close()
 
 
-async def create(host: Host, found: Backed, report: Report) -> dict[str, Any]:
-    """A base backup now; recorded, whatever comes of it. Conflict where another machine writes them."""
+def require_owner(host: Host) -> None:
+    """Conflict when another machine writes the backups of this host."""
     if host.replaced is not None:
         raise Conflict(host.replaced, hint="if this machine is to go on instead: golive recover --take-over")
+
+
+async def create(host: Host, found: Backed, report: Report) -> dict[str, Any]:
+    """A base backup now; recorded, whatever comes of it. Conflict where another machine writes them."""
+    require_owner(host)
     keyring.current(found.repository.keys)  # made here: two processes at once would make two
     async with alone(host, found.place, found.name, "a backup") as offload:
         terms = (found.server, found.repository, found.received, found.terms)

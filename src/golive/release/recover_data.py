@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from golive.backup import catalog, keyring, recovery, redis, ship
+from golive.backup.archive import Key
 from golive.backup.catalog import Manifest
 from golive.backup.credentials import Credentials
 from golive.backup.recovery import Latest
@@ -24,6 +25,7 @@ from golive.release.host import Host
 from golive.state.records import App
 from golive.system import ports
 from golive.system.files import private_directory, remove_tree
+from golive.system.processes import start
 
 Progress = Callable[[str, int, int], object]
 
@@ -58,7 +60,7 @@ async def find(host: Host, to: str, credentials: Credentials, without: Sequence[
     for app in host.state.apps():
         for store in await _stores(host, app):
             label = store.place.label(store.name)
-            if store.data.exists():
+            if _is_done(store):
                 continue
             found = None
             if label not in without:
@@ -104,10 +106,27 @@ async def restore(host: Host, kept: Kept, work: Path, report: Progress) -> str:
     await asyncio.to_thread(open_folder, kept.store.place, kept.store.name)
     key = keyring.find(host.home.backup_keys, kept.manifest.key)
     if isinstance(kept.store, Redis):
-        location = kept.repository.location()
-        await redis.restore(location, kept.manifest, key, kept.store.data, host.engine_user())
+        await _restore_redis(kept, kept.store, key)
         return f"as of {kept.manifest.begun:%F %T} UTC"
     return await _restore_cluster(host, kept, kept.store, work, report)
+
+
+def _is_done(store: Postgres | Redis) -> bool:
+    """A Redis is when it has written its data in the form that it is to have, and has noted that."""
+    return store.data.exists() and (isinstance(store, Postgres) or (store.folder / "persistence").exists())
+
+
+async def _restore_redis(kept: Kept, store: Redis, key: Key) -> None:
+    """Run once, so that it has its AOF before an app writes: started with one beside a snapshot it would be empty."""
+    await store.before_start()
+    await asyncio.to_thread(remove_tree, store.data)
+    await redis.restore(kept.repository.location(), kept.manifest, key, store.data, store.place.user)
+    await store.prepare()
+    process = await start(store.spec())
+    try:
+        await store.provision()
+    finally:
+        await process.stop(store.stop_grace, store.stop_signal)
 
 
 async def _restore_cluster(host: Host, kept: Kept, store: Postgres, work: Path, report: Progress) -> str:

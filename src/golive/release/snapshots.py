@@ -82,7 +82,8 @@ async def snapped(host: Host, place: Place, name: str) -> Snapped:
 
 
 async def create(host: Host, found: Snapped, report: Report) -> dict[str, Any]:
-    """A snapshot now; recorded, whatever comes of it."""
+    """A snapshot now; recorded, whatever comes of it. Conflict where another machine writes them."""
+    backups.require_owner(host)
     keyring.current(found.repository.keys)
     async with backups.alone(host, found.place, found.name, "a backup") as offload:
         given = (found.server, found.repository, found.received, found.terms)
