@@ -16,7 +16,20 @@ from benchmarks.report import show
 from benchmarks.result import Result
 from golive.errors import GoliveError
 
-KINDS = ("edge", "deploy", "grpc", "idle", "start", "build", "examples", "import", "backup", "recovery", "recover")
+KINDS = (
+    "edge",
+    "deploy",
+    "grpc",
+    "idle",
+    "start",
+    "build",
+    "examples",
+    "import",
+    "backup",
+    "recovery",
+    "recover",
+    "check",
+)
 
 
 def main() -> int:
@@ -86,6 +99,10 @@ def _runner(kind: str, options: argparse.Namespace) -> Callable[[], Result]:
         from benchmarks import recover
 
         return recover.run
+    if kind == "check":
+        from benchmarks import check
+
+        return check.run
     from benchmarks import idle
 
     if kind == "idle":
@@ -106,7 +123,7 @@ def _arguments() -> argparse.Namespace:
         "take; build: beside the bare tools; examples: all five, up, in a browser, changed under load; import: other "
         "platforms' files of the corpus; backup: backup and restore beside pg_dump and pgBackRest; recovery: "
         "a database under writes killed with -9 at random, its directory deleted, instants brought back; recover: "
-        "two examples on an empty home, from a folder and from S3",
+        "two examples on an empty home, from a folder and from S3; check: planted faults, and how many are found",
     )
     parser.add_argument(
         "--seconds",

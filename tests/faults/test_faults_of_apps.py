@@ -164,6 +164,11 @@ FAULTS: list[tuple[str, str, Plant]] = [
     ("logs-errors", "critical", lines("critical", "out of memory", 3)),
     ("logs-levels", "none", lines(None, "hello", 200)),
     ("logs-access", "off", toml("[env]", "[edge]\naccess_log = false\n\n[env]")),
+    (
+        "alerts-coverage",
+        "one service",
+        toml('SENTRY_DSN = { type = "secret" }', 'SENTRY_DSN = { type = "secret", for = "api" }'),
+    ),
     ("alerts-tracker", "none", lambda d: d.facts["env"]["variables"].pop(2)),
     ("alerts-tracker", "no value", lambda d: d.row("SENTRY_DSN", origin="optional", value=None)),
     ("capacity-disk", "full", machine(disk_free=0.5e9)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,9 @@ MOST_ASSETS = 8
 """Scripts and styles of a page that are looked at."""
 HEALTH = ("/health", "/healthz", "/api/health", "/readiness", "/readyz", "/up", "/ping")
 """Where apps answer about themselves."""
+
+
+_HOST = re.compile(r"[\w.-]{1,253}|[0-9a-fA-F:.]{2,45}")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def address(text: str) -> Address:
         raise UsageError(
             f"{text!r} is not an address", why=str(error), hint="golive check https://example.com"
         ) from error
-    if parts.scheme not in ("http", "https") or not host:
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host):
         raise UsageError(f"{text!r} is not the address of a site", hint="golive check https://example.com")
     if parts.username or parts.password:
         raise UsageError("an address with a password is not asked", hint="leave the part before the @ out")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import re
 import socket
 import ssl
 import time
@@ -309,6 +310,6 @@ def _masked(name: str, value: str) -> str:
 
 def _reason(error: Exception) -> str:
     text = str(error) or str(error.__cause__ or "") or type(error).__name__
-    return {"[Errno 111] Connection refused": "nothing listens there", "All connection attempts failed": "refused"}.get(
-        text, text
+    return (
+        "nothing listens there" if text == "All connection attempts failed" else re.sub(r"^\[Errno -?\d+\] ", "", text)
     )

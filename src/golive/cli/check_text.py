@@ -73,10 +73,11 @@ def _family(name: str, results: list[Result], width: int, *, everything: bool) -
 
 
 def _untold(results: list[Result]) -> None:
-    """What could not be told: a reason once, with all that it concerns."""
+    """What could not be told: a reason once, with all that it concerns, and what tells."""
     reasons: dict[str, list[str]] = {}
     for result in results:
-        reasons.setdefault(result.outcome.text, []).append(result.check.id)
+        mend = f"; {result.outcome.fix.text}" if result.outcome.fix else ""
+        reasons.setdefault(result.outcome.text + mend, []).append(result.check.id)
     for reason, ids in reasons.items():
         print(output.wrap(f"{', '.join(ids)}: {reason}", f"  {_sign('could not tell')} ", "    ", sys.stdout))
 

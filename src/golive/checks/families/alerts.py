@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import re
 
+from golive.blueprint.models import ServiceKind
 from golive.checks.app import App
-from golive.checks.model import Evidence, Family, Outcome, could_not_tell, passed, warned
+from golive.checks.model import (
+    Evidence,
+    Family,
+    Fix,
+    Outcome,
+    Setting,
+    could_not_tell,
+    not_applicable,
+    passed,
+    warned,
+)
 
 family = Family("alerts", "Whether somebody hears of it before the customers call.")
 _TRACKERS = re.compile(r"SENTRY|ROLLBAR|BUGSNAG|HONEYBADGER|GLITCHTIP|AIRBRAKE|DATADOG|NEW_RELIC|LOGROCKET")
@@ -59,3 +70,25 @@ async def visits(app: App) -> Outcome:
         return passed(places[0], Evidence(f"GET {page.url}", "\n".join(places)))
     scripts = "\n".join(page.scripts) or "(no scripts)"
     return could_not_tell("no known counter in the first page", Evidence(f"GET {page.url}", scripts))
+
+
+@family.app(
+    "coverage",
+    "The tracker hears of every service",
+    "The service that it is not in is the one that fails in silence.",
+    answers="datifyy.12 rt-apps.8",
+)
+async def coverage(app: App) -> Outcome:
+    trackers = {name: v for name, v in app.blueprint.env.items() if _TRACKERS.search(name)}
+    running = [n for n, s in app.blueprint.services.items() if s.kind is not ServiceKind.STATIC]
+    if not trackers or not running:
+        return not_applicable("there is no tracker" if running else "no service runs code")
+    heard = {n for v in trackers.values() for n in (v.services or running)}
+    lines = [f"{n}: {'yes' if n in heard else 'no'}" for n in running]
+    evidence = Evidence("golive config", "\n".join(lines))
+    deaf = [n for n in running if n not in heard]
+    if deaf:
+        name = next(iter(trackers))
+        settings = (Setting(("env", name, "for"), running),)
+        return warned(f"not of {', '.join(deaf)}", evidence, fix=Fix("give it to all of them", settings))
+    return passed(", ".join(running), evidence)

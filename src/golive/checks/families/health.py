@@ -24,7 +24,7 @@ async def answers(site: Site) -> Outcome:
     try:
         home = await site.home()
     except Unanswered as error:
-        return failed(str(error), fix="see whether it runs: golive status, golive logs")
+        return failed(str(error), fix="see whether it runs, and what its log says")
     if home.status >= 500:
         return failed(f"it answers {home.status}", home.evidence("content-type", body=200), fix="look at its logs")
     if home.status >= 400 and home.status not in (401, 403, 404, 405, 426):
