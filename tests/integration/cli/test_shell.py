@@ -25,7 +25,7 @@ def completes(folder: Path, *words: str) -> list[str]:
 def test_tab_offers_commands_services_and_names(tmp_path: Path) -> None:
     text = 'name = "shop"\n[services.web]\n[services.worker]\n[resources.db]\nengine = "postgres"\n[env.KEY]\n'
     (tmp_path / "golive.toml").write_text(text)
-    assert completes(tmp_path, "re") == ["releases", "restart", "resume"]
+    assert completes(tmp_path, "re") == ["releases", "restart", "restore", "resume", "recover"]
     assert completes(tmp_path, "logs", "") == ["web", "worker", "db"]
     assert completes(tmp_path, "scale", "wo") == ["worker="]
     assert completes(tmp_path, "env", "set", "K") == ["KEY"]
