@@ -130,6 +130,9 @@ def test_a_migration_that_endangers_the_release(make_app: MakeApp) -> None:
     assert "0002_drop.sql waits" in app.up().ok().err
     assert app.version() == "2"
     until("the old release has ended", lambda: "late" in app.command("migrate", "up").ok().err)
+    refused = app.command("rollback").failed().err
+    assert "0002_drop.sql (contract)" in refused and "public.people.nick is gone: queries.py:1" in refused
+    assert app.version() == "2"
     with database(app) as connection:
         columns = "SELECT column_name FROM information_schema.columns WHERE table_name = 'people'"
         assert sorted(connection.execute(columns).fetchall()) == [("m",), ("n",)]

@@ -67,11 +67,15 @@ async def going_back(
 
 
 def _back_in_time(host: Host, place: Place, found: Behind, blueprint: Blueprint) -> str:
-    """The command that takes the data back, too; nothing where the database is not backed up."""
+    """The command that takes the data back, too; nothing where no backup is from before."""
     settings = blueprint.migrations
     if settings is None or settings.resource not in backups.names(host, place):
         return ""
-    moment = datetime.fromtimestamp(min(_began(host, place, name) for name in found.since), UTC)
+    began = min(_began(host, place, name) for name in found.since)
+    runs = host.state.backup_runs(place, settings.resource, "base")
+    if not any(run.error is None and run.ended_at is not None and run.ended_at < began for run in runs):
+        return ""
+    moment = datetime.fromtimestamp(began, UTC)
     return f"or take the data back to before it, too: golive restore -r {settings.resource} --to-time {moment:%FT%TZ}; "
 
 
@@ -105,7 +109,7 @@ def _places(loss: Loss) -> str:
 
 def _listed(found: Behind) -> str:
     taken = set(found.contracts)
-    names = [f"{name} (contract)" if name in taken else name for name in found.since]
+    names = [f"{n} (contract)" if n in taken and not n.endswith(" (contract)") else n for n in found.since]
     shown = names[:_SHOWN] + ([f"{len(names) - _SHOWN} more"] if len(names) > _SHOWN else [])
     return ", ".join(shown)
 

@@ -41,6 +41,10 @@ def test_the_moment_before_is_that_of_the_first_of_them(tmp_path: Path) -> None:
         world.state._run("UPDATE release SET created_at = ? WHERE number = ?", 86400.0 * number, number)
     world.state.set_live(SHOP, 3)
     host = world.host
+    assert _back_in_time(host, SHOP, Behind(("002.sql",)), made) == ""
+    run = world.state.begin_backup_run(SHOP, "db", "base")
+    world.state.end_backup_run(run, None, {})
+    world.state._run("UPDATE backup_run SET ended_at = 86400")
     assert "--to-time 1970-01-03T00:00:00Z" in _back_in_time(host, SHOP, Behind(("002.sql", "003.sql")), made)
     world.state.audit("me", "migrate", SHOP)
     world.state.audit("me", "migrate.done", SHOP, applied=["003.sql"])
