@@ -209,18 +209,20 @@ async def _parts(home: Home, source: Source, bundle: Bundle, location: Location,
             await asyncio.to_thread(relocate, made, bundle.home, str(home.root))
             target.parent.mkdir(mode=0o711, exist_ok=True)
             made.rename(target)
-        if target.parent == home.layers:
-            _require_interpreter(target)
+    for part in bundle.parts:
+        if (home.root / part).parent == home.layers:
+            _require_interpreter(home.root / part)
 
 
 def _require_interpreter(folder: Path) -> None:
     """What a layer was made for is the machine's own: it does not travel."""
     layer = Layer.model_validate_json((folder / LAYER_FILE).read_bytes())
-    if layer.kind == "python" and not os.access(folder / "bin/python", os.X_OK):
+    if not os.access(layer.interpreter, os.X_OK):
+        name = f"{layer.kind.capitalize()} {layer.python}"
         raise NotFound(
             f"there is no {layer.interpreter} here, and an app runs on it",
-            why=f"it was Python {layer.python} on the machine that is recovered",
-            hint=f"install Python {'.'.join(layer.python.split('.')[:2])} there, then golive recover again: it goes on",
+            why=f"it was {name} on the machine that is recovered",
+            hint=f"install {name.rpartition('.')[0]} there, then golive recover again: it goes on",
         )
 
 
