@@ -125,7 +125,7 @@ def newest(location: Location, key: Key, host: str | None = None) -> Bundle:
     found = _bundles(location)
     if not found:
         raise NotFound(
-            "there is no host in this location",
+            f"there is no host in {location}",
             hint="look whether it is the place that was set for backups: golive writes host/ there after each deploy",
         )
     if host is None and len(found) > 1:

@@ -71,7 +71,7 @@ def _refusal(place: S3, what: str, code: str, message: str, status: str, missing
     elif code in ("AccessDenied", "403", "AllAccessDisabled") or status == "403":
         hint = f"allow this key {_ACTIONS} on {place.bucket}; {STANDS}"
     elif code in _BUSY or status.startswith("5"):
-        hint = f"it was asked several times; golive tries again by itself at the next turn; {STANDS}"
+        hint = f"it was asked several times; what golive does by itself is tried again; {STANDS}"
     elif code == "PreconditionFailed":
         hint = "somebody wrote it meanwhile; try again"
     return BackupFailed(
@@ -83,12 +83,10 @@ def _broken(place: S3, what: str, error: Exception) -> BackupFailed:
     from botocore import exceptions as known
 
     why = " ".join(str(error).split())
-    hint = f"golive tries again by itself at the next turn; {STANDS}"
+    hint = f"what golive does by itself is tried again; {STANDS}"
     if isinstance(error, known.NoCredentialsError | known.PartialCredentialsError):
-        why, hint = (
-            "it has no key to open it with",
-            f"set {ID} and {SECRET} (golive env set), or give the machine a role",
-        )
+        why = "it has no key to open it with"
+        hint = f"set {ID} and {SECRET} (golive env set; for golive recover where it is run), or give the machine a role"
     elif isinstance(error, known.SSLError):
         hint = f"the server's certificate is not trusted here: look at the endpoint and its certificate; {STANDS}"
     elif isinstance(error, known.ProxyConnectionError):

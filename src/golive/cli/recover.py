@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from golive.cli import output
-from golive.errors import GoliveError, UsageError
+from golive.errors import GoliveError, NotFound, UsageError
 from golive.units import human_duration
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def _runbook(as_json: bool) -> int:
     facts = client().get("/v1/runbook")
     if as_json:
         output.data(facts)
+    elif not facts["apps"]:
+        raise NotFound("nothing is live on this host, so there is nothing to make again", hint="golive up")
     else:
         sys.stdout.write(render(facts, datetime.now(UTC)))
     return 0
