@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import threading
+import time
 
 import psycopg
 import pytest
@@ -78,3 +80,58 @@ def test_reads_go_to_the_replica_and_no_write_fails_while_it_is_promoted(make_ap
         assert connection.execute("SELECT count(*) FROM item").fetchone() == (written[0],)
     assert "db@replica-1: streaming" in until("it to be seen", lambda: standby(app) and app.command("status").ok().out)
     assert "no PostgreSQL 'cache'" in app.command("db", "promote", "cache").failed().err
+
+
+def settled(app: App) -> bool:
+    """The daemon that came after has put everything right."""
+    copy = app.status()["copies"].get("db@replica-1", {})
+    return copy.get("lag", {}).get("state") == "streaming"
+
+
+def promote_killed(app: App, url: str, after: float) -> None:
+    """kill -9 of the daemon so many seconds into a promotion, under writes; no acknowledged row is lost."""
+    acknowledged: list[int] = []
+    over = threading.Event()
+
+    def write() -> None:
+        while not over.is_set():
+            try:
+                with psycopg.connect(url, autocommit=True) as connection:
+                    while not over.is_set():
+                        row = connection.execute("INSERT INTO item DEFAULT VALUES RETURNING id").fetchone()
+                        assert row
+                        acknowledged.append(row[0])
+            except psycopg.Error:
+                time.sleep(0.05)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    until("writes", lambda: len(acknowledged) > 20)
+    command = app.golive.start("db", "promote", "--app", app.name)
+    time.sleep(after)
+    app.golive.kill_daemon()
+    command.wait(timeout=30)
+    command.communicate()
+    until("a daemon", lambda: app.command("status").code == 0)
+    seen = len(acknowledged)
+    until("writes again", lambda: len(acknowledged) > seen + 20, timeout=60)
+    over.set()
+    writer.join()
+    with psycopg.connect(url) as connection:
+        kept = {row[0] for row in connection.execute("SELECT id FROM item").fetchall()}
+        assert connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
+    assert set(acknowledged) <= kept
+    until("the replica to follow", lambda: settled(app), timeout=90)
+
+
+@pytest.mark.nightly
+def test_a_daemon_that_is_killed_while_it_promotes_loses_nothing(make_app: MakeApp) -> None:
+    app = make_app(extra=REPLICATED.replace("pool = true\n", ""))
+    app.up().ok()
+    url = app.command("run", "--", "printenv", "DATABASE_URL").ok().out.strip()
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE item (id serial PRIMARY KEY)")
+    until("the replica to follow", lambda: settled(app), timeout=60)
+    dice = random.Random(os.environ.get("GOLIVE_SEED", "promotion"))
+    for _ in range(int(os.environ.get("GOLIVE_ROUNDS", "4"))):
+        promote_killed(app, url, dice.uniform(0.2, 2.5))
