@@ -79,6 +79,7 @@ def test_reads_go_to_the_replica_and_no_write_fails_while_it_is_promoted(make_ap
     with psycopg.connect(url, prepare_threshold=None) as connection:
         assert connection.execute("SELECT count(*) FROM item").fetchone() == (written[0],)
     assert "db@replica-1: streaming" in until("it to be seen", lambda: standby(app) and app.command("status").ok().out)
+    assert "replica      db@replica-1: streaming" in app.command("db", "insight", "db").out
     assert "no PostgreSQL 'cache'" in app.command("db", "promote", "cache").failed().err
 
 

@@ -8,6 +8,7 @@ import click
 
 from golive.cli import complete, db_branch, db_dump, db_exchange, db_shards, db_work, output
 from golive.cli.place import Target, client, place_options
+from golive.cli.status import replica_lines
 from golive.errors import from_json
 from golive.units import human_duration, human_size
 
@@ -70,6 +71,8 @@ def _show(found: dict[str, Any]) -> None:
         return
     facts = found["facts"]
     (_postgres if found["engine"] == "postgres" else _redis)(found, facts)
+    for line in replica_lines({"copies": found.get("replicas", {}), "reads": {}}):
+        print(f"replica      {line}")
     if not found["findings"]:
         print("\nnothing to mend")
     for each in found["findings"]:
@@ -83,6 +86,8 @@ def _postgres(found: dict[str, Any], facts: dict[str, Any]) -> None:
     up = human_duration(server["up"])
     print(f"{found['name']}: PostgreSQL {server['version']}, {human_size(server['size'])}, up {up}")
     print(f"connections  {sum(connections.values())} of {server['max_connections']}{f' ({states})' if states else ''}")
+    if server["memory"]:
+        print(f"memory       {', '.join(f'{name} {value}' for name, value in server['memory'].items())}")
     if asked := server["hits"] + server["reads"]:
         print(f"cache        {server['hits'] / asked:.1%} of {asked:,} blocks")
     print(f"oldest ids   {server['xid_age']:,} transactions, frozen from {server['freeze_at']:,}")
@@ -114,6 +119,7 @@ def _redis(found: dict[str, Any], facts: dict[str, Any]) -> None:
     print(f"memory       {human_size(facts['used'])}{limit}, {facts['policy']}, {facts['evicted']:,} evicted")
     if facts["hit_rate"] is not None:
         print(f"hit rate     {facts['hit_rate']:.1%} of {facts['hits'] + facts['misses']:,} look-ups")
+    print(f"latency      {facts['latency'] * 1000:.2f} ms")
     print(f"connections  {facts['clients']} of {facts['max_clients']}, {facts['blocked']} blocked")
     saves = {True: "snapshots", False: "nothing", None: "unknown"}[facts["saves"]]
     kept = "every write (aof)" if facts["aof"] else saves

@@ -35,6 +35,8 @@ class Server:
     freeze_at: int
     multixact_age: int
     multixact_freeze_at: int
+    memory: dict[str, str] = field(default_factory=dict)
+    """Settings that say how much it may take, as it writes them."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,9 @@ SELECT split_part(current_setting('server_version'), ' ', 1), current_database()
     current_setting('superuser_reserved_connections')::int,
     s.blks_hit, s.blks_read,
     age(d.datfrozenxid), current_setting('autovacuum_freeze_max_age')::int,
-    mxid_age(d.datminmxid), current_setting('autovacuum_multixact_freeze_max_age')::int
+    mxid_age(d.datminmxid), current_setting('autovacuum_multixact_freeze_max_age')::int,
+    (SELECT json_object_agg(name, current_setting(name) ORDER BY name) FROM pg_settings
+     WHERE name IN ('shared_buffers', 'effective_cache_size', 'work_mem', 'maintenance_work_mem'))
 FROM pg_database d JOIN pg_stat_database s ON s.datid = d.oid WHERE d.datname = current_database()"""
 
 # An account without pg_monitor sees that there are sessions of others, not what they do.

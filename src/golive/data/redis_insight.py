@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from golive.data.insight import Finding, Level, worst_first
 from golive.system.resp import Connection, RedisError, Value
@@ -54,6 +55,8 @@ class RedisFacts:
     replicas: int
     keys: dict[str, KeySpace] = field(default_factory=dict)
     slow: tuple[SlowCommand, ...] | None = None
+    latency: float = 0.0
+    """Seconds that a PING took."""
 
     @property
     def hit_rate(self) -> float | None:
@@ -83,7 +86,11 @@ FAILING = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsav
 async def read_facts(connection: Connection) -> RedisFacts:
     """RedisError when the account may not even ask for INFO."""
     info = await connection.info(*SECTIONS)
-    return facts_from(info, await _saves(connection), await _slow(connection), await _now(connection))
+    began = time.perf_counter()
+    await connection.call("PING")
+    latency = time.perf_counter() - began
+    facts = facts_from(info, await _saves(connection), await _slow(connection), await _now(connection))
+    return replace(facts, latency=latency)
 
 
 async def _saves(connection: Connection) -> bool | None:

@@ -12,7 +12,7 @@ from golive.data.clients import PACKAGES, client
 from golive.data.external import target_of
 from golive.data.store import Store
 from golive.errors import EngineUnavailable, NotFound, ResourceFailed, UsageError, nearest
-from golive.release import copies, databases, environment, resources
+from golive.release import copies, databases, environment, replicas, resources
 from golive.release.host import Host
 from golive.secret import Secret
 from golive.state.records import Place
@@ -102,7 +102,8 @@ async def insight(host: Host, place: Place, name: str | None) -> dict[str, Any]:
         except ResourceFailed as error:
             seen.append({**head, "error": error.to_json()})
         else:
-            seen.append({**head, **asdict(insight)})
+            following = {copy.name: replicas.view(host, copy) for copy in replicas.of(host, place, database.name)}
+            seen.append({**head, **asdict(insight), "replicas": following})
     return {"app": place.app, "environment": place.environment, "resources": seen}
 
 
