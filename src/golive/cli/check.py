@@ -31,17 +31,17 @@ class Options:
 
     environment: str
     directory: Path
-    only: tuple[str, ...]
-    profile: str
-    origin: tuple[str, ...]
-    ca: Path | None
-    intrusive: bool
-    fix: bool
-    everything: bool
-    as_json: bool
-    html: Path | None
-    junit: Path | None
-    sarif: Path | None
+    only: tuple[str, ...] = ()
+    profile: str = "default"
+    origin: tuple[str, ...] = ()
+    ca: Path | None = None
+    intrusive: bool = False
+    fix: bool = False
+    everything: bool = False
+    as_json: bool = False
+    html: Path | None = None
+    junit: Path | None = None
+    sarif: Path | None = None
 
 
 @click.command()
@@ -76,9 +76,17 @@ def check(target: str | None, **given: Any) -> int:
       golive check https://example.com --html report.html
       golive check --only tls --only headers --profile strict
     """
+    return _check(target, Options(**given))
+
+
+def after_deploy(directory: Path, environment: str) -> int:
+    """The checklist of what was just made live, in the default profile."""
+    return _check(None, Options(environment, directory))
+
+
+def _check(target: str | None, options: Options) -> int:
     from golive.checks import catalog, run
 
-    options = Options(**given)
     names = tuple(name.strip() for part in options.only for name in part.split(",") if name.strip())
     catalog.checks(names, app=True)  # a mistyped name is said before anything is asked
     subject = _subject(target, options)

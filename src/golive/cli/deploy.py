@@ -10,14 +10,24 @@ import click
 from golive.cli import complete, output
 from golive.cli.follow import follow
 from golive.cli.place import Target, client, directory_argument, environment_option, find, place_options
+from golive.errors import UsageError
 
 
-def _deploy(directory: Path, environment: str, *, skip_build_env_check: bool, as_json: bool, detach: bool) -> int:
+def _deploy(
+    directory: Path, environment: str, *, skip_build_env_check: bool, check: bool, as_json: bool, detach: bool
+) -> int:
+    if check and (as_json or detach):
+        raise UsageError("--check shows what it finds when the deploy has ended", hint="golive check --json afterwards")
     target = find(directory, environment)
     body: dict[str, Any] = {"kind": "deploy", **target.query(), "checkout": str(target.checkout)}
     if skip_build_env_check:
         body["skip_build_env_check"] = True
-    return _submit(target, body, as_json, detach)
+    code = _submit(target, body, as_json, detach)
+    if not check or code:
+        return code
+    from golive.cli.check import after_deploy
+
+    return after_deploy(directory, environment)
 
 
 def _submit(target: Target, body: dict[str, Any], as_json: bool, detach: bool) -> int:
@@ -38,6 +48,7 @@ def _options(command: Any) -> Any:
 def _checkout_options(command: Any) -> Any:
     skip = "Build although variables are missing or wrong; they are checked before the release starts."
     command = click.option("--skip-build-env-check", is_flag=True, help=skip)(command)
+    command = click.option("--check", is_flag=True, help="Then the production checklist; its exit code.")(command)
     return _options(environment_option(directory_argument(command)))
 
 

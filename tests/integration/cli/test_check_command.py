@@ -75,7 +75,9 @@ def test_ignored_until_a_day_then_mended(leaves: Scratch) -> None:
     assert said.code == 1
     assert '+hsts = "365d" # until the domain has moved' in said.err
     assert file.read_text() == TOML.replace('"0s"', '"365d"')
-    assert leaves("up").code == 0
+    said = leaves("up", "--check")
+    assert said.code == 0, said.text
+    assert "✓ tls" in said.out
     said = leaves("check", "--only", "tls", "--fix")
     assert said.code == 0, said.text
     assert "nothing of it can be mended" in said.err
