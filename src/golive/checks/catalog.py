@@ -43,11 +43,16 @@ def families() -> tuple[Family, ...]:
     return tuple(importlib.import_module(f"golive.checks.families.{name}").family for name in MODULES)
 
 
+def names() -> set[str]:
+    """Of every family and every check."""
+    return {family.name for family in families()} | {check.id for family in families() for check in family.checks}
+
+
 def checks(only: tuple[str, ...] = (), *, app: bool) -> list[Check]:
     """Those of the families or ids that are named, all when none is; without an app of golive's own only what any site
     can be asked. UsageError for a name that is none."""
     every = [check for family in families() for check in family.checks]
-    known = {family.name for family in families()} | {check.id for check in every}
+    known = names()
     for name in only:
         if name not in known:
             near = nearest(name, known)

@@ -54,11 +54,10 @@ async def offered(host: str, port: int, version: str) -> Handshake:
 
 async def trusted(host: str, port: int, roots: tuple[Path, ...]) -> Handshake:
     """A handshake as a browser does it: the chain and the name are verified."""
-    context = ssl.create_default_context()
-    with contextlib.suppress(ImportError):
-        import certifi
+    import certifi
 
-        context.load_verify_locations(certifi.where())
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())  # where the system has no store of its own
     for root in roots:
         with contextlib.suppress(OSError, ssl.SSLError):
             context.load_verify_locations(root)
@@ -94,7 +93,7 @@ async def _shake(context: ssl.SSLContext, host: str, port: int) -> Handshake:
     session: ssl.SSLObject = writer.get_extra_info("ssl_object")
     cipher = session.cipher()
     found = Handshake(
-        version=(session.version() or "").replace("TLSv1", "TLS 1").replace("TLS 1.", "TLS 1."),
+        version=(session.version() or "").replace("TLSv", "TLS "),
         cipher=cipher[0] if cipher else "",
         alpn=session.selected_alpn_protocol() or "",
         certificate=session.getpeercert(binary_form=True) or b"",

@@ -15,7 +15,7 @@ import click
 
 from golive.cli import check_text, complete, output
 from golive.cli.place import environment_option, find
-from golive.errors import GoliveError, UsageError
+from golive.errors import GoliveError, UsageError, nearest
 from golive.home import Home
 
 if TYPE_CHECKING:
@@ -90,6 +90,12 @@ def _check(target: str | None, options: Options) -> int:
     names = tuple(name.strip() for part in options.only for name in part.split(",") if name.strip())
     catalog.checks(names, app=True)  # a mistyped name is said before anything is asked
     subject = _subject(target, options)
+    for rule in subject.policy.ignore:
+        if rule.check not in catalog.names():
+            near = nearest(rule.check, catalog.names())
+            output.say(
+                f"warning: golive.toml ignores {rule.check!r}, which is no check" + (f"; is it {near}?" if near else "")
+            )
     checks = catalog.checks(names, app=subject.deployed is not None)
     began = time.monotonic()
     found = asyncio.run(_examine(subject, checks))

@@ -70,6 +70,9 @@ def test_ignored_until_a_day_then_mended(leaves: Scratch) -> None:
     assert said.code == 1
     assert "it was ignored until" in said.out
 
+    file.write_text(TOML + ignore.format(day).replace("tls-hsts", "tls-hst"))
+    assert "ignores 'tls-hst', which is no check; is it tls-hsts?" in leaves("check", "--only", "tls").err
+
     file.write_text(TOML)
     said = leaves("check", "--only", "tls", "--fix")
     assert said.code == 1
