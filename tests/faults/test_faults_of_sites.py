@@ -138,6 +138,10 @@ def says(body: bytes) -> Callable[[Request, Response], None]:
     return lambda request, response: setattr(response, "body", body)
 
 
+def both(*plants: Plant) -> Plant:
+    return lambda good: [plant(good) for plant in plants]
+
+
 def cookie(text: str) -> Plant:
     return lambda good: setattr(good, "cookie", text)
 
@@ -198,7 +202,7 @@ FAULTS: list[tuple[str, str, Plant]] = [
     ("health-answers", "500", answers(status(500), "/")),
     ("health-answers", "garbage", lambda good: setattr(good, "raw", b"\x00\x01\x02 garbage\r\n\r\n")),
     ("health-answers", "closes", lambda good: setattr(good, "raw", b"")),
-    ("health-answers", "404", answers(status(404), "/")),
+    ("health-answers", "404", both(answers(status(404), "/"), lambda good: good.files.pop("/health"))),
     ("health-endpoint", "none", lambda good: good.files.pop("/health")),
     ("health-endpoint", "503", answers(status(503), "/health")),
     ("health-honest", "says down", file("/health", b'{"status":"ok","services":{"db":"down"}}', "application/json")),
@@ -400,6 +404,22 @@ async def test_plain_http_is_said_and_the_rest_of_tls_does_not_apply(ground: Gro
     results = await examine(ground, Good(), [id for id in CHECKS if id.startswith("tls-")], plain=True)
     assert results[0].status is Status.WARNING
     assert {r.status for r in results[1:]} == {Status.NOT_APPLICABLE}
+
+
+async def test_an_api_without_pages_raises_no_alarm(ground: Ground) -> None:
+    good = Good(limit=30)
+    for path in [path for path in good.files if path != "/health"]:
+        del good.files[path]
+    good.changes.append(bare_page)
+    results = await examine(ground, good, list(CHECKS))
+    wrong = {r.check.id: r.outcome.text for r in results if r.status in (*WRONG, Status.COULD_NOT_TELL)}
+    assert {id: text for id, text in wrong.items() if id not in OF_THE_SERVER} == {}
+
+
+def bare_page(request: Request, response: Response) -> None:
+    if request.path == "/":
+        response.status, response.body, response.cookies = 404, b"404 page not found", []
+        response.headers["content-type"] = "text/plain"
 
 
 async def test_a_limit_that_never_lets_go_is_found(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,8 @@ async def writes(app: App) -> Outcome:
     if not found:
         return not_applicable(_NONE)
     for each in found:
+        if each["receiving"]["status"] != "ready" and not each["backups"] and await _is_new(app):
+            return warned(f"{each['name']}: not yet", _shown(app, each), fix="golive backup list, in some minutes")
         if each["receiving"]["status"] != "ready":
             text = f"{each['name']}: writes {each['receiving']['status']}"
             return failed(text, _shown(app, each), fix="golive backup list says why; golive logs")

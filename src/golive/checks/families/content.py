@@ -261,6 +261,7 @@ async def sourcemaps(site: Site) -> Outcome:
     answers="rt-apps.16",
 )
 async def robots(site: Site) -> Outcome:
+    await site.html()  # only where there are pages to find
     answer = await site.web.ask(site.url("/robots.txt"))
     if not answer.ok or answer.type == "text/html":
         return warned("there is none", answer.evidence("content-type"), fix="write a robots.txt")

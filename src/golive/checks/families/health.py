@@ -29,6 +29,10 @@ async def answers(site: Site) -> Outcome:
         return failed(f"it answers {home.status}", home.evidence("content-type", body=200), fix="look at its logs")
     if home.status >= 400 and home.status not in (401, 403, 404, 405, 426):
         return failed(f"it answers {home.status}", home.evidence("content-type", body=200))
+    if home.status == 404 and (well := [one for one in await site.endpoints() if one.ok]):
+        return passed(
+            f"404 there, as of an API; {well[0].url} answers", home.evidence(), well[0].evidence("content-type")
+        )
     if home.status == 404:
         return warned("nothing is at that path", home.evidence("content-type"), fix="check the address that people use")
     return passed(f"{home.status}, {home.type or 'no type'}", home.evidence("content-type"))
