@@ -210,19 +210,22 @@ async def _parts(home: Home, source: Source, bundle: Bundle, location: Location,
             target.parent.mkdir(mode=0o711, exist_ok=True)
             made.rename(target)
     for part in bundle.parts:
-        if (home.root / part).parent == home.layers:
-            _require_interpreter(home.root / part)
+        target = home.root / part
+        if target.parent == home.layers:
+            layer = Layer.model_validate_json((target / LAYER_FILE).read_bytes())
+            _require_program(Path(layer.interpreter), f"{layer.kind.capitalize()} {layer.python}")
+        elif target.parent == home.artifacts:
+            for link in (path for path in target.glob("bin/*") if path.is_symlink()):
+                _require_program(link.readlink(), link.name)
 
 
-def _require_interpreter(folder: Path) -> None:
-    """What a layer was made for is the machine's own: it does not travel."""
-    layer = Layer.model_validate_json((folder / LAYER_FILE).read_bytes())
-    if not os.access(layer.interpreter, os.X_OK):
-        name = f"{layer.kind.capitalize()} {layer.python}"
+def _require_program(path: Path, what: str) -> None:
+    """What runs an app is the machine's own where it was there: it does not travel."""
+    if path.is_absolute() and not os.access(path, os.X_OK):
         raise NotFound(
-            f"there is no {layer.interpreter} here, and an app runs on it",
-            why=f"it was {name} on the machine that is recovered",
-            hint=f"install {name.rpartition('.')[0]} there, then golive recover again: it goes on",
+            f"there is no {path} here, and an app runs on it",
+            why=f"it was {what} on the machine that is recovered",
+            hint="install that there, in the same version; then golive recover again: it goes on",
         )
 
 
