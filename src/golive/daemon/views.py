@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from golive.blueprint.models import Blueprint, ServiceKind
+from golive.data import pool_plan
 from golive.errors import NotFound, nearest
 from golive.release import backups, host_bundle, maintenance, pools, reads, replicas, suspension
 from golive.release.host import Host
@@ -67,7 +68,7 @@ async def status(daemon: Daemon, place: Place | None) -> dict[str, Any]:
 async def _pools(host: Host, app: App, shown: dict[str, Any]) -> None:
     """How much of each pool is used, asked of those that run."""
     for row in host.state.resources(app.place):
-        if row.engine == pools.ENGINE and shown["resources"][row.name]["pid"]:
+        if row.engine == pool_plan.ENGINE and shown["resources"][row.name]["pid"]:
             shown["resources"][row.name]["use"] = await pools.use(host, row)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from golive.blueprint.models import Pool
 
+ENGINE = "pgbouncer"
 SUFFIX = "@pool"
 ADMIN = "_golive"
 """The account of the console."""

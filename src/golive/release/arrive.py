@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from golive.blueprint.models import Blueprint
+from golive.data.postgres import Postgres
 from golive.data.store import Store
 from golive.release import resources
 from golive.release.desired import fingerprint
 from golive.release.host import Host
+from golive.release.reads import SUFFIX
 from golive.secret import Secret
 from golive.state.records import GenerationState, Place, ResourceRow
 from golive.state.vault import Environments
@@ -59,14 +61,16 @@ async def _resources(host: Host, place: Place, taken: set[int]) -> None:
             continue
         blueprint = host.release_blueprint(place, release.number)
         before = await resources.declare(host, place, blueprint)
-        after = {name: _at(store, names.get(name)) for name, store in before.items()}
+        after = {name: _at(store, names.get(name), names.get(f"{name}{SUFFIX}")) for name, store in before.items()}
         swap = _swap(blueprint, before, after)
         old = host.state.release_environments(place, release.number)
         changed.append((release.number, {name: _swapped(env, swap) for name, env in old.items()}))
     _write(host, place, moved, dict(changed))
 
 
-def _at(store: Store, port: int | None) -> Store:
+def _at(store: Store, port: int | None, reads: int | None) -> Store:
+    if isinstance(store, Postgres) and reads is not None:
+        store = replace(store, reads=reads)
     if port is None:
         return store
     return replace(store, place=replace(store.place, port=port))  # type: ignore[type-var, attr-defined]

@@ -61,6 +61,8 @@ class Host:
     claimed: set[int] = field(default_factory=set)
     building: set[str] = field(default_factory=set)
     dev: dict[Place, DevSite] = field(default_factory=dict)
+    bare: set[tuple[Place, str]] = field(default_factory=set)
+    """Pools that an app was told of and that cannot run: the edge leads past them."""
     lags: dict[tuple[Place, str], Lag] = field(default_factory=dict)
     offload: Offload = field(default_factory=Offload)
     backing_up: dict[tuple[Place, str], str] = field(default_factory=dict)

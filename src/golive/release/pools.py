@@ -11,17 +11,16 @@ from golive.blueprint.models import Blueprint
 from golive.data.external import external_variables
 from golive.data.place import Placement
 from golive.data.pool import PgBouncer
-from golive.data.pool_plan import pool_name, shortcoming
+from golive.data.pool_plan import ENGINE, pool_name, shortcoming
 from golive.data.postgres import Postgres
 from golive.data.store import Report, Store
 from golive.errors import EngineUnavailable, GoliveError
 from golive.release import connections, databases
 from golive.release.host import Host
+from golive.release.traffic import edge_config
 from golive.secret import Secret
 from golive.state.records import Place, ResourceRow
 from golive.system import ports
-
-ENGINE = "pgbouncer"
 
 
 async def declare(host: Host, place: Place, blueprint: Blueprint, stores: dict[str, Store]) -> dict[str, Store]:
@@ -35,7 +34,13 @@ async def declare(host: Host, place: Place, blueprint: Blueprint, stores: dict[s
         try:
             engine = await host.engines.find(ENGINE)
         except EngineUnavailable:
+            if any(row.name == pool_name(name) for row in host.state.resources(place)):
+                host.bare.add((place, pool_name(name)))  # a release that goes on was told of the pool's port
             continue
+        if (place, pool_name(name)) in host.bare:
+            host.bare.discard((place, pool_name(name)))
+            if host.opened is not None:
+                await host.gateway.apply(edge_config(host))
         row = _row(host, place, pool_name(name), engine.version)
         at: Placement = replace(store.place, port=row.port)
         found[pool_name(name)] = PgBouncer(settings, store, at, engine, host.state.resource_password(row))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 
+from golive.data import pool_plan
 from golive.data.replica_plan import Lag
 from golive.edge.model import Endpoint, Stream
 from golive.release.host import Host
@@ -30,9 +31,13 @@ def port(host: Host, place: Place, resource: str) -> int:
 
 
 def streams(host: Host, place: Place) -> Iterator[Stream]:
-    """What the edge does with those ports: replicas that serve, the primary else."""
+    """What the edge does with those ports: replicas that serve, the primary else; and the database itself in the place
+    of a pool whose PgBouncer is not there (any more)."""
     rows = {row.name: row for row in host.state.resources(place)}
     for row in rows.values():
+        if (place, row.name) in host.bare:
+            behind = Endpoint(port=rows[row.name.removesuffix(pool_plan.SUFFIX)].port)
+            yield Stream(f"{place}/resource/{row.name}", row.port, (behind,), behind)
         primary = rows.get(row.name.removesuffix(SUFFIX))
         if row.engine == ENGINE and primary:
             serving = tuple(Endpoint(port=rows[name].port) for name in serving_replicas(host, place, primary.name))

@@ -12,15 +12,17 @@ import psycopg
 import pytest
 from copies_host import SHOP, end_all, live_app, make_host
 
-from golive.blueprint.models import Blueprint
+from golive.blueprint.models import Blueprint, Pool
 from golive.data import replica
 from golive.data.postgres import Postgres
-from golive.errors import Conflict, NotFound
+from golive.errors import Conflict, EngineUnavailable, NotFound
 from golive.home import Home
 from golive.release import copies, promotion, reads, replicas, resources
 from golive.release.host import Host
 from golive.release.replicas import Replicas
 from golive.secret import Secret
+from golive.state.records import ResourceRow
+from golive.system import ports
 
 REPLICATED = Blueprint.model_validate(
     {
@@ -182,3 +184,28 @@ async def test_one_that_does_not_follow_is_not_promoted_and_one_too_many_goes(ho
     assert await host.offload.call(replica.lags, found) == {}
     with pytest.raises(NotFound, match="no replica"):
         await promote(host)
+
+
+async def test_a_pool_that_cannot_run_any_more_is_led_past(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PgBouncer was taken away, or the app was recovered on a machine without it: its URL leads to the database."""
+    pooled = REPLICATED.model_copy(
+        update={"resources": {"db": REPLICATED.resources["db"].model_copy(update={"pool": Pool()})}}
+    )
+    port = ports.choose(avoid=host.state.ports())
+    host.state.add_resource(ResourceRow(SHOP, "db@pool", "pgbouncer", "1.21.0", port, b""), Secret("x"))
+    find = host.engines.find
+
+    async def without(name: str, *args: object, **kwargs: object) -> object:
+        if name == "pgbouncer":
+            raise EngineUnavailable("PgBouncer is not here")
+        return await find(name, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(host.engines, "find", without)
+    assert "db@pool" not in await resources.declare(host, SHOP, pooled)
+    [past] = [each for each in reads.streams(host, SHOP) if each.port == port]
+    assert past.fallback.port == (await primary(host)).place.port
+    monkeypatch.setattr(host.engines, "find", find)
+    with contextlib.suppress(EngineUnavailable):
+        await host.engines.find("pgbouncer")
+        assert "db@pool" in await resources.declare(host, SHOP, pooled)
+        assert [each for each in reads.streams(host, SHOP) if each.port == port] == []
