@@ -3,10 +3,12 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+from psycopg_pool import AsyncConnectionPool
 from redis.asyncio import Redis
 
 from servers import Server
-from threadr.quota import Quota, Usage, Window, resets
+from threadr.quota import Quota, Usage, Window, periods, resets
+from threadr.quota_rows import QuotaRows
 from threadr.settings import Limits
 
 
@@ -38,6 +40,26 @@ def test_the_month_counts_when_the_day_has_room(cache: tuple[Server, str]) -> No
     assert (usage.day.left, usage.month.left) == (8, 0)
     assert usage.retry_after > 0
     assert usage.headers()["Retry-After"] == str(usage.retry_after)
+
+
+def test_rows_of_postgresql_count_as_redis_does(database: tuple[Server, str]) -> None:
+    async def race() -> None:
+        async with AsyncConnectionPool(database[1], min_size=4, max_size=8, kwargs={"autocommit": True}) as pool:
+            quota, limits = QuotaRows(pool), Limits(7, 100)
+            assert (await quota.usage("rows", limits)).day.used == 0
+            taken = await asyncio.gather(*(quota.take("rows", limits) for _ in range(40)))
+            assert sum(usage.allowed for usage in taken) == 7
+            assert (await quota.usage("rows", limits)).month.used == 7
+            await quota.give_back("rows")
+            assert (await quota.usage("rows", limits)).day.left == 1
+            async with pool.connection() as connection:
+                query = "SELECT period, used, expires_at > now() FROM quota WHERE client = 'rows'"
+                rows = await (await connection.execute(query)).fetchall()
+            assert {period: (used, later) for period, used, later in rows} == dict.fromkeys(
+                periods(datetime.now(UTC)), (6, True)
+            )
+
+    asyncio.run(race())
 
 
 def test_resets_are_midnight_and_the_first() -> None:
