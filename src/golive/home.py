@@ -8,6 +8,7 @@ run/                              sockets (moved to a short path when $GOLIVE_HO
 daemon.log
 edge/                             Envoy's bootstrap, resource files, certificates, access log
 ca/                               the local certificate authority
+certificates/                     those of other authorities, and accounts there (0600)
 backup-keys/                      what backups are sealed with (0600); not in `backups`
 backups/                          backups that are told no other place
 engines/<name>/<version>/         fetched engines
@@ -78,6 +79,10 @@ class Home:
     @property
     def ca(self) -> Path:
         return self.root / "ca"
+
+    @property
+    def certificates(self) -> Path:
+        return self.root / "certificates"
 
     @property
     def backup_keys(self) -> Path:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from golive.blueprint.acme import Acme
 from golive.blueprint.backup_policy import BackupPolicy
 from golive.blueprint.checks_policy import ChecksPolicy
 from golive.blueprint.fields import Duration, Model, RateText, Share, Size
@@ -363,6 +364,10 @@ class EdgePolicy(Model):
     """What the edge does for every service of the app."""
 
     https: bool = Field(True, description="Serve TLS and redirect HTTP to it.")
+    acme: Acme | None = Field(
+        Acme(),
+        description="Certificates of an authority for public domains; false: none is asked. `golive domain ls` tells.",
+    )
     hsts: Duration = Field(timedelta(days=365), description="Strict-Transport-Security max-age; 0 turns it off.")
     headers: dict[str, str] = Field({}, description="Response headers added or, with an empty value, not sent.")
     compression: bool = Field(True, description="zstd, brotli, gzip by Accept-Encoding.")

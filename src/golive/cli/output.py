@@ -176,3 +176,11 @@ def age(moment: float | str | None) -> str:
 def ago(moment: float | str | None) -> str:
     """`3 m ago`: the largest unit is enough for what is over."""
     return f"{' '.join(age(moment).split()[:2])} ago" if moment is not None else ""
+
+
+def ahead(moment: float) -> str:
+    """`in 3 m`, of a time that is to come."""
+    from golive.units import human_duration
+
+    left = moment - datetime.now(UTC).timestamp()
+    return f"in {' '.join(human_duration(left).split()[:2])}" if left >= 1 else "now" if left > -60 else ago(moment)

@@ -13,6 +13,8 @@ from golive.cli.place import Target, client, environment_option, find, place_opt
 from golive.errors import NotFound, UsageError
 from golive.units import human_duration, human_size
 
+SOON = 14 * 86400
+"""Seconds before a certificate's end from which on it is told; renewal begins long before."""
 WELL = ("ready", "served")
 HEADERS = ("name", "kind", "state", "up", "memory", "pid", "port")
 OLD = {
@@ -86,7 +88,12 @@ def _show_app(app: dict[str, Any]) -> None:
     rows += [(name, f"{c['kind']} of {c['of']}", *_process(c)) for name, c in app["copies"].items()]
     if rows:
         output.table(HEADERS, rows, fold=("kind", "state"))
-    for line in (*pool_lines(app["resources"]), *replica_lines(app), *backup_lines(app["backups"])):
+    for line in (
+        *pool_lines(app["resources"]),
+        *replica_lines(app),
+        *backup_lines(app["backups"]),
+        *domain_lines(app["domains"]),
+    ):
         print(f"  {line}")
     if app["maintenance"]:
         print(f"  {maintenance_line(app['maintenance'])}")
@@ -117,6 +124,19 @@ def replica_lines(app: dict[str, Any]) -> list[str]:
             late = f", {human_duration(lag['seconds'])}" if lag["seconds"] >= 1 else ""
             lines.append(f"{name}: {lag['state']}, {behind}{late}{'' if lag['serves'] else ', not asked'}")
     lines += [f"{name} on port {r['port']}: {', '.join(r['served_by'])}" for name, r in app["reads"].items()]
+    return lines
+
+
+def domain_lines(domains: dict[str, dict[str, Any]]) -> list[str]:
+    """What is in the way of a certificate that browsers trust, and what ends soon."""
+    lines = []
+    for name, one in domains.items():
+        if one["trouble"]:
+            lines.append(f"{name}: no new certificate: {one['trouble']}; next try {output.ahead(one['next_at'])}")
+        elif one["certificate"] == "self-signed":
+            lines.append(f"{name}: no certificate yet{': ' + one['why_none'] if one['why_none'] else ''}")
+        if one["ends"] and one["ends"] - time.time() < SOON:
+            lines.append(f"{name}: its certificate ends {output.ahead(one['ends'])}")
     return lines
 
 

@@ -21,6 +21,7 @@ from golive.daemon.wiring import Wires
 from golive.engines.engine import Progress
 from golive.errors import Cancelled, GoliveError
 from golive.release import reads
+from golive.release.certificates import Certificates
 from golive.release.deploy import Deploy
 from golive.release.gateway import EDGE, STATIC, open_gateway
 from golive.release.host import Host
@@ -51,6 +52,7 @@ class Daemon:
         self.upkeep = Upkeep(host)
         self.backups = Backups(host)
         self.moves = Moves(host)
+        self.certificates = Certificates(host)
         self.bundles = HostBundles(host)
         self.dev = DevSessions(self)
         self.started_at = time.time()
@@ -74,7 +76,7 @@ class Daemon:
             self._enqueue(row.place, row.id)
         keeper = LogKeeper(self._output_files)
         own = (self.cron.run, self.upkeep.run, self._keep_edge_in_line, keeper.run)
-        loops = (*own, self.backups.run, self.bundles.run, self.moves.run)
+        loops = (*own, self.backups.run, self.bundles.run, self.moves.run, self.certificates.run)
         self._tasks = [asyncio.create_task(_forever(loop)) for loop in loops]
         self._tasks.append(asyncio.create_task(self.dev.sweep()))
 
@@ -88,6 +90,7 @@ class Daemon:
         await self.cron.stop()
         await self.upkeep.stop()
         await self.moves.stop()
+        await self.certificates.stop()
         await self.backups.stop()
         await self.host.supervisor.release()
         await self.host.offload.close()
@@ -175,6 +178,7 @@ class Daemon:
             result = await asyncio.shield(task)
             self.host.state.set_deployment_result(row.id, result)
             self._end(row.id, DeploymentState.DONE)
+            self.certificates.wake()
         except GoliveError as error:
             await self._undo(row, journal, journal.masked(error))
         except asyncio.CancelledError:

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from golive import __version__
-from golive.daemon import api, backup_calls, db, restore_calls, variables, views
+from golive.daemon import api, backup_calls, db, domains, restore_calls, variables, views
 from golive.daemon.closures import Closures
 from golive.daemon.daemon import PROTOCOL, Daemon
 from golive.daemon.moves import MoveCalls
@@ -87,6 +87,7 @@ class Server:
             ("POST", "/v1/exec", self._exec),
             ("POST", "/v1/down", self._down),
             ("POST", "/v1/destroy", self._destroy),
+            ("GET", "/v1/domains", self._domains),
             ("GET", "/v1/audit", self._audit),
             ("GET", "/v1/engines", self._engines),
             *self._kept(),
@@ -356,6 +357,9 @@ class Server:
 
     async def _destroy(self, request: Request) -> Any:
         return await self._operations.destroy(await _call(api.PlaceCall, request), _actor(request))
+
+    async def _domains(self, request: Request) -> Any:
+        return domains.listing(self._daemon.host, _place(request))
 
     async def _audit(self, request: Request) -> Any:
         place = _place(request) if "app" in request.query_params else None

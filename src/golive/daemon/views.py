@@ -14,7 +14,7 @@ import psutil
 from golive.blueprint.models import Blueprint, ServiceKind
 from golive.data import pool_plan
 from golive.errors import NotFound, nearest
-from golive.release import backups, host_bundle, maintenance, pools, reads, replicas, suspension
+from golive.release import backups, certificates, host_bundle, maintenance, pools, reads, replicas, suspension
 from golive.release.host import Host
 from golive.release.resources import unit_name
 from golive.release.schema import Behind, behind
@@ -97,6 +97,7 @@ def _app(host: Host, app: App, states: dict[str, UnitState], memory: dict[int, i
         "old": [],
         "maintenance": maintenance.view(host, app.place, links=False),
         "backups": backups.health(host, app.place),
+        "domains": certificates.view(host, blueprint) if blueprint else {},
     }
     if blueprint is not None and host.opened is not None:
         found["urls"] = [host.gateway.url(d, https=blueprint.edge.https) for d in blueprint.domains if "*" not in d]

@@ -149,6 +149,15 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Challenge:
+    """What an authority asks for over HTTP, before it signs a domain (RFC 8555, 8.3)."""
+
+    domain: str
+    path: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class Stream:
     """TCP connections to a port of loopback go to `endpoints` in turn, to `fallback` while none of them accepts any."""
 
@@ -166,6 +175,7 @@ class EdgeConfig:
     upstreams: tuple[Upstream, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     streams: tuple[Stream, ...] = ()
+    challenges: tuple[Challenge, ...] = ()
 
     def __post_init__(self) -> None:
         owners: dict[str, Site] = {}

@@ -16,7 +16,7 @@ from golive.blueprint.models import EdgePolicy, RateLimit
 from golive.blueprint.routing import Rule
 from golive.edge import headers, hot, limits
 from golive.edge.closed import USUAL, closed_routes, entrances, largest
-from golive.edge.model import Closed, EdgeConfig, HotFile, RouteRule, Site, cluster_name
+from golive.edge.model import Challenge, Closed, EdgeConfig, HotFile, RouteRule, Site, cluster_name
 from golive.edge.resource import HTTP, Json, Layout, discovery, seconds, typed
 from golive.edge.rules import Looks, added, fallback, literal_start, location, matched, rewritten
 from golive.edge.static_plan import FALLBACK
@@ -67,7 +67,7 @@ def render_routes(config: EdgeConfig, layout: Layout, *, tls: bool) -> Json:
         elif not site.policy.https:
             hosts += _hosts(site, site.domains, layout, tls=False)
         else:
-            hosts += _redirecting(site, ready, layout.https_port)
+            hosts += _redirecting(site, ready, layout.https_port, config.challenges)
     hosts.append(_unknown())
     name = "https" if tls else "http"
     longest = max(largest(config.sites), hot.largest(config))
@@ -374,9 +374,12 @@ def _answer(site: Site, status: int, text: str) -> Json:
     }
 
 
-def _redirecting(site: Site, ready: set[str], https_port: int) -> list[Json]:
+def _redirecting(site: Site, ready: set[str], https_port: int, challenges: tuple[Challenge, ...]) -> list[Json]:
     """HTTP hosts of a TLS site. A browser may keep a permanent redirect for years: not one to a makeshift port."""
-    groups = {True: [d for d in site.domains if d in ready], False: [d for d in site.domains if d not in ready]}
+    groups: dict[tuple[bool, tuple[Challenge, ...]], list[str]] = {}
+    for domain in site.domains:
+        asked = tuple(c for c in challenges if c.domain == domain)
+        groups.setdefault((domain in ready, asked), []).append(domain)
     code = "PERMANENT_REDIRECT" if https_port == 443 else "TEMPORARY_REDIRECT"
     redirect: Json = {
         "match": {"prefix": "/"},
@@ -389,12 +392,19 @@ def _redirecting(site: Site, ready: set[str], https_port: int) -> list[Json]:
         {
             "name": f"{site.app}/{site.environment} {sorted(domains)[0]}",
             "domains": sorted(domains),
-            "routes": [redirect if has else waiting],
+            "routes": [*(_challenge(site, c) for c in asked), redirect if has else waiting],
             **headers.response_headers(site.policy, tls=False),
         }
-        for has, domains in groups.items()
-        if domains
+        for (has, asked), domains in groups.items()
     ]
+
+
+def _challenge(site: Site, challenge: Challenge) -> Json:
+    return {
+        "match": {"path": challenge.path},
+        "direct_response": {"status": 200, "body": {"inline_string": challenge.answer}},
+        **_marked(site, ""),
+    }
 
 
 def _unknown() -> Json:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import golive
 from golive.edge.ca import LocalCA, is_local
+from golive.edge.certificates import CertificateStore
 from golive.edge.edge import Edge
 from golive.edge.model import Certificate, EdgeConfig, Endpoint
 from golive.edge.ports import choose_ports, obstacle
@@ -42,6 +43,7 @@ class Gateway:
 
     edge: Edge
     authority: LocalCA
+    certificates: CertificateStore
     static_socket: Path
     https_port: int
     http_port: int
@@ -60,7 +62,8 @@ class Gateway:
         return Endpoint.unix(self.static_socket)
 
     def certificates_for(self, domains: tuple[str, ...]) -> tuple[Certificate, ...]:
-        return tuple(self.authority.certificate_for((domain,)) for domain in domains)
+        """Somebody's own or an authority's where there is one, the local CA's until then."""
+        return tuple(self.certificates.serving(d) or self.authority.certificate_for((d,)) for d in domains)
 
     def address(self, domain: str, *, https: bool = True) -> Address:
         """How golive itself asks a site, through the same door as everybody."""
@@ -103,7 +106,7 @@ async def open_gateway(
             error.hint = hint
             raise
         raise StartFailed("Envoy does not become ready", hint=hint)
-    return Gateway(edge, LocalCA(home.ca), socket, https, http, notes)
+    return Gateway(edge, LocalCA(home.ca), CertificateStore(home.certificates), socket, https, http, notes)
 
 
 def _alive(known: Known, unit: str) -> ProcessId | None:

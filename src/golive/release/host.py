@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from golive.blueprint.models import Blueprint, Service
 from golive.data.replica_plan import Lag
+from golive.edge.model import Challenge
 from golive.errors import Conflict
 from golive.home import Home
 from golive.release.dev_site import DevSite
@@ -45,7 +46,7 @@ class Host:
     `waiting` are environments whose requests wait at the edge, each at most so long, while their data is exchanged.
     `backing_up` says what is under way with the backups of a database (place, name), `backup_trouble` what is wrong
     with them; `replaced` that another machine took this one's place, and writes its backups, `asked` once that
-    was looked at.
+    was looked at. `challenges` are what authorities ask the edge for right now.
     """
 
     home: Home
@@ -69,6 +70,7 @@ class Host:
     waiting: dict[Place, timedelta] = field(default_factory=dict)
     backup_trouble: dict[tuple[Place, str], str] = field(default_factory=dict)
     replaced: str | None = None
+    challenges: tuple[Challenge, ...] = ()
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     _changing: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _copying: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))

@@ -47,7 +47,7 @@ def edge_config(host: Host) -> EdgeConfig:
         upstreams |= {upstream.name: upstream for upstream in servers}
     certificates = tuple(c for site in sites if site.policy.https for c in host.gateway.certificates_for(site.domains))
     streams = tuple(stream for app in host.state.apps() for stream in reads.streams(host, app.place))
-    return EdgeConfig(tuple(sites), tuple(upstreams.values()), certificates, streams)
+    return EdgeConfig(tuple(sites), tuple(upstreams.values()), certificates, streams, host.challenges)
 
 
 def _is_routed(host: Host, generation: Generation) -> bool:

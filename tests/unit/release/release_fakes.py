@@ -13,6 +13,7 @@ from typing import Any
 
 from golive.blueprint.models import Blueprint
 from golive.build.artifact import Artifact
+from golive.edge.certificates import CertificateStore
 from golive.edge.model import Certificate, EdgeConfig, Endpoint
 from golive.errors import GoliveError, NotFound, StartFailed
 from golive.home import Home
@@ -103,6 +104,8 @@ class FakeGateway:
         self.fails: list[GoliveError] = []
         self.on_ask: Callable[[], None] = lambda: None
         self.port = 1
+        self.http_port = 80
+        self.certificates = CertificateStore(Path("/nowhere"))
 
     async def apply(self, config: EdgeConfig) -> bool:
         await asyncio.sleep(0)

@@ -1,0 +1,221 @@
+"""Certificates of other authorities, on disk: those that ACME brought, and those that somebody brought.
+
+own/<domain>.pem      brought by `golive domain cert`; comes before all others
+acme/<domain>.pem     key and chain, one file for each name of a certificate
+accounts/<id>.pem     the account's key at one authority
+attempts.json         of names whose last order did not end well, or is under way
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import NameOID
+
+from golive.edge.ca import RENEW_AFTER
+from golive.edge.model import Certificate
+from golive.errors import UsageError
+from golive.secret import Secret
+from golive.system.files import private_directory, write_atomic
+
+JITTER = 1 / 24
+"""Share of its life by which a certificate is renewed later than others of the same day."""
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=5), timedelta(days=1)
+"""Between orders of a name that failed, doubling: four in the first hour, where Let's Encrypt allows five."""
+LARGEST = 1024 * 1024
+"""Bytes of PEM that anybody could mean."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A certificate with its key, as it was checked. `own`: brought by somebody, so nobody renews it."""
+
+    certificate: Certificate
+    issuer: str
+    begins: datetime
+    ends: datetime
+    serial: int
+    own: bool = False
+
+    def renew_at(self) -> datetime:
+        """Two thirds through its life, and a little later: by how much is in its serial number, which is random."""
+        return self.begins + (self.ends - self.begins) * (RENEW_AFTER + self.serial % 1000 / 1000 * JITTER)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Orders of a name that did not end well: how many in a row, and when the next may be made (s since 1970).
+
+    `asked`: the authority named that time, so nothing brings it forward.
+    """
+
+    tries: int
+    next_at: float
+    why: str = ""
+    asked: bool = False
+
+
+def after_failure(before: Attempt | None, why: str, now: float, retry_after: float | None) -> Attempt:
+    """Pure: when to try again."""
+    tries = before.tries if before else 1
+    pause = min(FIRST_PAUSE.total_seconds() * 2 ** min(tries - 1, 20), LONGEST_PAUSE.total_seconds())
+    return Attempt(tries, now + max(pause, retry_after or 0), why, asked=(retry_after or 0) > 0)
+
+
+class CertificateStore:
+    """Files under `directory` (0700), read again when they change."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._read: dict[Path, tuple[int, Kept | None]] = {}
+
+    @property
+    def accounts(self) -> Path:
+        return self._directory / "accounts"
+
+    def serving(self, domain: str) -> Certificate | None:
+        """What the edge serves for a domain, expired or not: the local CA's would be no better."""
+        kept = self.find(domain)
+        return Certificate((domain,), kept.certificate.chain, kept.certificate.key) if kept else None
+
+    def find(self, domain: str) -> Kept | None:
+        """Somebody's own for this name, or for its wildcard; else what ACME brought."""
+        wildcard = f"*.{domain.partition('.')[2]}"
+        for folder, name in (("own", domain), ("own", wildcard), ("acme", domain)):
+            kept = self._load(self._path(folder, name))
+            if kept and kept.certificate.covers(domain):
+                return kept
+        return None
+
+    def keep(self, domains: tuple[str, ...], chain: str, key: Secret, *, own: bool) -> None:
+        """For each of the names. Each file is whole at any time, and a name without its new one has its old one."""
+        for domain in domains:
+            path = self._path("own" if own else "acme", domain)
+            private_directory(self._directory)
+            private_directory(path.parent)
+            write_atomic(path, key.reveal().strip() + "\n" + chain)
+
+    def remove_own(self, domain: str) -> bool:
+        """Whether there was one."""
+        path = self._path("own", domain)
+        found = path.exists()
+        path.unlink(missing_ok=True)
+        return found
+
+    def attempts(self) -> dict[str, Attempt]:
+        try:
+            found = json.loads((self._directory / "attempts.json").read_text())
+            return {name: Attempt(**values) for name, values in found.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
+
+    def note(self, changes: Mapping[str, Attempt | None]) -> None:
+        """None: all is well with it."""
+        found: dict[str, Attempt | None] = {**self.attempts(), **changes}
+        private_directory(self._directory)
+        text = json.dumps({name: asdict(attempt) for name, attempt in found.items() if attempt})
+        write_atomic(self._directory / "attempts.json", text)
+
+    def _path(self, folder: str, domain: str) -> Path:
+        return self._directory / folder / f"{domain.replace('*', '_')}.pem"
+
+    def _load(self, path: Path) -> Kept | None:
+        try:
+            changed = path.stat().st_mtime_ns
+        except OSError:
+            return None
+        if self._read.get(path, (None, None))[0] != changed:
+            try:
+                text = path.read_text()
+                end = text.index("-----BEGIN CERTIFICATE-----")
+                kept = inspect(text[end:], Secret(text[:end]), own=path.parent.name == "own")
+            except (OSError, ValueError, UsageError):
+                kept = None  # damaged: as if there were none
+            self._read[path] = (changed, kept)
+        return self._read[path][1]
+
+
+def inspect(chain: str, key: Secret, *, own: bool = False) -> Kept:
+    """A chain, leaf first, with the key of its leaf. UsageError names what cannot be: PEM, key, order of the chain."""
+    leaf, *rest = _certificates(chain)
+    try:
+        private = serialization.load_pem_private_key(key.reveal().encode(), None)
+    except (ValueError, TypeError) as error:
+        why = "it asks for a passphrase" if isinstance(error, TypeError) else "it is no private key in PEM"
+        raise UsageError("the key cannot be read", why=why, hint="openssl pkey -in FILE shows what it is") from None
+    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    if private.public_key().public_bytes(*form) != leaf.public_key().public_bytes(*form):
+        raise UsageError(
+            "the key is not that of the certificate",
+            why="the first certificate of the file has another public key",
+            hint="the certificate itself comes first in the file, those of the authority after it",
+        )
+    for below, above in zip((leaf, *rest), rest, strict=False):
+        try:
+            below.verify_directly_issued_by(above)
+        except (ValueError, TypeError, InvalidSignature):
+            raise UsageError(
+                f"the chain is broken: {_called(below.subject)} was not signed by {_called(above.subject)}",
+                hint="in the file each certificate comes before the one that signed it",
+            ) from None
+    names = _names(leaf)
+    if not names:
+        raise UsageError("the certificate names no domain", hint="it needs subjectAltName; browsers read nothing else")
+    pem = "".join(c.public_bytes(serialization.Encoding.PEM).decode() for c in (leaf, *rest))
+    certificate = Certificate(names, pem, key)
+    ends = leaf.not_valid_after_utc
+    return Kept(certificate, _called(leaf.issuer), leaf.not_valid_before_utc, ends, leaf.serial_number, own)
+
+
+def brought(chain: str, key: Secret, domain: str, now: datetime | None = None) -> tuple[Kept, tuple[str, ...]]:
+    """Somebody's certificate for a domain, and what is questionable about it. UsageError says why it cannot serve."""
+    kept = inspect(chain, key, own=True)
+    moment = now or datetime.now(UTC)
+    if not (kept.certificate.covers(domain) or domain in kept.certificate.names):
+        shown = ", ".join(kept.certificate.names[:10])
+        raise UsageError(f"the certificate is not for {domain}", why=f"it names {shown}")
+    if moment >= kept.ends:
+        raise UsageError(f"the certificate expired on {kept.ends:%Y-%m-%d}", hint="bring the renewed one")
+    if moment < kept.begins:
+        raise UsageError(f"the certificate is valid only from {kept.begins:%Y-%m-%d %H:%M} UTC on")
+    notes = []
+    leaf, *rest = _certificates(chain)
+    if not rest and leaf.issuer != leaf.subject:
+        notes.append(f"the file has only the certificate: many clients need that of {kept.issuer} after it")
+    if leaf.issuer == leaf.subject:
+        notes.append("it signed itself: browsers warn of it")
+    if kept.ends - moment < timedelta(days=14):
+        notes.append(f"it ends on {kept.ends:%Y-%m-%d}, and golive cannot renew it")
+    return kept, tuple(notes)
+
+
+def _certificates(chain: str) -> list[x509.Certificate]:
+    if len(chain) > LARGEST:
+        raise UsageError("that is no certificate", why=f"it is longer than {LARGEST} bytes")
+    try:
+        return x509.load_pem_x509_certificates(chain.encode())
+    except ValueError:
+        hint = "openssl x509 -in FILE -noout -text shows what it is"
+        raise UsageError("the certificate cannot be read", why="it is no PEM", hint=hint) from None
+
+
+def _names(leaf: x509.Certificate) -> tuple[str, ...]:
+    try:
+        found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return ()
+    return tuple(name.lower() for name in found.get_values_for_type(x509.DNSName))
+
+
+def _called(name: x509.Name) -> str:
+    for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
+        if found := name.get_attributes_for_oid(oid):
+            return str(found[0].value)
+    return name.rfc4514_string()

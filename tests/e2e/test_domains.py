@@ -1,0 +1,208 @@
+"""Public domains as users have them: certificates of a real authority, asked for, renewed and refused."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from e2e_apps import MakeApp
+from e2e_harness import App, Golive, new_home, until
+
+from golive.edge import ca
+from golive.edge.certificates import CertificateStore
+from golive.secret import Secret
+from pebble import Pebble, pebble
+
+SITE = """
+[services.site]
+kind = "static"
+source = "site"
+"""
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Golive]:
+    with new_home() as golive:
+        yield golive
+
+
+@pytest.fixture(scope="module")
+def authority(home: Golive, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
+    with pebble(tmp_path_factory.mktemp("pebble"), home.http_port) as found:
+        yield found
+
+
+def of_domains(make: MakeApp, home: Golive, names: list[str], policy: str) -> App:
+    """A static site on these domains. Domains come before the tables of the file."""
+    app = make(home, toml=f"domains = {json.dumps(names)}\n{SITE}", services=(), extra=f"\n[edge]\nacme = {policy}\n")
+    app.write("site/index.html", "hello")
+    return app
+
+
+def acme(url: str, ca_file: Path, fallback: str = "") -> str:
+    """`[edge] acme`."""
+    second = f'fallback = ["{fallback}"], ' if fallback else ""
+    return f'{{ directory = "{url}", {second}ca_file = "{ca_file}" }}'
+
+
+def served(home: Golive, domain: str) -> x509.Certificate:
+    """The certificate that the edge shows for a domain."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    plain = socket.create_connection(("127.0.0.1", home.https_port), 5)
+    with context.wrap_socket(plain, server_hostname=domain) as tls:
+        return x509.load_der_x509_certificate(tls.getpeercert(True) or b"")
+
+
+def row(app: App, domain: str) -> dict[str, object]:
+    found: dict[str, object] = app.golive.api.get("/v1/domains", app=app.name)["domains"][domain]
+    return found
+
+
+def trusted(home: Golive, domain: str, root: str) -> ssl.SSLSocket:
+    """A connection whose certificate was checked: chain, name, dates."""
+    context = ssl.create_default_context(cadata=root)
+    plain = socket.create_connection(("127.0.0.1", home.https_port), 5)
+    return context.wrap_socket(plain, server_hostname=domain)
+
+
+def ask(connection: ssl.SSLSocket, domain: str) -> bytes:
+    connection.sendall(f"GET / HTTP/1.1\r\nhost: {domain}\r\n\r\n".encode())
+    return connection.recv(65536)
+
+
+def test_an_authority_signs_and_renews_while_connections_stay(
+    home: Golive, authority: Pebble, make_app: MakeApp
+) -> None:
+    names = ["shop.golive-test.dev", "www.shop.golive-test.dev"]
+    app = of_domains(make_app, home, names, acme(authority.directory, authority.ca_file))
+    app.up().ok()
+    until("a certificate", lambda: all(row(app, name)["certificate"] == "acme" for name in names))
+    root = authority.root()
+    until("the edge has it", lambda: "Pebble" in served(home, names[1]).issuer.rfc4514_string())
+    with trusted(home, names[0], root) as open_one:
+        assert b"200 OK" in ask(open_one, names[0])
+        first = served(home, names[0])
+        san = first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert set(san.get_values_for_type(x509.DNSName)) == set(names)
+        _age(home, names)
+        until("another certificate", lambda: new_from(home, names[0], first))
+        assert b"200 OK" in ask(open_one, names[0])
+    shown = app.command("domain", "ls").ok().out
+    assert "Pebble" in shown
+    assert "no new certificate" not in app.command("status").ok().out
+    for path in (home.home.certificates, *home.home.certificates.rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def new_from(home: Golive, domain: str, before: x509.Certificate) -> bool:
+    now = served(home, domain)
+    return now.issuer == before.issuer and now.serial_number != before.serial_number
+
+
+def _age(home: Golive, names: list[str]) -> None:
+    """Certificates of 90 days that are 80 days old, where those of the authority are."""
+    text = ca._issue(tuple(names), datetime.now(UTC) - timedelta(days=80), None)
+    key, mark, chain = text.partition("-----BEGIN CERTIFICATE-----")
+    CertificateStore(home.home.certificates).keep(tuple(names), mark + chain, Secret(key), own=False)
+
+
+def test_an_authority_that_is_away_or_refuses_stops_nothing(
+    home: Golive, authority: Pebble, make_app: MakeApp, tmp_path: Path
+) -> None:
+    with refusing(tmp_path) as (url, asked):
+        policy = acme(url, bundle(tmp_path, authority))
+        app = of_domains(make_app, home, ["busy.golive-test.dev"], policy)
+        app.up().ok()
+        until("what it said", lambda: "too many" in str(row(app, "busy.golive-test.dev")["trouble"]))
+        found = row(app, "busy.golive-test.dev")
+        assert found["certificate"] == "self-signed"
+        assert float(str(found["next_at"])) - time.time() > 3000  # as it asked for, not the usual five minutes
+        assert "too many" in app.command("status").ok().out
+        assert len(asked) == 1
+
+
+def test_a_second_authority_signs_when_the_first_refuses(
+    home: Golive, authority: Pebble, make_app: MakeApp, tmp_path: Path
+) -> None:
+    with refusing(tmp_path) as (url, _):
+        policy = acme(url, bundle(tmp_path, authority), authority.directory)
+        app = of_domains(make_app, home, ["second.golive-test.dev"], policy)
+        app.up().ok()
+        until("a certificate", lambda: row(app, "second.golive-test.dev")["certificate"] == "acme")
+        assert row(app, "second.golive-test.dev")["trouble"] is None
+
+
+def test_a_name_that_leads_nowhere_is_named_and_the_others_are_signed(
+    home: Golive, authority: Pebble, make_app: MakeApp
+) -> None:
+    good, bad = "good.golive-test.dev", "lost.golive-test.dev"
+    authority.fail(bad)
+    app = of_domains(make_app, home, [good, bad], acme(authority.directory, authority.ca_file))
+    app.up().ok()
+    until("the good one", lambda: row(app, good)["certificate"] == "acme")
+    assert row(app, good)["trouble"] is None
+    assert "lost.golive-test.dev" in str(row(app, bad)["trouble"])
+    assert row(app, bad)["certificate"] == "self-signed"
+
+
+def bundle(folder: Path, authority: Pebble) -> Path:
+    """What vouches for both directories."""
+    path = folder / "both.pem"
+    path.write_text(authority.ca_file.read_text() + (folder / "ca/root.crt").read_text())
+    return path
+
+
+@contextlib.contextmanager
+def refusing(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """An authority that has signed too much lately, and wants to be asked again in an hour."""
+    asked: list[str] = []
+
+    class Refusal(BaseHTTPRequestHandler):
+        def answer(self, status: int, body: dict[str, str], **headers: str) -> None:
+            text = json.dumps(body).encode()
+            self.send_response(status)
+            for name, value in {"Replay-Nonce": "AAAA", "Content-Length": str(len(text)), **headers}.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.end_headers()
+            self.wfile.write(text if self.command != "HEAD" else b"")
+
+        def do_GET(self) -> None:
+            self.answer(200, {name: f"{url}/{name}" for name in ("newNonce", "newAccount", "newOrder")})
+
+        def do_HEAD(self) -> None:
+            self.answer(200, {})
+
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            problem = {"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many certificates"}
+            self.answer(429, problem, Retry_After="3600")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    own = ca.LocalCA(folder / "ca").certificate_for(("127.0.0.1",))
+    (folder / "both").write_text(own.key.reveal() + own.chain)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusal)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "both")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    url = f"https://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield url, asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

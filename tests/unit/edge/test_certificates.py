@@ -1,0 +1,115 @@
+"""When a certificate is renewed, when an order is tried again, and which files may serve."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from golive.edge import ca
+from golive.edge.certificates import Attempt, CertificateStore, after_failure, brought, inspect
+from golive.errors import UsageError
+from golive.secret import Secret
+
+NOW = datetime.now(UTC)
+MARK = "-----BEGIN CERTIFICATE-----"
+
+
+def made(*names: str, at: datetime = NOW) -> tuple[str, Secret]:
+    """A chain that signed itself, and its key."""
+    key, mark, chain = ca._issue(names, at, None).partition(MARK)
+    return mark + chain, Secret(key)
+
+
+def test_pauses_double_up_to_a_day_and_an_authority_makes_them_longer() -> None:
+    pauses = [after_failure(Attempt(tries, 0), "", 0, None).next_at / 60 for tries in (1, 2, 3, 4, 20, 10_000)]
+    assert pauses == [5, 10, 20, 40, 1440, 1440]
+    assert after_failure(Attempt(1, 0), "", 0, 3600).next_at == 3600
+    assert after_failure(Attempt(20, 0), "", 0, 60).next_at == 86400
+    assert after_failure(Attempt(1, 0), "", 0, 3600).asked
+    # Let's Encrypt forgives five failures of a name in an hour.
+    moments, now = [], 0.0
+    for tries in range(1, 10):
+        moments.append(now)
+        now = after_failure(Attempt(tries, 0), "", now, None).next_at
+    assert len([m for m in moments if m < 3600]) <= 4
+
+
+def test_renewal_is_at_two_thirds_and_not_of_all_on_one_day() -> None:
+    moments = set()
+    for _ in range(20):
+        kept = inspect(*made("a.dev"))
+        share = (kept.renew_at() - kept.begins) / (kept.ends - kept.begins)
+        assert 2 / 3 <= share <= 2 / 3 + 1 / 24
+        moments.add(kept.renew_at().date())
+    assert len(moments) > 1
+
+
+def test_a_file_is_kept_for_each_name_and_ones_own_comes_first(tmp_path: Path) -> None:
+    store = CertificateStore(tmp_path / "certificates")
+    assert store.serving("a.dev") is None
+    chain, key = made("a.dev", "b.dev")
+    store.keep(("a.dev", "b.dev"), chain, key, own=False)
+    for name in ("a.dev", "b.dev"):
+        found = store.serving(name)
+        assert found is not None
+        assert (found.names, found.chain) == ((name,), chain)
+        assert found.key.reveal().strip() == key.reveal().strip()
+    wild, its = made("*.b.dev")
+    store.keep(("*.b.dev",), wild, its, own=True)
+    own, also = made("b.dev")
+    store.keep(("b.dev",), own, also, own=True)
+    kept = store.find("b.dev")
+    assert kept is not None
+    assert kept.own
+    assert kept.certificate.chain == own
+    inside = store.serving("x.b.dev")
+    assert inside is not None
+    assert inside.chain == wild
+    assert store.serving("x.y.b.dev") is None
+    assert store.remove_own("b.dev")
+    assert not store.remove_own("b.dev")
+    again = store.find("b.dev")
+    assert again is not None
+    assert not again.own
+
+
+def test_a_damaged_file_is_as_if_there_were_none(tmp_path: Path) -> None:
+    store = CertificateStore(tmp_path)
+    store.keep(("a.dev",), *made("a.dev"), own=False)
+    (tmp_path / "acme/a.dev.pem").write_text("x" * 100)
+    assert store.serving("a.dev") is None
+    (tmp_path / "attempts.json").write_text("[1]")
+    assert store.attempts() == {}
+    store.note({"a.dev": Attempt(1, 2.0, "why"), "b.dev": None})
+    assert store.attempts() == {"a.dev": Attempt(1, 2.0, "why")}
+    store.note({"a.dev": None})
+    assert store.attempts() == {}
+
+
+@pytest.mark.parametrize(
+    ("what", "domain", "at", "of_another"),
+    [
+        ("not for c.dev", "c.dev", NOW, False),
+        ("expired on", "a.dev", NOW - timedelta(days=91), False),
+        ("valid only from", "a.dev", NOW + timedelta(days=2), False),
+        ("the key is not that of the certificate", "a.dev", NOW, True),
+    ],
+)
+def test_what_somebody_brings_is_checked(what: str, domain: str, at: datetime, of_another: bool) -> None:
+    chain, key = made("a.dev", at=at)
+    with pytest.raises(UsageError, match=what):
+        brought(chain, made("a.dev")[1] if of_another else key, domain)
+
+
+def test_files_that_are_something_else_are_named() -> None:
+    chain, key = made("a.dev")
+    with pytest.raises(UsageError, match="the certificate cannot be read"):
+        inspect(key.reveal(), key)
+    with pytest.raises(UsageError, match="the key cannot be read"):
+        inspect(chain, Secret(chain))
+    with pytest.raises(UsageError, match="the chain is broken"):
+        inspect(chain + made("b.dev")[0], key)
+    _, notes = brought(chain, key, "a.dev")
+    assert notes == ("it signed itself: browsers warn of it",)
