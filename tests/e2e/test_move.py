@@ -72,6 +72,13 @@ def test_counters_move_to_postgresql(tmp_path: Path, back: bool) -> None:  # a p
         golive.kill_daemon()  # its worker ends with it
         client.make()
         assert "the same on both sides" in until_equal(app)
+        app.command("db", "shell", "db", "--", "-c", "DELETE FROM golive.move").ok()  # as a restore to before it would
+        until("what is in the way", lambda: "golive move revert quota ends it" in app.command("move", "status").err)
+        app.command("move", "revert").ok()
+        app.command("db", "shell", "db", "--", "-c", "TRUNCATE quota").ok()
+        app.command("move", "start").ok()
+        until("everything to be copied again", lambda: state(app).get("swept"))
+        assert "the same on both sides" in until_equal(app)
 
         stop, codes = threading.Event(), [client.make()]
 

@@ -79,6 +79,8 @@ class Moves:
                 try:
                     plan = await moves.plan_of(self._host, moves.find(self._host, *key))
                     await offload.reporting(lambda said: self._heard(key, said), moves.work, plan)
+                    # It has ended, or the database was put back to a time before it.
+                    self._workers[key].trouble = f"PostgreSQL knows nothing of it; golive move revert {key[1]} ends it"
                 except (GoliveError, OSError) as error:
                     log.warning("the move %s of %s: %s", key[1], key[0], error)
                     why = getattr(error, "why", None)
