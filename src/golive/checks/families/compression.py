@@ -58,7 +58,8 @@ async def modern(site: Site) -> Outcome:
     kinds = {packed.header("content-encoding").lower() for packed in pairs}
     if kinds & {"br", "zstd"}:
         return passed(", ".join(sorted(kinds)), pairs[0].evidence(*_FIELDS))
-    return warned(", ".join(sorted(kinds)), pairs[0].evidence(*_FIELDS), fix=_FIX)
+    fix = "leave it to the edge: turn the app's own gzip off (compress: false in next.config)"
+    return warned(", ".join(sorted(kinds)), pairs[0].evidence(*_FIELDS), fix=fix)
 
 
 @family.site(

@@ -41,7 +41,7 @@ async def errors(app: App) -> Outcome:
 )
 async def levels(app: App) -> Outcome:
     lines = await _lines(app)
-    if len(lines) < 5:
+    if len(lines) < 20:
         return not_applicable("too few lines to tell")
     known = [line for line in lines if line["level"]]
     evidence = app.said("logs", "\n".join(line["text"][:120] for line in lines[-5:]))
