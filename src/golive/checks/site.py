@@ -82,6 +82,8 @@ class Aim:
     intrusive: bool = False
     limited: tuple[str, int] | None = None
     """A path with a limit for each client, and how many requests at once it allows."""
+    untried: str = ""
+    """Why none of the limits that are there is used up."""
     cache: Path | None = None
     """Where compiled rules are kept."""
 

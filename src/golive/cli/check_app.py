@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from golive.daemon.client import Client
 
 
+LARGEST_BURST = 300
+"""Requests that a limit may allow at once to be used up by a check."""
+
+
 def subject_of(target: Target, home: Home, origins: tuple[str, ...], roots: list[Path]) -> Subject:
     """The live app. NotFound where it is not live here."""
     from golive.blueprint.load import load
@@ -33,6 +37,7 @@ def subject_of(target: Target, home: Home, origins: tuple[str, ...], roots: list
     url = next(iter(apps[0]["urls"]), None)
     own = Deployed(target.app, target.environment, blueprint, _asking(daemon, target, checkout), checkout)
     aim = None
+    limited, untried = tried_limit(blueprint)
     if url:
         aim = Aim(
             address(url),
@@ -41,7 +46,8 @@ def subject_of(target: Target, home: Home, origins: tuple[str, ...], roots: list
             health=_health(blueprint),
             origins=origins or declared_origins(blueprint),
             intrusive=True,
-            limited=_limited(blueprint),
+            limited=limited,
+            untried=untried,
             cache=home.cache / "secrets",
         )
     return Subject(str(target) + (f" {url}" if url else ""), aim, own)
@@ -70,14 +76,20 @@ def _health(blueprint: Blueprint) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _limited(blueprint: Blueprint) -> tuple[str, int] | None:
-    """The path of a limit that lets go within a minute: using up a day's quota would lock out whoever checks."""
-    for service in blueprint.services.values():
-        for rule in service.rate_limit:
-            most = rule.burst or rule.limit.count
-            if rule.per == "client" and rule.limit.seconds <= 60 and most <= 300 and service.route:
-                return rule.path or service.route[0], most
-    return None
+def tried_limit(blueprint: Blueprint) -> tuple[tuple[str, int] | None, str]:
+    """The path of the smallest limit that lets go within a minute, and what it allows at once; else why none of those
+    that are there is tried: using up a day's quota would lock out whoever checks."""
+    rules = [(s, rule) for s in blueprint.services.values() if s.route for rule in s.rate_limit if rule.per == "client"]
+    small = [
+        (rule.burst or rule.limit.count, rule.path or s.route[0])
+        for s, rule in rules
+        if rule.limit.seconds <= 60 and (rule.burst or rule.limit.count) <= LARGEST_BURST
+    ]
+    if small:
+        most, path = min(small)
+        return (path, most), ""
+    said = ", ".join(rule.model_dump(mode="json")["limit"] for _, rule in rules)
+    return None, f"not tried, so that nobody is locked out: the limits are {said}" if rules else ""
 
 
 def _http_port(home: Home) -> int | None:

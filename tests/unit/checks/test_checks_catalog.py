@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from pathlib import Path
 
 import pytest
 
+from golive.blueprint.checkout import Checkout
 from golive.blueprint.checks_policy import IgnoredCheck
+from golive.blueprint.document import parse_document
+from golive.blueprint.resolve import resolve
 from golive.checks import catalog
 from golive.checks.guides import CHECKLISTS, LINES
 from golive.checks.model import Check, Outcome, Result, Status
 from golive.checks.run import exit_code, ignored
+from golive.cli.check_app import tried_limit
 from golive.errors import UsageError
 
 EVERY = catalog.checks(app=True)
@@ -97,3 +102,23 @@ def test_the_catalogue_has_every_family_of_the_requirements() -> None:
     )
     assert {*wanted.split(), "rate limit"} == {family.name for family in catalog.families()}
     assert all(len(family.checks) >= 3 for family in catalog.families())
+
+
+@pytest.mark.parametrize(
+    ("limits", "tried", "said"),
+    [
+        ('"100/min"', ("/api", 100), ""),
+        ('[{ limit = "60/min", path = "/api/pay", burst = 5 }, { limit = "100/min" }]', ("/api/pay", 5), ""),
+        ('"5/day"', None, "5/day"),
+        ('"5000/min"', None, "5000/min"),
+        ("[]", None, ""),
+    ],
+)
+def test_the_limit_that_is_used_up_locks_nobody_out(
+    tmp_path: Path, limits: str, tried: tuple[str, int] | None, said: str
+) -> None:
+    text = f'name = "tea"\n[services.api]\nkind = "web"\ncommand = "x"\nroute = "/api"\nrate_limit = {limits}\n'
+    blueprint = resolve(parse_document(text), Checkout(tmp_path), "production").blueprint
+    found, why = tried_limit(blueprint)
+    assert found == tried
+    assert (said in why) if said else not why

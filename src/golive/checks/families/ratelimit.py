@@ -131,6 +131,8 @@ async def _burst(site: Site) -> list[Exchange]:
 
 async def _target(site: Site) -> tuple[str, int]:
     """What is asked, and how often: more than a limit that is known allows."""
+    if site.aim.untried:
+        raise Unanswered(site.aim.untried)
     if site.aim.limited:
         path, allowed = site.aim.limited
         return site.url(path), allowed + 20
