@@ -206,6 +206,9 @@ async def _settle(host: Host, copy: Copy) -> None:
         host.state.forget_copy(copy)
     elif _is_exchanged(found.store, other):
         await asyncio.to_thread(stream.end, found.received)
+        await resources.keep_running(host, copy.place, found.name, found.store)
+        # It came with the copy's own password, which the app does not have.
+        await databases.bring_up(host.offload, found.store, resources.READY)
         await _keep(host, found, copy, other, "replaced" if copy.kind == "restored" else "restored")
         log.info("the exchange of %s of %s was finished", copy.name, copy.place)
     else:
