@@ -96,6 +96,7 @@ def test_an_authority_signs_and_renews_while_connections_stay(
         san = first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         assert set(san.get_values_for_type(x509.DNSName)) == set(names)
         _age(home, names)
+        home.api.send("POST", "/v1/domains/retry", {"app": app.name, "domains": names})
         until("another certificate", lambda: new_from(home, names[0], first))
         assert b"200 OK" in ask(open_one, names[0])
     shown = app.command("domain", "ls").ok().out
@@ -154,6 +155,29 @@ def test_a_name_that_leads_nowhere_is_named_and_the_others_are_signed(
     assert row(app, good)["trouble"] is None
     assert "lost.golive-test.dev" in str(row(app, bad)["trouble"])
     assert row(app, bad)["certificate"] == "self-signed"
+
+
+def test_a_certificate_of_ones_own_is_checked_and_served(
+    home: Golive, authority: Pebble, make_app: MakeApp, tmp_path: Path
+) -> None:
+    app = of_domains(make_app, home, ["own.golive-test.dev"], "false")
+    app.up().ok()
+    assert "acme = false" in app.command("domain", "ls").ok().out
+    files = ("--cert", tmp_path / "own.pem", "--key", tmp_path / "own.key")
+    for names in (("other.dev",), ("*.golive-test.dev",)):
+        key, mark, chain = ca._issue(names, datetime.now(UTC), None).partition("-----BEGIN CERTIFICATE-----")
+        (tmp_path / "own.pem").write_text(mark + chain)
+        (tmp_path / "own.key").write_text(key)
+        done = app.command("domain", "cert", "own.golive-test.dev", *files)
+        if names == ("other.dev",):
+            assert "not for own.golive-test.dev" in done.failed(2).err
+    assert "signed itself" in done.ok().err
+    wanted = x509.load_pem_x509_certificate((tmp_path / "own.pem").read_bytes()).serial_number
+    until("it is served", lambda: served(home, "own.golive-test.dev").serial_number == wanted)
+    assert app.command("domain", "cert", "typo.golive-test.dev", *files).failed().err
+    app.command("domain", "cert", "own.golive-test.dev", "--rm").ok()
+    until("it is away", lambda: served(home, "own.golive-test.dev").serial_number != wanted)
+    assert "nobody brought" in app.command("domain", "cert", "own.golive-test.dev", "--rm").failed().err
 
 
 def bundle(folder: Path, authority: Pebble) -> Path:

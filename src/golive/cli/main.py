@@ -33,7 +33,7 @@ COMMANDS = {
     "move": ("move", "Move what is kept in Redis to PostgreSQL."),
     "db": ("db", "Databases: what is wrong with them, and what to do."),
     "scale": ("scale", "More or fewer instances of a service."),
-    "domain": ("domain", "Domains: their certificates, and what is in the way."),
+    "domain": ("domain", "Domains: DNS records, certificates, what is in the way."),
     "maintenance": ("maintenance", "A page instead of the app, for a while."),
     "suspend": ("suspend", "Stop services until they are resumed."),
     "resume": ("suspend", "Start suspended services again."),

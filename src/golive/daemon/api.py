@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from golive.blueprint.models import NAME_PATTERN
+from golive.blueprint.models import DOMAIN_PATTERN, NAME_PATTERN
 from golive.state.records import Place
 
 AppName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
@@ -230,6 +230,25 @@ class LintCall(PlaceCall):
     """Judge what is pending, or these files as if they were, against the live database and release."""
 
     files: list[LintFile] = Field([], max_length=1000)
+
+
+class DomainsCall(PlaceCall):
+    """Domains whose records are right now."""
+
+    domains: tuple[str, ...] = Field((), max_length=1000)
+
+
+class DomainCall(PlaceCall):
+    """A domain of the live release, or the wildcard above one."""
+
+    domain: str = Field(pattern=DOMAIN_PATTERN, max_length=253)
+
+
+class BringCertificateCall(DomainCall):
+    """Both in PEM, the chain's leaf first."""
+
+    chain: str = Field(max_length=2**20)
+    key: str = Field(max_length=2**16, repr=False)
 
 
 class LogsCall(PlaceCall):

@@ -87,7 +87,7 @@ class Server:
             ("POST", "/v1/exec", self._exec),
             ("POST", "/v1/down", self._down),
             ("POST", "/v1/destroy", self._destroy),
-            ("GET", "/v1/domains", self._domains),
+            *self._of_domains(),
             ("GET", "/v1/audit", self._audit),
             ("GET", "/v1/engines", self._engines),
             *self._kept(),
@@ -113,6 +113,14 @@ class Server:
             ("POST", "/v1/restores/swap", self._swap),
             ("POST", "/v1/restores/undo", self._undo_swap),
             ("POST", "/v1/restores/drop", self._drop_restored),
+        ]
+
+    def _of_domains(self) -> list[tuple[str, str, Handler]]:
+        return [
+            ("GET", "/v1/domains", self._domains),
+            ("POST", "/v1/domains/retry", self._retry_domains),
+            ("PUT", "/v1/domains/certificate", self._bring_certificate),
+            ("DELETE", "/v1/domains/certificate", self._remove_certificate),
         ]
 
     def close(self) -> None:
@@ -360,6 +368,16 @@ class Server:
 
     async def _domains(self, request: Request) -> Any:
         return domains.listing(self._daemon.host, _place(request))
+
+    async def _retry_domains(self, request: Request) -> Any:
+        return domains.retry(self._daemon, await _call(api.DomainsCall, request))
+
+    async def _bring_certificate(self, request: Request) -> Any:
+        call = await _call(api.BringCertificateCall, request)
+        return await domains.bring(self._daemon.host, call, _actor(request))
+
+    async def _remove_certificate(self, request: Request) -> Any:
+        return await domains.remove(self._daemon.host, await _call(api.DomainCall, request), _actor(request))
 
     async def _audit(self, request: Request) -> Any:
         place = _place(request) if "app" in request.query_params else None

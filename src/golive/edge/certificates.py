@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -60,6 +60,9 @@ class Attempt:
     next_at: float
     why: str = ""
     asked: bool = False
+
+    def at(self, moment: float) -> Attempt:
+        return replace(self, next_at=moment)
 
 
 def after_failure(before: Attempt | None, why: str, now: float, retry_after: float | None) -> Attempt:
