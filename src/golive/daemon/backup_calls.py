@@ -15,6 +15,7 @@ from golive.release import backups, dumps, snapshots
 from golive.release.host import Host
 from golive.release.snapshots import Snapped
 from golive.state.records import Place
+from golive.system import memory
 
 Work = Callable[[Callable[[dict[str, Any]], None]], Awaitable[dict[str, Any]]]
 
@@ -89,6 +90,7 @@ async def reported(work: Work) -> AsyncIterator[dict[str, Any]]:
         if not task.done():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        memory.give_back()
 
 
 async def verify(host: Host, call: api.BackupCall) -> dict[str, Any]:

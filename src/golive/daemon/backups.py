@@ -254,11 +254,11 @@ class Backups:
 
     def _is_drill_due(self, found: Kept, bases: list[BackupRun]) -> bool:
         """A first one in the first night of drills after the first backup."""
-        if found.policy.drill == "never":
+        if found.policy.drill == "never" or not bases:
             return False
         drills = self._host.state.backup_runs(found.place, found.name, "drill")
         ended = [run.started_at for run in drills if (run.error or {}).get("kind") not in ("Cancelled", "GoliveError")]
-        last = ended[0] if ended else min((run.started_at for run in bases), default=time.time())
+        last = ended[0] if ended else min(run.started_at for run in bases)
         return self._is_due(found.policy.drill, found, last)
 
     def _is_due(self, schedule: str, found: Kept, last: float) -> bool:
