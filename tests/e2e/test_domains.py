@@ -157,6 +157,36 @@ def test_a_name_that_leads_nowhere_is_named_and_the_others_are_signed(
     assert row(app, bad)["certificate"] == "self-signed"
 
 
+def test_a_daemon_killed_in_an_order_does_not_order_again_at_once(
+    home: Golive, authority: Pebble, make_app: MakeApp, tmp_path: Path
+) -> None:
+    name = "cut.golive-test.dev"
+    with refusing(tmp_path, hangs=True) as (url, asked):
+        app = of_domains(make_app, home, [name], acme(url, bundle(tmp_path, authority)))
+        app.up().ok()
+        until("the order is under way", lambda: asked)
+        home.kill_daemon()
+        found = row(app, name)
+        assert "cut off" in str(found["trouble"])
+        assert float(str(found["next_at"])) > time.time() + 200
+        home.api.get("/v1/status")
+        assert len(asked) == 1
+        # Who says that the name is right now has it ordered at once; stopping the daemon then does not take long.
+        home.api.send("POST", "/v1/domains/retry", {"app": app.name, "domains": [name]})
+        until("it is ordered again", lambda: len(asked) == 2)
+        assert home("daemon", "stop").ok().seconds < 10
+        assert b"hello" in app_page(home, name)
+
+
+def app_page(home: Golive, domain: str) -> bytes:
+    """What the edge serves, by whatever certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    plain = socket.create_connection(("127.0.0.1", home.https_port), 5)
+    with context.wrap_socket(plain, server_hostname=domain) as tls:
+        return ask(tls, domain)
+
+
 def test_a_certificate_of_ones_own_is_checked_and_served(
     home: Golive, authority: Pebble, make_app: MakeApp, tmp_path: Path
 ) -> None:
@@ -188,9 +218,10 @@ def bundle(folder: Path, authority: Pebble) -> Path:
 
 
 @contextlib.contextmanager
-def refusing(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """An authority that has signed too much lately, and wants to be asked again in an hour."""
+def refusing(folder: Path, *, hangs: bool = False) -> Iterator[tuple[str, list[str]]]:
+    """An authority that has signed too much lately, and wants to be asked again in an hour; or that says nothing."""
     asked: list[str] = []
+    over = threading.Event()
 
     class Refusal(BaseHTTPRequestHandler):
         def answer(self, status: int, body: dict[str, str], **headers: str) -> None:
@@ -209,6 +240,8 @@ def refusing(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
         def do_POST(self) -> None:
             asked.append(self.path)
+            if hangs:
+                over.wait(60)
             problem = {"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many certificates"}
             self.answer(429, problem, Retry_After="3600")
 
@@ -227,6 +260,7 @@ def refusing(folder: Path) -> Iterator[tuple[str, list[str]]]:
     try:
         yield url, asked
     finally:
+        over.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -112,6 +112,17 @@ class CertificateStore:
         path.unlink(missing_ok=True)
         return found
 
+    def prune(self, known: set[str], now: datetime) -> None:
+        """Remove what nobody serves any more, once it could not serve again: a rollback may bring a domain back."""
+        for path in (self._directory / "acme").glob("*.pem"):
+            kept = self._load(path)
+            if path.stem not in known and (kept is None or now >= kept.ends):
+                path.unlink(missing_ok=True)
+                self._read.pop(path, None)
+        over = [n for n, a in self.attempts().items() if n not in known and a.next_at <= now.timestamp()]
+        if over:
+            self.note(dict.fromkeys(over))
+
     def attempts(self) -> dict[str, Attempt]:
         try:
             found = json.loads((self._directory / "attempts.json").read_text())

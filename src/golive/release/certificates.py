@@ -98,15 +98,19 @@ class Certificates:
     async def stop(self) -> None:
         await self._offload.close()
 
-    async def tick(self, now: datetime | None = None) -> None:
+    async def tick(self) -> None:
         """Order what is due, one certificate after the other."""
-        for blueprint in live_blueprints(self._host):
+        moment = datetime.now(UTC)
+        blueprints = live_blueprints(self._host)
+        known = {name for blueprint in blueprints for name in blueprint.domains}
+        await asyncio.to_thread(self._host.gateway.certificates.prune, known, moment)
+        for blueprint in blueprints:
             policy = blueprint.edge.acme
             gateway = self._host.gateway
             if policy is None or not blueprint.edge.https:
                 continue
             names = [d for d in blueprint.domains if obstacle(d, policy, gateway.http_port) is None]
-            wanted = await asyncio.to_thread(due, gateway.certificates, names, now or datetime.now(UTC))
+            wanted = await asyncio.to_thread(due, gateway.certificates, names, moment)
             for start in range(0, len(wanted), MOST_NAMES):
                 await self._order(tuple(wanted[start : start + MOST_NAMES]), authorities(policy))
 

@@ -9,6 +9,9 @@ import pytest
 
 from golive.edge import ca
 from golive.edge.certificates import Attempt, CertificateStore, after_failure, brought, inspect
+from golive.edge.model import Challenge, EdgeConfig, Site
+from golive.edge.resource import Layout
+from golive.edge.routes import render_routes
 from golive.errors import UsageError
 from golive.secret import Secret
 
@@ -88,6 +91,19 @@ def test_a_damaged_file_is_as_if_there_were_none(tmp_path: Path) -> None:
     assert store.attempts() == {}
 
 
+def test_what_nobody_serves_any_more_goes_when_it_has_ended(tmp_path: Path) -> None:
+    store = CertificateStore(tmp_path)
+    for name, age in (("gone.dev", 91), ("back.dev", 10), ("kept.dev", 91)):
+        store.keep((name,), *made(name, at=NOW - timedelta(days=age)), own=False)
+    store.keep(("own.dev",), *made("own.dev", at=NOW - timedelta(days=91)), own=True)
+    past, future = NOW.timestamp() - 1, NOW.timestamp() + 1
+    store.note({"gone.dev": Attempt(1, past), "back.dev": Attempt(1, future), "kept.dev": Attempt(1, past)})
+    store.prune({"kept.dev"}, NOW)
+    assert sorted(p.stem for p in (tmp_path / "acme").iterdir()) == ["back.dev", "kept.dev"]
+    assert store.find("own.dev") is not None
+    assert set(store.attempts()) == {"back.dev", "kept.dev"}
+
+
 @pytest.mark.parametrize(
     ("what", "domain", "at", "of_another"),
     [
@@ -113,3 +129,18 @@ def test_files_that_are_something_else_are_named() -> None:
         inspect(chain + made("b.dev")[0], key)
     _, notes = brought(chain, key, "a.dev")
     assert notes == ("it signed itself: browsers warn of it",)
+
+
+def test_a_challenge_is_answered_for_its_domain_only_and_before_the_redirect() -> None:
+    site = Site("shop", "production", ("a.dev", "b.dev"), ())
+    challenge = Challenge("a.dev", "/.well-known/acme-challenge/token", "token.thumb")
+    layout = Layout(Path("/edge"), Path("/admin"), 80, 443)
+    (made,) = render_routes(EdgeConfig((site,), challenges=(challenge,)), layout, tls=False)["resources"]
+    hosts = {tuple(host["domains"]): host["routes"] for host in made["virtual_hosts"]}
+    first, *rest = hosts["a.dev",]
+    assert first["match"] == {"path": challenge.path}
+    assert first["direct_response"]["body"] == {"inline_string": "token.thumb"}
+    assert [r["match"] for r in rest] == [{"prefix": "/"}]
+    assert all(r["match"] == {"prefix": "/"} for r in hosts["b.dev",])
+    tls = render_routes(EdgeConfig((site,), challenges=(challenge,)), layout, tls=True)
+    assert "token" not in str(tls)
