@@ -125,6 +125,9 @@ class _Attempt:
         from josepy.errors import Error as JoseError
 
         host = self._authority.directory.split("/")[2]
+        trusted = self._authority.ca_file
+        if trusted and not Path(trusted).is_file():
+            return Outcome(why=f"{host} is not asked: there is no ca_file {trusted}")
         try:
             return self._certificate()
         except errors.ValidationError as error:
@@ -274,4 +277,5 @@ def _pem(key: Any) -> bytes:
 def _plain(error: Exception) -> str:
     """requests wraps what happened several times over."""
     text = str(getattr(error, "reason", None) or error.args[0] if error.args else error)
-    return text.rsplit("] ", 1)[-1].rsplit(": ", 1)[-1].strip("'\")> ")[:200] or type(error).__name__
+    said = text.rsplit("] ", 1)[-1].rsplit(": ", 1)[-1].partition(" (_ssl.c")[0]
+    return said.strip("'\")> ")[:200] or type(error).__name__
