@@ -79,13 +79,13 @@ def source(app: str, environment: str, resource: str) -> str:
 
 
 def new_id(now: datetime, taken: set[str]) -> str:
-    """The time in UTC; a number behind it when another has that already."""
-    base = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    found, number = base, 1
-    while found in taken:
-        number += 1
-        found = f"{base}-{number}"
-    return found
+    """The time in UTC. Names follow one another as what they name does: where that time is not later than those that
+    are `taken` (a second one in a second, a clock that was set back), the last of them with a number behind it."""
+    found, last = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ"), max(taken, default="")
+    if found > last:
+        return found
+    head, _, number = last.partition("-")
+    return f"{head}-{int(number or 1) + 1:04}"
 
 
 def encode(manifest: Manifest) -> bytes:

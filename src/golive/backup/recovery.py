@@ -101,6 +101,14 @@ def refused(manifest: Manifest, goal: Goal, log: str) -> BackupFailed:
             hint="choose an earlier time, or restore to latest, which takes all there is",
             log=_end(log),
         )
+    elif "before consistent recovery point" in why and isinstance(goal, Until):
+        return BackupFailed(
+            f"{manifest.name} was still being taken at {_shown(goal.at)}",
+            where=manifest.name,
+            why="the clock of the machine was set back or forward around it, or that moment is too close to it",
+            hint="choose a later time, or restore an older backup as it was taken (golive restore --backup)",
+            log=_end(log),
+        )
     return BackupFailed(
         f"{manifest.name} could not be recovered", where=manifest.name, why=why, hint=hint, log=_end(log)
     )

@@ -96,10 +96,12 @@ def _opened(path: Path) -> BinaryIO:
 def fetch(repository: Repository, manifest: Manifest, key: Key, received: Path, into: Path, user: User | None) -> None:
     """All WAL after a backup, out of the location and out of what was only received yet, into an empty folder of
     golive's that the engine's user may read. BackupFailed for a file that is damaged."""
+    # What is here first: a segment that goes meanwhile is in the location by then.
+    here = _add_local(manifest, received, into, user)
     location, names = repository.location(), {}
     for entry in location.list(f"{repository.source}/wal/{manifest.stream}") if manifest.stream else ():
         names[entry.name.rsplit("/", 1)[1]] = entry.name
-    needed = [name for name in names if _is_needed(name, manifest)]
+    needed = [n for n in names if _is_needed(n, manifest) and not (n in here and n.endswith(PARTIAL))]
     _require_room(into, (len(needed) + 1) * manifest.segment)
 
     def one(name: str) -> None:
@@ -110,18 +112,24 @@ def fetch(repository: Repository, manifest: Manifest, key: Key, received: Path, 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for _ in pool.map(one, needed):
             pass
-    _add_local(manifest, received, into, user)
 
 
-def _add_local(manifest: Manifest, received: Path, into: Path, user: User | None) -> None:
-    for id, each, _ in stream.folders(received):
-        if id != manifest.stream:
-            continue
-        for name in sorted(_names(each)):
-            if not _is_needed(name, manifest):
+def _add_local(manifest: Manifest, received: Path, into: Path, user: User | None) -> set[str]:
+    """Their names. Looked at again as long as one has gone in between: it is whole by now, or on its way."""
+    found, gone = set(), True
+    while gone:
+        gone = False
+        folders = [each for id, each, _ in stream.folders(received) if id == manifest.stream]
+        for path in (each / name for each in folders for name in sorted(_names(each))):
+            if path.name in found or not _is_needed(path.name, manifest):
                 continue
-            with contextlib.suppress(FileNotFoundError), _opened(each / name) as file:
-                _copy(file, into / name, user)
+            try:
+                with _opened(path) as file:
+                    _copy(file, into / path.name, user)
+                found.add(path.name)
+            except FileNotFoundError:
+                gone = True
+    return found
 
 
 def _copy(file: BinaryIO, path: Path, user: User | None) -> None:

@@ -74,12 +74,16 @@ def _cause(log: str) -> str | None:
     for line in reversed(log.splitlines()):
         if re.match(r"\s*([A-Za-z_.]*(Error|Exception)\b|(ERROR|FATAL|CRITICAL)\b|error:|fatal:)", line):
             return line.strip()[:300]
+        if found := re.search(r" (PANIC|FATAL): +(.+)", line):  # PostgreSQL's, behind the time
+            return found[2].strip()[:300]
     return None
 
 
 def _advice(unit: Unit, exit: Exit, log: str) -> str:
     if missing := re.search(r"No module named '([\w.]+)'", log):
         return f"add the package that has {missing[1]} to the dependencies"
+    if "No space left on device" in log:
+        return "free some disk space: the disk it writes to is full; it starts again by itself, nothing was deleted"
     if re.search(r"address already in use", log, re.IGNORECASE):
         return "it listens on a port of its own choice; it has to take the port from $PORT"
     if exit.code in (126, 127):

@@ -39,7 +39,17 @@ def test_ids_are_times_in_utc_and_no_two_are_alike() -> None:
     taken: set[str] = set()
     for _ in range(3):
         taken.add(catalog.new_id(NOW.astimezone(timezone(timedelta(hours=2))), taken))
-    assert taken == {"20261121T024500Z", "20261121T024500Z-2", "20261121T024500Z-3"}
+    assert taken == {"20261121T024500Z", "20261121T024500Z-0002", "20261121T024500Z-0003"}
+
+
+def test_names_stay_in_order_when_the_clock_is_set_back() -> None:
+    made = [catalog.new_id(NOW + timedelta(days=365), set())]
+    for hour in range(12):
+        made.append(catalog.new_id(NOW + timedelta(hours=hour), set(made)))
+    made.append(catalog.new_id(NOW + timedelta(days=366), set(made)))
+    assert made == sorted(made)
+    assert len(set(made)) == 14
+    assert made[-1] == "20271122T024500Z"
 
 
 def test_a_preview_has_backups_of_its_own() -> None:
