@@ -74,7 +74,8 @@ class Backups:
             self._wake.clear()
             await self._look()
             try:
-                await asyncio.wait_for(self._wake.wait(), LOOK)
+                async with asyncio.timeout(LOOK):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

@@ -45,7 +45,8 @@ class Moves:
             self._wake.clear()
             await self._look()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK)
+                async with asyncio.timeout(LOOK):
+                    await self._wake.wait()
 
     def wake(self) -> None:
         """Look now: one has begun, or ended."""

@@ -85,7 +85,8 @@ class Upkeep:
             self._wake.clear()
             try:
                 idle = min(IDLE, self._replicas.pause, maintenance.seconds_left(self._host) + BUSY)
-                await asyncio.wait_for(self._wake.wait(), pause if busy else idle)
+                async with asyncio.timeout(pause if busy else idle):
+                    await self._wake.wait()
                 pause = BUSY
             except TimeoutError:
                 pause = min(pause * SLOWER, SLOWEST) if busy else BUSY

@@ -56,7 +56,8 @@ class Program:
             wait = WAITS[min(failures, len(WAITS)) - 1]
             self.report("failed", f"exited with {ended.code}; again on a change, or in {wait:g} s")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.changes.next(), wait)
+                async with asyncio.timeout(wait):
+                    await self.changes.next()
 
     async def _once(self) -> Completed | None:
         """How the program ended; None when golive ended it because of a change."""
@@ -129,7 +130,8 @@ class Program:
 async def _answers(port: int) -> bool:
     """Whether something accepts connections there."""
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), 1)
+        async with asyncio.timeout(1):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
     except (OSError, TimeoutError):
         return False
     writer.close()

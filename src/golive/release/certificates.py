@@ -92,7 +92,8 @@ class Certificates:
             if self._host.opened is not None and self._host.replaced is None:
                 await self.tick()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), EVERY)
+                async with asyncio.timeout(EVERY):
+                    await self._wake.wait()
             self._wake.clear()
 
     async def stop(self) -> None:

@@ -76,7 +76,8 @@ class Promotion:
             yield
             return
         try:
-            await asyncio.wait_for(order("PAUSE"), PAUSE)
+            async with asyncio.timeout(PAUSE):
+                await order("PAUSE")
             self.say(f"{pool_name(self.primary.name)} holds its clients")
         except (TimeoutError, GoliveError):
             self.say("the pool did not come to rest: transactions that are open now are cut off")

@@ -135,7 +135,8 @@ async def quiet(host: Host, place: Place, store: Postgres, say: Say) -> AsyncIte
         await stack.enter_async_context(held(host, place, say))
         if order := pools.orders(host, place, store):
             with suppress(TimeoutError, GoliveError):
-                await asyncio.wait_for(order("PAUSE"), PAUSE)
+                async with asyncio.timeout(PAUSE):
+                    await order("PAUSE")
             stack.push_async_callback(_resume, order)
         await backups.stop_receiving(host, place, store.name)
         yield

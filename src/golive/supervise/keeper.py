@@ -84,7 +84,8 @@ class Keeper:
         """Until something was learnt about it, or the time passed."""
         self._attention.news.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._attention.news.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._attention.news.wait()
 
     def update(self, unit: Unit) -> None:
         """New probes and policy for what runs; the rest of the spec holds from the next start on."""

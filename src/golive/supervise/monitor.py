@@ -149,7 +149,8 @@ class Monitor:
 
     async def _liveness(self) -> str:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._once_ready.wait(), self._attention.boot_limit)
+            async with asyncio.timeout(self._attention.boot_limit):
+                await self._once_ready.wait()
         failures = 0
         while True:
             rule = self.unit.live
@@ -170,7 +171,8 @@ class Monitor:
 
     async def _sleep(self, seconds: float | None) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
         self._wake.clear()
 
 

@@ -146,7 +146,8 @@ class Offload:
         if (process := self._process) is not None:
             self._end(process)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), GRACE)
+                async with asyncio.timeout(GRACE):
+                    await process.wait()
             if process.returncode is None:
                 process.kill()
         if self._reader:

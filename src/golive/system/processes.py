@@ -156,7 +156,8 @@ class Process:
         """`number`, then SIGKILL to the group after `grace`; what it left behind is killed too, see `wait`."""
         self.send(number)
         try:
-            return await asyncio.wait_for(self.wait(), grace.total_seconds())
+            async with asyncio.timeout(grace.total_seconds()):
+                return await self.wait()
         except TimeoutError:
             self.send(signal.SIGKILL)
             return await self.wait()
