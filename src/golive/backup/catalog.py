@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 ARCHIVE = "data.golive"
 PROOF = "drill.json"
+ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
+"""A name that `new_id` gives."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,9 @@ def source(app: str, environment: str, resource: str) -> str:
 
 def new_id(now: datetime, taken: set[str]) -> str:
     """The time in UTC. Names follow one another as what they name does: where that time is not later than those that
-    are `taken` (a second one in a second, a clock that was set back), the last of them with a number behind it."""
-    found, last = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ"), max(taken, default="")
+    are `taken` (a second one in a second, a clock that was set back), the last of them with a number behind it. What
+    is no such name counts for nothing."""
+    found, last = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ"), max(filter(ID.fullmatch, taken), default="")
     if found > last:
         return found
     head, _, number = last.partition("-")

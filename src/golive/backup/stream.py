@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from golive.backup.catalog import new_id
+from golive.backup.catalog import ID, new_id
 from golive.system.files import write_atomic
 from golive.system.users import User
 
 CURRENT, STREAM = "current", "stream"
-_ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 
 
 def prepare(folder: Path, user: User | None) -> None:
@@ -73,4 +71,4 @@ def folders(folder: Path) -> list[tuple[str, Path, bool]]:
 
 
 def _taken(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if _ID.fullmatch(path.name)} if folder.is_dir() else set()
+    return {path.name for path in folder.iterdir() if ID.fullmatch(path.name)} if folder.is_dir() else set()

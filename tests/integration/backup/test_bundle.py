@@ -58,7 +58,7 @@ async def test_what_is_made_comes_back_and_each_part_is_written_once(tmp_path: P
     assert wrote == [*PARTS, "the state"]
     second, wrote = await make(location, home)
     assert wrote == ["the state"]
-    assert second.id == f"{first.id}-2"
+    assert second.id == f"{first.id}-0002"
 
     assert bundle.newest(location, KEY) == second
     target = tmp_path / "new"

@@ -50,6 +50,7 @@ def test_names_stay_in_order_when_the_clock_is_set_back() -> None:
     assert made == sorted(made)
     assert len(set(made)) == 14
     assert made[-1] == "20271122T024500Z"
+    assert catalog.new_id(NOW, {"9f3a-part", "owner"}) == "20261121T024500Z"
 
 
 def test_a_preview_has_backups_of_its_own() -> None:
