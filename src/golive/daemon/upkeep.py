@@ -83,13 +83,17 @@ class Upkeep:
             if self._untidy:
                 await self._apart("tidy", self._prune)
             self._wake.clear()
-            try:
-                idle = min(IDLE, self._replicas.pause, maintenance.seconds_left(self._host) + BUSY)
-                async with asyncio.timeout(pause if busy else idle):
-                    await self._wake.wait()
-                pause = BUSY
-            except TimeoutError:
-                pause = min(pause * SLOWER, SLOWEST) if busy else BUSY
+            idle = min(IDLE, self._replicas.pause, maintenance.seconds_left(self._host) + BUSY)
+            woken = await self._woken(pause if busy else idle)
+            pause = min(pause * SLOWER, SLOWEST) if busy and not woken else BUSY
+
+    async def _woken(self, seconds: float) -> bool:
+        """After so long at the latest: whether there is something new."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._wake.wait()
+        except TimeoutError:
+            return False
 
     async def _due(self, name: str, action: Callable[[], Awaitable[object]]) -> None:
         now = time.monotonic()

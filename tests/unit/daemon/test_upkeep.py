@@ -17,24 +17,23 @@ from golive.state.records import DeploymentState
 
 
 class Pauses:
-    """Stands in for asyncio.wait_for of the loop: counts, and ends it after so many."""
+    """Stands in for the pauses of the loop: counts, and ends it after so many."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.taken: list[float] = []
 
-    async def __call__(self, waiting: Any, timeout: float) -> None:
-        waiting.close()
-        self.taken.append(timeout)
+    async def __call__(self, seconds: float) -> bool:
+        self.taken.append(seconds)
         await asyncio.sleep(0)
         if len(self.taken) >= self.count:
             raise asyncio.CancelledError
-        raise TimeoutError
+        return False
 
 
 async def looks(upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch, count: int) -> list[float]:
     pauses = Pauses(count)
-    monkeypatch.setattr("golive.daemon.upkeep.asyncio.wait_for", pauses)
+    monkeypatch.setattr(upkeep, "_woken", pauses)
     with pytest.raises(asyncio.CancelledError):
         await upkeep.run()
     monkeypatch.undo()
@@ -112,7 +111,7 @@ async def test_history_is_forgotten_once_a_day(
     asked: list[float] = []
     monkeypatch.setattr(running.state, "forget_history", asked.append)
     pauses = Pauses(5)
-    monkeypatch.setattr("golive.daemon.upkeep.asyncio.wait_for", pauses)
+    monkeypatch.setattr(upkeep, "_woken", pauses)
     with pytest.raises(asyncio.CancelledError):
         await upkeep.run()
     assert len(asked) == 1
