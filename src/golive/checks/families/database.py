@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from golive.checks.app import App
@@ -16,6 +17,19 @@ async def databases(app: App, engine: str) -> list[dict[str, Any]]:
         return []
     found: list[dict[str, Any]] = (await app.fact("insight"))["resources"]
     return [one for one in found if one["engine"] == engine]
+
+
+async def answered(app: App, engine: str, described: Callable[[dict[str, Any]], str]) -> Outcome | None:
+    """Whether every one of that engine answers, each `described` from its facts; None without one."""
+    found = await databases(app, engine)
+    if not found:
+        return None
+    for one in found:
+        if "error" in one:
+            why = one["error"]["what"]
+            return failed(f"{one['name']}: {why}", app.said("db insight", why), fix="golive status, golive logs")
+    lines = "\n".join(f"{one['name']}: {described(one['facts'])}" for one in found)
+    return passed(", ".join(one["name"] for one in found), app.said("db insight", lines))
 
 
 def advice(app: App, found: list[dict[str, Any]], codes: tuple[str, ...] = ()) -> Outcome:
@@ -38,15 +52,8 @@ def advice(app: App, found: list[dict[str, Any]], codes: tuple[str, ...] = ()) -
     answers="datifyy.1 rt-apps.21",
 )
 async def answers(app: App) -> Outcome:
-    found = await databases(app, "postgres")
-    if not found:
-        return not_applicable(_NONE)
-    silent = [one for one in found if "error" in one]
-    if silent:
-        why = silent[0]["error"]["what"]
-        return failed(f"{silent[0]['name']}: {why}", app.said("db insight", why), fix="golive status, golive logs")
-    lines = "\n".join(f"{o['name']}: PostgreSQL {o['facts']['server']['version']}" for o in found)
-    return passed(", ".join(one["name"] for one in found), app.said("db insight", lines))
+    outcome = await answered(app, "postgres", lambda facts: f"PostgreSQL {facts['server']['version']}")
+    return outcome or not_applicable(_NONE)
 
 
 @family.app(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from golive.checks.app import App
-from golive.checks.families.database import advice, databases
+from golive.checks.families.database import advice, answered, databases
 from golive.checks.model import Evidence, Family, Fix, Outcome, Setting, failed, not_applicable, passed, warned
 
 family = Family("redis", "Whether sessions and queues are where they were put.")
@@ -17,15 +17,8 @@ _NONE = "the app has no Redis"
     answers="datifyy.2",
 )
 async def answers(app: App) -> Outcome:
-    found = await databases(app, "redis")
-    if not found:
-        return not_applicable(_NONE)
-    silent = [one for one in found if "error" in one]
-    if silent:
-        why = silent[0]["error"]["what"]
-        return failed(f"{silent[0]['name']}: {why}", app.said("db insight", why), fix="golive status, golive logs")
-    lines = "\n".join(f"{one['name']}: Redis {one['facts']['version']}, up {one['facts']['up']:.0f} s" for one in found)
-    return passed(", ".join(one["name"] for one in found), app.said("db insight", lines))
+    outcome = await answered(app, "redis", lambda facts: f"Redis {facts['version']}, up {facts['up']:.0f} s")
+    return outcome or not_applicable(_NONE)
 
 
 @family.app(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from golive.checks import tls
 from golive.checks.model import (
@@ -13,13 +14,15 @@ from golive.checks.model import (
     Outcome,
     Setting,
     Unanswered,
-    could_not_tell,
     failed,
     not_applicable,
     passed,
     warned,
 )
 from golive.checks.site import Site
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 family = Family("tls", "Whether what goes over the network can be read, changed or faked on its way.")
 SOON = timedelta(days=21)
@@ -114,10 +117,7 @@ async def trust(site: Site) -> Outcome:
 async def names(site: Site) -> Outcome:
     if site.at.scheme != "https":
         return not_applicable(_PLAIN)
-    shake = await tls.presented(site.at.host, site.at.port)
-    if shake.error:
-        return could_not_tell(f"no handshake: {shake.error}")
-    found = tls.names_of(tls.parsed(shake.certificate))
+    found = tls.names_of(await _certificate(site))
     evidence = Evidence(f"certificate of {site.at.host}:{site.at.port}", "names: " + (", ".join(found) or "none"))
     if tls.covers(found, site.at.host):
         return passed(f"it names {site.at.host}", evidence)
@@ -133,10 +133,7 @@ async def names(site: Site) -> Outcome:
 async def dates(site: Site) -> Outcome:
     if site.at.scheme != "https":
         return not_applicable(_PLAIN)
-    shake = await tls.presented(site.at.host, site.at.port)
-    if shake.error:
-        return could_not_tell(f"no handshake: {shake.error}")
-    found = tls.parsed(shake.certificate)
+    found = await _certificate(site)
     begin, end = found.not_valid_before_utc, found.not_valid_after_utc
     evidence = Evidence(
         f"certificate of {site.at.host}:{site.at.port}",
@@ -163,10 +160,7 @@ async def key(site: Site) -> Outcome:
 
     if site.at.scheme != "https":
         return not_applicable(_PLAIN)
-    shake = await tls.presented(site.at.host, site.at.port)
-    if shake.error:
-        return could_not_tell(f"no handshake: {shake.error}")
-    found = tls.parsed(shake.certificate)
+    found = await _certificate(site)
     public = found.public_key()
     kind = type(public).__name__.strip("_").replace("PublicKey", "")
     size = public.key_size if isinstance(public, rsa.RSAPublicKey | ec.EllipticCurvePublicKey) else 256
@@ -225,6 +219,14 @@ async def hsts(site: Site) -> Outcome:
     if seconds < HALF_A_YEAR:
         return warned(f"only for {seconds // 86400} days", evidence, fix=fix)
     return passed(f"for {seconds // 86400} days", evidence)
+
+
+async def _certificate(site: Site) -> Certificate:
+    """Unanswered when the handshake fails."""
+    shake = await tls.presented(site.at.host, site.at.port)
+    if shake.error:
+        raise Unanswered(f"no handshake: {shake.error}")
+    return tls.parsed(shake.certificate)
 
 
 def _handshake(site: Site, shake: tls.Handshake, version: str = "") -> Evidence:
