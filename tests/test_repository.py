@@ -13,7 +13,7 @@ import pytest
 
 import golive
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src/golive"
 
 MAX_FILE = 500
