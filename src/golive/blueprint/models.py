@@ -19,6 +19,7 @@ from golive.blueprint.fields import Duration, Model, RateText, Share, Size
 from golive.blueprint.masking import Column, Masked
 from golive.blueprint.moves import Move
 from golive.blueprint.shards import ShardMap
+from golive.blueprint.shield import Shield
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -373,6 +374,7 @@ class EdgePolicy(Model):
     compression: bool = Field(True, description="zstd, brotli, gzip by Accept-Encoding.")
     max_body: Size = Field(100 * 10**6, description="Request bodies above this get 413.")
     access_log: bool = Field(True, description="One JSON line for every request.")
+    shield: Shield | None = Field(None, description="Stops what only scanners and attack tools ask for.")
 
 
 class BuildPolicy(Model):

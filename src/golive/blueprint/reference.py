@@ -20,6 +20,7 @@ from golive.blueprint.faults import plain_type
 from golive.blueprint.fields import duration_text
 from golive.blueprint.moves import Move, MoveMap
 from golive.blueprint.shards import ShardMap
+from golive.blueprint.shield import Shield
 from golive.units import Rate
 
 REFERENCE_FILE = Path("docs/reference/blueprint.md")
@@ -49,6 +50,7 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[[moves.<name>.map]]", MoveMap),
     ("[shards.<name>]", ShardMap),
     ("[edge]", models.EdgePolicy),
+    ("[edge.shield]", Shield),
     ("[build]", models.BuildPolicy),
     ("[secrets]", models.SecretsPolicy),
     ("[[secrets.allow]]", models.AllowedSecret),
@@ -78,6 +80,7 @@ are `100/min`, `5/day`, `10/30s`. Shares are `70%` or `0.7`.
 | `route = "/api"`, `domains = "a.example"`, `for = "api"` | a list of one |
 | `rate_limit = "100/min"` | `rate_limit = [{ limit = "100/min" }]` |
 | `resources.db = "postgres:17"` | `resources.db = { engine = "postgres", version = 17 }` |
+| `edge.shield = true` | `edge.shield = {}` with its defaults |
 | `pool = true`, `pool = false` | `pool = {}` with its defaults; no pool |
 | `env.LOG_LEVEL = "info"` | `env.LOG_LEVEL = { type = "string", default = "info" }`; the type follows the value |
 | `migrations = "db/migrations"` | `migrations = { source = "db/migrations" }` |

@@ -114,6 +114,8 @@ def _add_short_forms(root: Schema, definitions: dict[str, Schema]) -> None:
         _also(definitions["Health"]["properties"], probe, path)
     _also(definitions["Probe"]["properties"], "grpc", {"type": "boolean"})
     _also(definitions["Variable"]["properties"], "for", {"type": "string"})
+    for key in ("acme", "shield"):
+        _also(definitions["EdgePolicy"]["properties"], key, {"type": "boolean"})
     hook: Schema = {"anyOf": [{"$ref": "#/$defs/Hook"}, {"type": "string"}]}
     for when in definitions["Hooks"]["properties"]:
         _also(definitions["Hooks"]["properties"], when, hook, {"type": "array", "items": hook})

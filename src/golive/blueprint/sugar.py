@@ -24,8 +24,8 @@ def expand(raw: Table, declared: Any = None) -> Table:
     if isinstance(declared, dict) and isinstance(own := raw.get("env"), dict):
         table["env"] |= {k: {"default": v} for k, v in own.items() if k in declared and not isinstance(v, dict)}
     _each(table, "hooks", _hooks)
-    if isinstance(edge := table.get("edge"), dict) and isinstance(edge.get("acme"), bool):
-        table["edge"] = {**edge, "acme": {} if edge["acme"] else None}
+    if isinstance(edge := table.get("edge"), dict):
+        table["edge"] = edge | {k: {} if edge[k] else None for k in ("acme", "shield") if isinstance(edge.get(k), bool)}
     if isinstance(source := table.get("migrations"), str):
         table["migrations"] = {"source": source}
     return table

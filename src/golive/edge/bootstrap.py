@@ -70,14 +70,13 @@ def validation_bootstrap(layout: Layout, resources: dict[str, Json]) -> Json:
     listeners = copy.deepcopy(resources["lds"]["resources"])
     for listener in listeners:
         for chain in [*listener["filter_chains"]]:
-            manager = chain["filters"][0]["typed_config"]
+            manager = chain["filters"][-1]["typed_config"]
             # Loading opens it; it would then belong to whoever checked.
             for log in manager["access_log"]:
                 log["typed_config"]["path"] = os.devnull
             name = manager.pop("rds")["route_config_name"]
             manager["route_config"] = _plain(resources[f"rds-{name}"]["resources"][0])
-            limit = resources["ecds"]["resources"][0]
-            manager["http_filters"][0] = {"name": limit["name"], "typed_config": limit["typed_config"]}
+            manager["http_filters"] = [_discovered(made, resources) for made in manager["http_filters"]]
             if "transport_socket" in chain:
                 _inline_certificate(chain, resources)
     static = {
@@ -85,6 +84,16 @@ def validation_bootstrap(layout: Layout, resources: dict[str, Json]) -> Json:
         "clusters": [_plain(x) for x in resources["cds"]["resources"]],
     }
     return {**_common(layout, 1000), "static_resources": static}
+
+
+def _discovered(made: Json, resources: dict[str, Json]) -> Json:
+    """A filter with the configuration that it would be given."""
+    if "config_discovery" not in made:
+        return made
+    given = (one for name, file in resources.items() if name.startswith("ecds") for one in file["resources"])
+    found = next(one for one in given if one["name"] == made["name"])
+    kept = {key: value for key, value in made.items() if key != "config_discovery"}
+    return {**kept, "typed_config": found["typed_config"]}
 
 
 def _inline_certificate(chain: Json, resources: dict[str, Json]) -> None:

@@ -97,13 +97,14 @@ def _strangers(closed: Closed) -> list[Json]:
     """What is true of all who may not pass."""
     tests = []
     if closed.allow:
-        tests.append(_unless(ADDRESS, expression(closed.allow)))
+        tests.append(unless(ADDRESS, expression(closed.allow)))
     if closed.token is not None:
-        tests.append(_unless("cookie", rf"(?:.*[;,]\s*)?{COOKIE}={closed.token.reveal()}(?:\s*[;,].*)?"))
+        tests.append(unless("cookie", rf"(?:.*[;,]\s*)?{COOKIE}={closed.token.reveal()}(?:\s*[;,].*)?"))
     return tests
 
 
-def _unless(header: str, regex: str) -> Json:
+def unless(header: str, regex: str) -> Json:
+    """True of a request whose header, empty where there is none, does not match as a whole."""
     found = {"name": header, "string_match": {"safe_regex": {"regex": regex}}}
     return {**found, "invert_match": True, "treat_missing_header_as_empty": True}
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from golive.edge import hot, logs
 from golive.edge.admin import Admin
 from golive.edge.bootstrap import render_bootstrap, validation_bootstrap
+from golive.edge.guards import NONE, guards_in
 from golive.edge.limits import known_in
 from golive.edge.model import EdgeConfig
 from golive.edge.ports import listen_address, obstacle
@@ -151,7 +152,8 @@ class Edge:
             running = await self.admin.running()
             kept = known_in(current["ecds"]) if running and "ecds" in current else None
             config = await asyncio.to_thread(hot.place, config, self.layout.bodies, self._mode)
-            wanted = render(config, self.layout, kept)
+            guarded = guards_in(current["lds"]) if running and "lds" in current else NONE
+            wanted = render(config, self.layout, kept, guarded)
             writes = plan(current, wanted)
             if writes and not running:
                 await self.validate(wanted)

@@ -44,8 +44,11 @@ def request_headers(extra: tuple[tuple[str, str], ...]) -> list[Json]:
     return [_header(name, value, "OVERWRITE_IF_EXISTS_OR_ADD") for name, value in extra]
 
 
-def forwarded() -> Json:
-    """Virtual host fields: the client's address and host as the edge saw them, whatever the client claimed."""
+def forwarded(*removed: str) -> Json:
+    """Virtual host fields: the client's address and host as the edge saw them, whatever the client claimed.
+
+    `removed` are more headers that no application sees.
+    """
     return {
         "request_headers_to_add": [
             {
@@ -57,7 +60,7 @@ def forwarded() -> Json:
                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
             },
         ],
-        "request_headers_to_remove": ["forwarded", "x-real-ip", "x-envoy-external-address", "proxy", *OURS],
+        "request_headers_to_remove": ["forwarded", "x-real-ip", "x-envoy-external-address", "proxy", *OURS, *removed],
     }
 
 

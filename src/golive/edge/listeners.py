@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from golive.edge import headers, rules
+from golive.edge.guards import NONE, Guards, first_filters, log_fields
 from golive.edge.limits import FILTER as LIMIT_FILTER
 from golive.edge.limits import FILTER_KIND as LIMIT_KIND
 from golive.edge.model import Certificate, Stream, cluster_name
@@ -37,10 +38,12 @@ COMPRESSIBLE = (
 """Not text/event-stream: an event must leave at once and whole."""
 
 
-def render_listeners(domains: Mapping[str, bool], layout: Layout, streams: Sequence[Stream] = ()) -> Json:
-    """The LDS file, for TLS domains and whether their requests are logged, and for streams."""
-    chains = [_tls_chain(domain, layout, logged) for domain, logged in sorted(domains.items())]
-    plain = {"filters": [_connection_manager("http", layout, [_site_log(layout)])]}
+def render_listeners(
+    domains: Mapping[str, bool], layout: Layout, streams: Sequence[Stream] = (), guards: Guards = NONE
+) -> Json:
+    """The LDS file, for TLS domains and whether their requests are logged, for streams, and with these guards."""
+    chains = [_tls_chain(domain, layout, logged, guards) for domain, logged in sorted(domains.items())]
+    plain = {"filters": [_connection_manager("http", layout, [_site_log(layout, guards)], guards)]}
     https = _listener("https", layout.https_port, layout)
     https |= {
         "listener_filters": [
@@ -108,7 +111,7 @@ def _listener(name: str, port: int, layout: Layout) -> Json:
     }
 
 
-def _tls_chain(domain: str, layout: Layout, logged: bool) -> Json:
+def _tls_chain(domain: str, layout: Layout, logged: bool, guards: Guards) -> Json:
     secret = {"name": domain, "sds_config": file_source(layout.certificate(domain), SECRET_POLL)}
     context: Json = {
         "alpn_protocols": ["h2", "http/1.1"],
@@ -120,7 +123,7 @@ def _tls_chain(domain: str, layout: Layout, logged: bool) -> Json:
         "name": domain,
         "filter_chain_match": {"server_names": [domain], "transport_protocol": "tls"},
         "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls},
-        "filters": [_connection_manager("https", layout, [_access_log(layout)] if logged else [])],
+        "filters": [_connection_manager("https", layout, [_access_log(layout, guards)] if logged else [], guards)],
     }
 
 
@@ -137,14 +140,14 @@ def _refusal() -> Json:
     }
 
 
-def _connection_manager(name: str, layout: Layout, access_log: list[Json]) -> Json:
+def _connection_manager(name: str, layout: Layout, access_log: list[Json], guards: Guards) -> Json:
     """The same for every chain of a listener but for the log, so that they share one route table and its watch."""
     return extension(
         "envoy.filters.network.http_connection_manager",
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=name,
         rds={"route_config_name": name, "config_source": file_source(layout.resource(f"rds-{name}"))},
-        http_filters=_http_filters(layout),
+        http_filters=_http_filters(layout, guards),
         access_log=access_log,
         local_reply_config=_local_replies(),
         use_remote_address=True,
@@ -172,7 +175,7 @@ def _connection_manager(name: str, layout: Layout, access_log: list[Json]) -> Js
     )
 
 
-def _http_filters(layout: Layout) -> list[Json]:
+def _http_filters(layout: Layout, guards: Guards) -> list[Json]:
     limit = {
         "name": LIMIT_FILTER,
         "config_discovery": {
@@ -187,7 +190,7 @@ def _http_filters(layout: Layout) -> list[Json]:
     # Each costs microseconds of every request that passes it, so only routes that need one turn it on.
     by_route = [{**made, "disabled": True} for made in (web, body, look, query)]
     router = extension(f"{HTTP}router", "extensions.filters.http.router.v3.Router")
-    return [limit, *(_compressor(name) for name in COMPRESSORS), *by_route, router]
+    return [*first_filters(guards), limit, *(_compressor(name) for name in COMPRESSORS), *by_route, router]
 
 
 def _compressor(name: str) -> Json:
@@ -227,16 +230,16 @@ LOG_FIELDS: dict[str, Any] = {
 }
 
 
-def _access_log(layout: Layout) -> Json:
+def _access_log(layout: Layout, guards: Guards) -> Json:
     return extension(
         "envoy.access_loggers.file",
         "extensions.access_loggers.file.v3.FileAccessLog",
         path=str(layout.access_log),
-        log_format={"json_format": LOG_FIELDS, "omit_empty_values": True},
+        log_format={"json_format": LOG_FIELDS | log_fields(guards), "omit_empty_values": True},
     )
 
 
-def _site_log(layout: Layout) -> Json:
+def _site_log(layout: Layout, guards: Guards) -> Json:
     """For the chain that all sites share: their routes say whether to log. It costs 5 us a request to ask them."""
     wanted = "!('golive' in xds.route_metadata.filter_metadata)"
     only = extension(
@@ -244,7 +247,7 @@ def _site_log(layout: Layout) -> Json:
         "extensions.access_loggers.filters.cel.v3.ExpressionFilter",
         expression=wanted,
     )
-    return {**_access_log(layout), "filter": {"extension_filter": only}}
+    return {**_access_log(layout, guards), "filter": {"extension_filter": only}}
 
 
 REPLIES: tuple[tuple[tuple[str, ...], str], ...] = (

@@ -120,7 +120,11 @@ class RouteRule:
 
 @dataclass(frozen=True)
 class Site:
-    """One environment of an app. `closed` answers in place of all of it."""
+    """One environment of an app. `closed` answers in place of all of it.
+
+    `probe` is the secret by which golive's own requests are known where something would stop them; `serves` are words
+    of paths that the app has itself though no rule of the edge says so.
+    """
 
     app: str
     environment: str
@@ -128,6 +132,8 @@ class Site:
     routes: tuple[RouteRule, ...]
     policy: EdgePolicy = field(default_factory=EdgePolicy)
     closed: Closed | None = None
+    probe: Secret | None = None
+    serves: tuple[str, ...] = ()
 
     def rules_for(self, domain: str) -> tuple[RouteRule, ...]:
         """The rules that hold on a domain, longest prefix first."""

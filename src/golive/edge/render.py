@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from golive.edge.clusters import render_clusters
+from golive.edge.guards import NONE, Guards, needed
 from golive.edge.limits import Known, known, render_limits
 from golive.edge.listeners import render_certificate, render_listeners
 from golive.edge.model import EdgeConfig
@@ -14,10 +15,11 @@ from golive.edge.routes import render_routes
 CERTIFICATE = "certificate "
 
 
-def render(config: EdgeConfig, layout: Layout, kept: Known | None = None) -> dict[str, Json]:
+def render(config: EdgeConfig, layout: Layout, kept: Known | None = None, guarded: Guards = NONE) -> dict[str, Json]:
     """Every file by name: `cds`, `rds-http`, `rds-https`, `ecds`, `lds`, and `certificate <domain>` for each.
 
-    `kept` is what Envoy knows of rate limits already, and what no route may use any more.
+    `kept` is what Envoy knows of rate limits already, and what no route may use any more; `guarded` are the guards that
+    its listeners have already.
     """
     domains, owners = config.tls_domains(), config.owners()
     routes = {
@@ -28,7 +30,9 @@ def render(config: EdgeConfig, layout: Layout, kept: Known | None = None) -> dic
         "cds": render_clusters(config.upstreams, layout, config.streams),
         "ecds": render_limits(known(config, routes.values()) | (kept or Known())),
         **routes,
-        "lds": render_listeners({d: owners[d].policy.access_log for d in domains}, layout, config.streams),
+        "lds": render_listeners(
+            {d: owners[d].policy.access_log for d in domains}, layout, config.streams, needed(config) | guarded
+        ),
     }
     for domain in domains:
         if found := config.certificate(domain):

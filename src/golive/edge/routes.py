@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from golive.blueprint.models import EdgePolicy, RateLimit
 from golive.blueprint.routing import Rule
-from golive.edge import headers, hot, limits
+from golive.edge import headers, hot, limits, shield
 from golive.edge.closed import USUAL, closed_routes, entrances, largest
 from golive.edge.model import Challenge, Closed, EdgeConfig, HotFile, RouteRule, Site, cluster_name
 from golive.edge.resource import HTTP, Json, Layout, discovery, seconds, typed
@@ -97,7 +97,8 @@ def _hosts(site: Site, domains: tuple[str, ...], layout: Layout, *, tls: bool) -
 
 
 def _host(site: Site, rules: tuple[RouteRule, ...], domains: list[str], layout: Layout, *, tls: bool) -> Json:
-    routes = [
+    routes = [{**made, **_marked(site, "", made["metadata"]["filter_metadata"])} for made in shield.routes(site)]
+    routes += [
         {**made, **_marked(site, "")} for made in entrances((site.closed, *(rule.closed for rule in rules)), secure=tls)
     ]
     routes += _closed(site, site.closed, "", {"prefix": "/"})
@@ -111,10 +112,10 @@ def _host(site: Site, rules: tuple[RouteRule, ...], domains: list[str], layout: 
         "routes": routes,
         "request_body_buffer_limit": REPEATABLE_BODY,
         **headers.response_headers(site.policy, tls=tls),
-        **headers.forwarded(),
+        **headers.forwarded(*([shield.PROBE] if site.probe else [])),
     }
-    if not site.policy.compression:
-        host["typed_per_filter_config"] = _uncompressed()
+    if filters := shield.shadow(site) | ({} if site.policy.compression else _uncompressed()):
+        host["typed_per_filter_config"] = filters
     return host
 
 

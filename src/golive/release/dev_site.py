@@ -48,7 +48,8 @@ def choose_domains(blueprint: Blueprint, *, own: bool, taken: Collection[str] = 
 
 
 def dev_site(dev: DevSite) -> tuple[Site, tuple[Upstream, ...]]:
-    """The site, and the upstreams behind it. Browsers are not told to remember HTTPS for a year."""
+    """The site, and the upstreams behind it. Browsers are not told to remember HTTPS for a year, and nothing is
+    shielded."""
     rules: list[RouteRule] = []
     upstreams: list[Upstream] = []
     for name, service in dev.blueprint.services.items():
@@ -63,7 +64,7 @@ def dev_site(dev: DevSite) -> tuple[Site, tuple[Upstream, ...]]:
         for prefix in service.grpc.route:
             rule = replace(_rule(dev, name, prefix, f"{upstream}/grpc"), strip_prefix=False, compression=False)
             rules.append(replace(rule, timeout=timedelta(0), rules=(), grpc=True))
-    policy = dev.blueprint.edge.model_copy(update={"hsts": timedelta(0)})
+    policy = dev.blueprint.edge.model_copy(update={"hsts": timedelta(0), "shield": None})
     return Site(*dev.place, dev.domains, tuple(rules), policy), tuple(upstreams)
 
 

@@ -12,6 +12,7 @@ from golive.blueprint.models import Blueprint
 from golive.edge.closed import ENTRANCE
 from golive.errors import NotFound, UsageError, nearest
 from golive.release import closed
+from golive.release import passing as own
 from golive.release.host import Host
 from golive.release.traffic import edge_config
 from golive.secret import Secret
@@ -131,7 +132,7 @@ def _links(host: Host, place: Place, row: Maintenance) -> list[str]:
 
 def passing(host: Host, place: Place) -> Headers:
     """With which golive's own requests pass, asked anew for each: it may be turned on in the middle of a deploy."""
-    return closed.passing(host.state.maintenance(place))
+    return (*closed.passing(host.state.maintenance(place)), *own.headers(host, place))
 
 
 def _check(host: Host, place: Place, services: tuple[str, ...]) -> None:

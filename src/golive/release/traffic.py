@@ -10,7 +10,7 @@ from golive.blueprint.models import Blueprint, Service, ServiceKind
 from golive.edge.hot import hot_files
 from golive.edge.model import EdgeConfig, Endpoint, RouteRule, Site, Upstream
 from golive.edge.static_plan import ROOT, SLASH
-from golive.release import closed, reads
+from golive.release import closed, passing, reads
 from golive.release.dev_site import dev_site
 from golive.release.host import Host
 from golive.release.rule import rule_of
@@ -116,7 +116,14 @@ def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation
             rule for rule in rules if rule.targets[0][0] == STATIC
         ]
     found = (replace(rule, closed=closed.of_service(maintenance, rule.service, suspended)) for rule in rules)
-    return Site(*app.place, blueprint.domains, tuple(found), blueprint.edge, closed.of_site(maintenance))
+    site = Site(*app.place, blueprint.domains, tuple(found), blueprint.edge, closed.of_site(maintenance))
+    return replace(site, probe=passing.probe(host, app.place, blueprint), serves=_served(blueprint))
+
+
+def _served(blueprint: Blueprint) -> tuple[str, ...]:
+    """Words of paths that the app may have, though no route names them: an image may hold PHP."""
+    images = any(service.build.builder == "docker" for service in blueprint.services.values())
+    return (".php", "wp-", "xmlrpc", "phpmyadmin", "adminer") if images else ()
 
 
 def _hot(host: Host, sites: list[Site]) -> list[Site]:
