@@ -18,6 +18,7 @@ from golive.blueprint.checks_policy import ChecksPolicy
 from golive.blueprint.fields import Duration, Model, RateText, Share, Size
 from golive.blueprint.masking import Column, Masked
 from golive.blueprint.moves import Move
+from golive.blueprint.protect import Protect
 from golive.blueprint.shards import ShardMap
 from golive.blueprint.shield import Shield
 
@@ -425,6 +426,7 @@ class Blueprint(Model):
     moves: dict[Name, Move] = Field({}, description="Keys of Redis that move to PostgreSQL, see `golive move`.")
     shards: dict[Name, ShardMap] = Field({}, description="Rows spread over several PostgreSQL, see `golive db shards`.")
     edge: EdgePolicy = Field(EdgePolicy(), description="What the edge does for every service.")
+    protect: Protect | None = Field(None, description="Who is let in; everybody when left out. Mostly for previews.")
     build: BuildPolicy = Field(BuildPolicy(), description="Limits of builds.")
     secrets: SecretsPolicy = Field(SecretsPolicy(), description="What the search for secrets lets pass.")
     checks: ChecksPolicy = Field(ChecksPolicy(), description="What the production checklist lets pass and asks.")

@@ -19,6 +19,7 @@ from golive.blueprint.env import PARTS, RESERVED
 from golive.blueprint.faults import plain_type
 from golive.blueprint.fields import duration_text
 from golive.blueprint.moves import Move, MoveMap
+from golive.blueprint.protect import Protect
 from golive.blueprint.shards import ShardMap
 from golive.blueprint.shield import Shield
 from golive.units import Rate
@@ -51,6 +52,7 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[shards.<name>]", ShardMap),
     ("[edge]", models.EdgePolicy),
     ("[edge.shield]", Shield),
+    ("[protect]", Protect),
     ("[build]", models.BuildPolicy),
     ("[secrets]", models.SecretsPolicy),
     ("[[secrets.allow]]", models.AllowedSecret),
@@ -81,6 +83,8 @@ are `100/min`, `5/day`, `10/30s`. Shares are `70%` or `0.7`.
 | `rate_limit = "100/min"` | `rate_limit = [{ limit = "100/min" }]` |
 | `resources.db = "postgres:17"` | `resources.db = { engine = "postgres", version = 17 }` |
 | `edge.shield = true` | `edge.shield = {}` with its defaults |
+| `protect = "PREVIEW_PASSWORD"` | `protect = { password = "PREVIEW_PASSWORD" }` |
+| `protect = true` | `protect = { link = true }` |
 | `pool = true`, `pool = false` | `pool = {}` with its defaults; no pool |
 | `env.LOG_LEVEL = "info"` | `env.LOG_LEVEL = { type = "string", default = "info" }`; the type follows the value |
 | `migrations = "db/migrations"` | `migrations = { source = "db/migrations" }` |

@@ -105,6 +105,7 @@ def _add_short_forms(root: Schema, definitions: dict[str, Schema]) -> None:
     service = definitions["Service"]["properties"]
     _also(root["properties"], "domains", domain)
     _also(root["properties"], "migrations", {"type": "string"}, {"const": False})
+    _also(root["properties"], "protect", {"type": ["string", "boolean"]})
     _also(service, "route", path)
     _also(service, "domains", domain)
     _also(service, "health", path)

@@ -26,6 +26,8 @@ def expand(raw: Table, declared: Any = None) -> Table:
     _each(table, "hooks", _hooks)
     if isinstance(edge := table.get("edge"), dict):
         table["edge"] = edge | {k: {} if edge[k] else None for k in ("acme", "shield") if isinstance(edge.get(k), bool)}
+    if isinstance(protect := table.get("protect"), str | bool):
+        table["protect"] = {"password": protect} if isinstance(protect, str) else {"link": True} if protect else None
     if isinstance(source := table.get("migrations"), str):
         table["migrations"] = {"source": source}
     return table

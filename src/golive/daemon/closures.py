@@ -1,4 +1,4 @@
-"""What clients may ask for to close and open: maintenance of an environment, and services suspended and resumed."""
+"""What clients may ask for to close and open: maintenance of an environment, services suspended and resumed, links."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from golive.daemon import api
 from golive.daemon.daemon import Daemon
 from golive.errors import Conflict, NotFound
-from golive.release import maintenance, suspension
+from golive.release import maintenance, passing, suspension
 from golive.state.records import Place
 
 
@@ -20,6 +20,10 @@ class Closures:
         if self._host.state.app(place) is None:
             raise NotFound(f"there is no {place}", hint="golive status lists what there is")
         return maintenance.view(self._host, place) or {"on": False}
+
+    def links(self, place: Place) -> dict[str, Any]:
+        """By which a protected environment opens."""
+        return {"links": passing.links(self._host, place)}
 
     async def turn_on(self, call: api.MaintenanceCall, actor: str) -> dict[str, Any]:
         """At any time, also in the middle of a deployment: that goes on behind it."""

@@ -84,6 +84,7 @@ class Server:
             ("GET", "/v1/maintenance", self._maintenance),
             ("POST", "/v1/maintenance", self._close_app),
             ("DELETE", "/v1/maintenance", self._open_app),
+            ("GET", "/v1/links", self._links),
             ("POST", "/v1/exec", self._exec),
             ("POST", "/v1/down", self._down),
             ("POST", "/v1/destroy", self._destroy),
@@ -350,6 +351,9 @@ class Server:
 
     async def _maintenance(self, request: Request) -> Any:
         return self._closures.maintenance(_place(request))
+
+    async def _links(self, request: Request) -> Any:
+        return self._closures.links(_place(request))
 
     async def _close_app(self, request: Request) -> Any:
         return await self._closures.turn_on(await _call(api.MaintenanceCall, request), _actor(request))

@@ -72,6 +72,20 @@ class Closed:
 
 
 @dataclass(frozen=True)
+class Protected:
+    """Only requests with `key` as their cookie pass, and those of `user` with `password`; all under `open` paths do.
+
+    With `link` whoever comes with the key in the address gets the cookie.
+    """
+
+    key: Secret
+    user: str = ""
+    password: Secret | None = None
+    link: bool = False
+    open: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class HotFile:
     """A static file that Envoy answers itself: its `size` bytes are in `file`, and get `name` among the edge's own.
 
@@ -120,7 +134,7 @@ class RouteRule:
 
 @dataclass(frozen=True)
 class Site:
-    """One environment of an app. `closed` answers in place of all of it.
+    """One environment of an app. `closed` answers in place of all of it, `protected` says who is let in.
 
     `probe` is the secret by which golive's own requests are known where something would stop them; `serves` are words
     of paths that the app has itself though no rule of the edge says so.
@@ -132,6 +146,7 @@ class Site:
     routes: tuple[RouteRule, ...]
     policy: EdgePolicy = field(default_factory=EdgePolicy)
     closed: Closed | None = None
+    protected: Protected | None = None
     probe: Secret | None = None
     serves: tuple[str, ...] = ()
 

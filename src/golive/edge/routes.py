@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from golive.blueprint.models import EdgePolicy, RateLimit
 from golive.blueprint.routing import Rule
-from golive.edge import headers, hot, limits, shield
+from golive.edge import headers, hot, limits, protect, shield
 from golive.edge.closed import USUAL, closed_routes, entrances, largest
 from golive.edge.model import Challenge, Closed, EdgeConfig, HotFile, RouteRule, Site, cluster_name
 from golive.edge.resource import HTTP, Json, Layout, discovery, seconds, typed
@@ -101,11 +101,13 @@ def _host(site: Site, rules: tuple[RouteRule, ...], domains: list[str], layout: 
     routes += [
         {**made, **_marked(site, "")} for made in entrances((site.closed, *(rule.closed for rule in rules)), secure=tls)
     ]
-    routes += _closed(site, site.closed, "", {"prefix": "/"})
-    routes.append(_too_large(site))
+    routes += [{**made, **_marked(site, "")} for made in protect.routes(site, secure=tls)]
+    own = _closed(site, site.closed, "", {"prefix": "/"})
+    own.append(_too_large(site))
     for part in parts(rules):
-        routes += _part_routes(site, part, rules, layout)
-    routes.append(_answer(site, 404, "Not found"))
+        own += _part_routes(site, part, rules, layout)
+    own.append(_answer(site, 404, "Not found"))
+    routes += protect.admitted(site, own, secure=tls)
     host: Json = {
         "name": f"{site.app}/{site.environment} {domains[0]}",
         "domains": domains,

@@ -117,7 +117,8 @@ def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation
         ]
     found = (replace(rule, closed=closed.of_service(maintenance, rule.service, suspended)) for rule in rules)
     site = Site(*app.place, blueprint.domains, tuple(found), blueprint.edge, closed.of_site(maintenance))
-    return replace(site, probe=passing.probe(host, app.place, blueprint), serves=_served(blueprint))
+    guard = passing.protected(host, app.place, blueprint, app.live or 0)
+    return replace(site, protected=guard, probe=passing.probe(host, app.place, blueprint), serves=_served(blueprint))
 
 
 def _served(blueprint: Blueprint) -> tuple[str, ...]:
