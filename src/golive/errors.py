@@ -14,6 +14,7 @@
     ├── EngineUnavailable       exit 1   an engine is neither on the machine nor can it be fetched
     ├── ResourceFailed          exit 1   PostgreSQL or Redis could not be provisioned or reached
     ├── BackupFailed            exit 1   a backup could not be made, or cannot be trusted or restored
+    │   └── BackupUntried       exit 1   what is in the way is not the backup: a full disk, a place that does not answer
     ├── StateError              exit 1   GOLIVE_HOME cannot be used (read-only, newer version, full)
     └── Cancelled               exit 130 the user or a newer deploy stopped it
 
@@ -100,6 +101,10 @@ class BackupFailed(GoliveError):
     pass
 
 
+class BackupUntried(BackupFailed):
+    pass
+
+
 class StateError(GoliveError):
     pass
 
@@ -133,6 +138,15 @@ def from_json(data: dict[str, Any]) -> GoliveError:
 
         error.problems = tuple(Problem(**p) for p in data.get("problems", ()))
     return error
+
+
+def in_words(error: BaseException) -> str:
+    """In one line: what happened, why, and what to do next; of an error that is none of golive's, the end of it."""
+    if isinstance(error, GoliveError):
+        cause = f"{error.what}: {error.why}" if error.why else error.what
+        return f"{cause}; {error.hint}" if error.hint else cause
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

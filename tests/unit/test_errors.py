@@ -8,7 +8,7 @@ import pytest
 
 from golive import errors
 from golive.blueprint.problem import Problem, blueprint_error
-from golive.errors import BlueprintError, GoliveError, from_json, nearest
+from golive.errors import BlueprintError, GoliveError, from_json, in_words, nearest
 
 EVERY = sorted(errors._subclasses(GoliveError) - {BlueprintError}, key=lambda cls: cls.__name__)
 
@@ -53,3 +53,10 @@ def test_the_nearest_name() -> None:
     assert nearest("rout", ["route", "source"]) == "route"
     assert nearest("zzz", ["route", "source"]) is None
     assert nearest("x", []) is None
+
+
+def test_in_one_line_with_what_to_do_next() -> None:
+    assert in_words(GoliveError("no room", why="0 B are free", hint="free some")) == "no room: 0 B are free; free some"
+    assert in_words(GoliveError("no room")) == "no room"
+    assert in_words(RuntimeError("Traceback\n  line\nbotocore.Gone: away\n")) == "botocore.Gone: away"
+    assert in_words(KeyError()) == "KeyError"

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from golive.errors import BackupFailed, UsageError
+from golive.errors import BackupFailed, BackupUntried, UsageError
 from golive.secret import Secret
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _opened(source: BinaryIO, key: Key, name: str, digest: hashlib._Hash) -> AES
     header = _exactly(source, _HEADER.size, name, 0)
     magic, salt, proof, checksum = _HEADER.unpack(header)
     if magic[:6] == MAGIC[:6] and magic != MAGIC and zlib.crc32(header[:-4]) == checksum:
-        raise BackupFailed(
+        raise BackupUntried(
             f"{name} was written by a newer golive", where=name, hint="upgrade golive, then try again; nothing changed"
         )
     if magic != MAGIC or zlib.crc32(header[:-4]) != checksum:

@@ -18,7 +18,7 @@ from typing import Any
 
 from golive.backup.archive import Key, read
 from golive.backup.location import Location
-from golive.errors import BackupFailed, NotFound, nearest
+from golive.errors import BackupFailed, BackupUntried, NotFound, nearest
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -175,7 +175,7 @@ def verify(location: Location, manifest: Manifest, key: Key) -> int:
 def require_key(manifest: Manifest, key: Key) -> None:
     """Before anything is read."""
     if manifest.key != key.id:
-        raise BackupFailed(
+        raise BackupUntried(
             f"{manifest.name} is sealed with another key",
             where=manifest.name,
             why=f"it wants key {manifest.key}, and this is {key.id}",

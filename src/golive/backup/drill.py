@@ -19,15 +19,13 @@ from golive.backup.proof import Proof
 from golive.backup.recovery import Latest
 from golive.backup.repository import Repository
 from golive.backup.server import Server, environment, reason
-from golive.errors import BackupFailed, EngineUnavailable, GoliveError
+from golive.errors import BackupFailed, BackupUntried, EngineUnavailable, GoliveError, NotFound
 from golive.system.files import remove_tree
 from golive.system.processes import run
 
 Report = Callable[[Any], None]
 LONGEST = 3600.0
 """Seconds for one program that looks at all of the data."""
-SOMEBODY_ELSES = ("no room", "disk is full", "cannot be read in", "cannot be reached", "is not here", "another restore")
-"""Of a message: what keeps a backup from being restored here and now."""
 _TABLES = """
 SELECT n.nspname, c.relname, EXISTS (
     SELECT FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am a ON a.oid = x.relam
@@ -85,7 +83,7 @@ async def drill(
         report({"what": "checksums"})
         await _checksums(server, folder / "data", seen)
     except GoliveError as error:
-        if any(part in f"{error.what} {error.why}" for part in SOMEBODY_ELSES):
+        if not is_damage(error):
             raise
         why = f"{error.what}: {error.why}" if error.why else error.what
         raise
@@ -96,6 +94,11 @@ async def drill(
             if why or not _was_cut(found):
                 proof.write(location, manifest, found)
     return work.view(manifest, found) | {"source": repository.source}
+
+
+def is_damage(error: GoliveError) -> bool:
+    """Whether it is the backup that is to blame: it was read, and is not what was written, or part of it is gone."""
+    return isinstance(error, BackupFailed | NotFound) and not isinstance(error, BackupUntried)
 
 
 def _was_cut(found: Proof) -> bool:

@@ -11,7 +11,7 @@ import contextlib
 from pathlib import Path
 
 from golive.backup.archive import Key
-from golive.errors import BackupFailed, StateError
+from golive.errors import BackupUntried, StateError
 from golive.system.files import private_directory, write_atomic
 
 CURRENT, KEPT = "current", "kept"
@@ -28,11 +28,11 @@ def current(folder: Path) -> Key:
 
 
 def find(folder: Path, id: str) -> Key:
-    """The key of that id. BackupFailed when this home has never had it."""
+    """The key of that id. BackupUntried when this home has never had it."""
     try:
         return Key.parse((folder / id).read_text())
     except FileNotFoundError as error:
-        raise BackupFailed(
+        raise BackupUntried(
             f"the key {id} is not here",
             where=str(folder),
             hint="give the one that was kept when these backups were set up: golive backup key --import",

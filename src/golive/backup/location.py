@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from golive.backup.credentials import Credentials
-from golive.errors import BackupFailed, NotFound, UsageError
+from golive.errors import BackupFailed, BackupUntried, NotFound, UsageError
 from golive.system.files import private_directory
 from golive.units import human_size
 
@@ -156,7 +156,8 @@ class Folder:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(self.root).free if self.root.exists() else 0
             hint = f"free some disk space ({human_size(free)} are left), or keep fewer backups; those made before stand"
-        return BackupFailed(f"{what} in {self.root}", where=str(self.root), why=error.strerror or str(error), hint=hint)
+        kind = BackupFailed if error.errno == errno.EIO else BackupUntried  # EIO: the disk has lost what was there
+        return kind(f"{what} in {self.root}", where=str(self.root), why=error.strerror or str(error), hint=hint)
 
 
 def _sync(folder: Path) -> None:

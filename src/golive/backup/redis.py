@@ -25,7 +25,7 @@ from golive.backup.archive import Key, Writer, read
 from golive.backup.catalog import Manifest
 from golive.backup.location import Location
 from golive.engines.engine import Engine
-from golive.errors import BackupFailed
+from golive.errors import BackupFailed, BackupUntried
 from golive.secret import Secret
 from golive.system import leftovers, resp
 from golive.system.processes import Process, Spec, start
@@ -121,7 +121,7 @@ async def restore(
     BackupFailed, and nothing is left of it then."""
     catalog.require_key(manifest, key)
     if folder.exists():
-        raise BackupFailed(f"{folder} exists already", where=str(folder), hint="a restore begins in a new folder")
+        raise BackupUntried(f"{folder} exists already", where=str(folder), hint="a restore begins in a new folder")
     await asyncio.to_thread(_restore, location, manifest, key, folder, user, names)
 
 
@@ -144,7 +144,7 @@ def _restore(
             os.chown(beside, user.uid, user.gid)
         beside.rename(folder)
     except OSError as error:
-        raise BackupFailed(
+        raise BackupUntried(
             f"{manifest.name} cannot be restored to {folder}",
             where=str(folder),
             why=error.strerror or str(error),

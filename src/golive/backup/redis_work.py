@@ -9,7 +9,7 @@ from typing import Any
 
 from golive.backup import catalog, proof, redis, work
 from golive.backup.catalog import Manifest
-from golive.backup.drill import SOMEBODY_ELSES
+from golive.backup.drill import is_damage
 from golive.backup.proof import Proof
 from golive.backup.redis import Loaded, RedisServer
 from golive.backup.repository import Repository
@@ -52,7 +52,7 @@ async def drill(
     try:
         loaded = await redis.drill(location, manifest, repository.key_of(manifest), engine, folder, user)
     except BackupFailed as error:
-        if not any(part in f"{error.what} {error.why}" for part in SOMEBODY_ELSES):
+        if is_damage(error):
             why = f"{error.what}: {error.why}" if error.why else error.what
             proof.write(location, manifest, Proof(datetime.now(UTC), 0.0, why=why))
         raise

@@ -26,7 +26,7 @@ from golive.backup.catalog import Manifest
 from golive.backup.location import Location
 from golive.backup.recovery import Goal
 from golive.backup.server import Server, environment, reason
-from golive.errors import BackupFailed, Conflict, StartFailed
+from golive.errors import BackupFailed, BackupUntried, Conflict, StartFailed
 from golive.system import leftovers, streams
 from golive.system.files import remove_tree, write_atomic
 from golive.system.processes import Process, Spec, run, start
@@ -103,22 +103,22 @@ async def restore(  # noqa: PLR0913 - from where, how far, to where
 def _require(server: Server, manifest: Manifest, key: Key, folder: Path) -> None:
     catalog.require_key(manifest, key)
     if server.engine.major != manifest.major:
-        raise BackupFailed(
+        raise BackupUntried(
             f"{manifest.name} is of PostgreSQL {manifest.major}, which {server.engine.version} cannot read",
             where=manifest.name,
             hint=f"restore it with PostgreSQL {manifest.major}; nothing was changed",
         )
     if folder.exists() or folder.is_symlink():
-        raise BackupFailed(
+        raise BackupUntried(
             f"{folder} is there already", where=str(folder), hint="a restore wants a new folder; name another one"
         )
     if not folder.parent.is_dir():
-        raise BackupFailed(
+        raise BackupUntried(
             f"{folder.parent} is no folder", where=str(folder), hint="make it first; nothing was changed"
         )
     free = shutil.disk_usage(folder.parent).free
     if free < manifest.plain + ROOM:
-        raise BackupFailed(
+        raise BackupUntried(
             f"{folder.parent} has no room for {manifest.name}",
             where=str(folder.parent),
             why=f"it needs {human_size(manifest.plain + ROOM)}, and {human_size(free)} are free",
@@ -191,7 +191,7 @@ async def _unpack(server: Server, location: Location, manifest: Manifest, key: K
         done = streams.Ended(signalled.code, signalled.output)
     if done.code:
         full = "No space left" in done.said
-        raise BackupFailed(
+        raise (BackupUntried if full else BackupFailed)(
             f"{manifest.name} could not be unpacked in {work.parent}",
             where=str(work.parent),
             why="the disk is full" if full else reason(done.said),

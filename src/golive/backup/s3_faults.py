@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from golive.backup.credentials import ID, SECRET, TOKEN
-from golive.errors import BackupFailed, GoliveError, NotFound
+from golive.errors import BackupUntried, GoliveError, NotFound
 
 if TYPE_CHECKING:
     from golive.backup.s3 import S3
@@ -23,7 +23,7 @@ _FULL = ("QuotaExceeded", "InsufficientStorage", "EntityTooLarge", "507", "XMini
 
 @contextlib.contextmanager
 def explained(place: S3, what: str, missing: str | None = None) -> Iterator[None]:
-    """BackupFailed for what boto3 raises in the block; NotFound when the file `missing` is."""
+    """BackupUntried for what boto3 raises in the block; NotFound when the file `missing` is."""
     try:
         yield
     except refused() as error:
@@ -74,12 +74,12 @@ def _refusal(place: S3, what: str, code: str, message: str, status: str, missing
         hint = f"it was asked several times; what golive does by itself is tried again; {STANDS}"
     elif code == "PreconditionFailed":
         hint = "somebody wrote it meanwhile; try again"
-    return BackupFailed(
+    return BackupUntried(
         f"{what} in {place}", where=str(place), why=f"it answered {message or 'no'} ({code or status})", hint=hint
     )
 
 
-def _broken(place: S3, what: str, error: Exception) -> BackupFailed:
+def _broken(place: S3, what: str, error: Exception) -> BackupUntried:
     from botocore import exceptions as known
 
     why = " ".join(str(error).split())
@@ -95,4 +95,4 @@ def _broken(place: S3, what: str, error: Exception) -> BackupFailed:
         hint = f"look whether the endpoint is right and reachable from here; {hint}"
     elif isinstance(error, known.ProfileNotFound | known.ConfigParseError | known.InvalidRegionError):
         hint = "correct it, then try again"
-    return BackupFailed(f"{what} in {place}", where=str(place), why=why, hint=hint)
+    return BackupUntried(f"{what} in {place}", where=str(place), why=why, hint=hint)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from golive.engines.engine import Engine
-from golive.errors import BackupFailed
+from golive.errors import BackupFailed, BackupUntried
 from golive.system.users import User
 
 if TYPE_CHECKING:
@@ -50,11 +50,13 @@ class Server:
             with connect(self.sockets, self.port, self.superuser, database) as connection:
                 yield connection
         except psycopg.Error as error:
-            raise BackupFailed(
+            full = isinstance(error, psycopg.errors.DiskFull)
+            raise (BackupUntried if full else BackupFailed)(
                 f"{self.label}: PostgreSQL refused",
                 where=f"{self.sockets}, port {self.port}",
-                why=str(error).strip().splitlines()[-1],
-                hint="look whether it runs (golive status); backups made before stand as they were",
+                why="the disk is full" if full else str(error).strip().splitlines()[-1],
+                hint=f"{'free some disk space' if full else 'look whether it runs (golive status)'}; backups made "
+                "before stand as they were",
             ) from error
 
 
