@@ -10,7 +10,7 @@ from pathlib import Path
 
 from golive.backup import wal
 from golive.backup.catalog import Broken, Manifest
-from golive.errors import BackupFailed
+from golive.errors import BackupFailed, BackupUntried
 
 _DONE = re.compile(r"redo done at ([0-9A-F]+/[0-9A-F]+)")
 _LAST = re.compile(r"last completed transaction was at log time (.+)")
@@ -91,8 +91,14 @@ def refused(manifest: Manifest, goal: Goal, log: str) -> BackupFailed:
     why = fatal[-1].partition(":  ")[2] if fatal else "it ended without a word"
     hint = "its log says more; the backup and the running database are as they were"
     if "No space left" in log:
-        why, hint = "the disk is full", "free some disk space, then try again; nothing else was changed"
-    elif "before configured recovery target" in why and isinstance(goal, Until):
+        return BackupUntried(
+            f"{manifest.name} could not be recovered",
+            where=manifest.name,
+            why="the disk is full",
+            hint="free some disk space, then try again; the backup and the running database are as they were",
+            log=_end(log),
+        )
+    if "before configured recovery target" in why and isinstance(goal, Until):
         last = _LAST.findall(log)
         return BackupFailed(
             f"the WAL of {manifest.source} ends before {_shown(goal.at)}",
@@ -101,7 +107,7 @@ def refused(manifest: Manifest, goal: Goal, log: str) -> BackupFailed:
             hint="choose an earlier time, or restore to latest, which takes all there is",
             log=_end(log),
         )
-    elif "before consistent recovery point" in why and isinstance(goal, Until):
+    if "before consistent recovery point" in why and isinstance(goal, Until):
         return BackupFailed(
             f"{manifest.name} was still being taken at {_shown(goal.at)}",
             where=manifest.name,
@@ -125,11 +131,13 @@ def require_end(manifest: Manifest, names: Iterable[str], goal: Goal, log: str) 
     torn = _TORN.search(log)
     if beyond or torn:
         name = wal.segment_name(reached, manifest.timeline, manifest.segment)
+        last = _LAST.findall(log)
         raise BackupFailed(
             f"the WAL after {manifest.name} is damaged at {end}, in segment {name}",
             where=name,
             why=torn[0] if torn else f"PostgreSQL stopped there, and {len(beyond)} whole segments follow",
-            hint="restore to a time before that, or from a newer backup; nothing was changed",
+            hint=f"restore to {last[-1] if last else 'a time before that'} (golive restore --to-time), or from a newer "
+            "backup; nothing was changed",
             log=_end(log),
         )
 

@@ -81,7 +81,8 @@ async def fetched(
     await asyncio.to_thread(remove_tree, into)
     into.mkdir(mode=0o711 if user else 0o700)
     try:
-        await asyncio.to_thread(ship.fetch, repository, manifest, key, received, into, user)
+        to_the_end = isinstance(goal, Latest)
+        await asyncio.to_thread(ship.fetch, repository, manifest, key, received, into, user, to_the_end=to_the_end)
         yield into
     finally:
         await asyncio.to_thread(remove_tree, into)

@@ -11,18 +11,19 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import BinaryIO
 
-from golive.backup import archive, stream, wal
+from golive.backup import archive, segment, stream, wal
 from golive.backup.archive import Key
 from golive.backup.catalog import Manifest
 from golive.backup.location import Location
 from golive.backup.repository import Repository
-from golive.errors import BackupFailed
+from golive.errors import BackupFailed, BackupUntried
 from golive.system.users import User
 from golive.units import human_size
 
@@ -93,9 +94,19 @@ def _opened(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
 
 
-def fetch(repository: Repository, manifest: Manifest, key: Key, received: Path, into: Path, user: User | None) -> None:
+def fetch(
+    repository: Repository,
+    manifest: Manifest,
+    key: Key,
+    received: Path,
+    into: Path,
+    user: User | None,
+    *,
+    to_the_end: bool = True,
+) -> None:
     """All WAL after a backup, out of the location and out of what was only received yet, into an empty folder of
-    golive's that the engine's user may read. BackupFailed for a file that is damaged."""
+    golive's that the engine's user may read. BackupFailed for a file that is damaged, unless it need not lead to the
+    end: then what comes after it is left out."""
     # What is here first: a segment that goes meanwhile is in the location by then.
     here = _add_local(manifest, received, into, user)
     location, names = repository.location(), {}
@@ -104,14 +115,55 @@ def fetch(repository: Repository, manifest: Manifest, key: Key, received: Path, 
     needed = [n for n in names if _is_needed(n, manifest) and not (n in here and n.endswith(PARTIAL))]
     _require_room(into, (len(needed) + 1) * manifest.segment)
 
-    def one(name: str) -> None:
-        with location.open(names[name]) as file, _written(into / name, user) as target:
-            for data in archive.read(file, key, names[name]):
-                target.write(data)
+    def one(name: str) -> BackupFailed | None:
+        try:
+            with location.open(names[name]) as file, _written(into / name, user) as target:
+                for data in archive.read(file, key, names[name]):
+                    target.write(data)
+        except BackupUntried:
+            raise
+        except BackupFailed as error:
+            (into / name).unlink()
+            return error
+        return None
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for _ in pool.map(one, needed):
-            pass
+        damaged = {name: error for name, error in zip(needed, pool.map(one, needed), strict=True) if error}
+    if not damaged:
+        return
+    torn = [name for name in damaged if _number(name, manifest)]
+    first = min(torn or damaged, key=lambda name: _number(name, manifest))
+    if to_the_end:
+        there = [path.name for path in into.iterdir()]
+        raise _damaged(manifest, first, damaged[first], there, lambda name: (into / name).read_bytes())
+    for path in into.iterdir():
+        if torn and _number(path.name, manifest) >= _number(first, manifest):
+            path.unlink()
+
+
+def _number(name: str, manifest: Manifest) -> int:
+    """Of the segment; 0 of the history of a timeline."""
+    return max((each.number for each in wal.segments([name], manifest.segment)), default=0)
+
+
+def _damaged(
+    manifest: Manifest, name: str, error: BackupFailed, names: Iterable[str], read: Callable[[str], bytes]
+) -> BackupFailed:
+    """To which time one can go in spite of it: the last commit in the segments before."""
+    end = manifest.ended
+    before = [each for each in names if WHOLE.fullmatch(each) and 0 < _number(each, manifest) < _number(name, manifest)]
+    for each in sorted(before, key=lambda each: _number(each, manifest), reverse=True):
+        if found := segment.last_commit(read(each)):
+            end = max(end, found)
+            break
+    moment = f"{end.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}+00:00"
+    return BackupFailed(
+        error.what,
+        where=error.where,
+        why=error.why,
+        hint=f"{manifest.name} can be restored to {moment} (golive restore --to-time {moment}) and no further; "
+        "golive backup create makes one of the live database that does not need this file",
+    )
 
 
 def _add_local(manifest: Manifest, received: Path, into: Path, user: User | None) -> set[str]:
@@ -138,14 +190,27 @@ def _copy(file: BinaryIO, path: Path, user: User | None) -> None:
 
 
 def verify(repository: Repository, manifest: Manifest, key: Key) -> list[str]:
-    """Read all of the WAL in the location that a backup needs; its names. BackupFailed for what is damaged."""
-    location, found = repository.location(), []
-    for entry in location.list(f"{repository.source}/wal/{manifest.stream}") if manifest.stream else ():
+    """Read all of the WAL in the location that a backup needs; its names. BackupFailed for what is damaged says how
+    far one can go."""
+    location = repository.location()
+    found: list[str] = []
+    folder = f"{repository.source}/wal/{manifest.stream}"
+
+    def whole(name: str) -> bytes:
+        with location.open(f"{folder}/{name}") as file:
+            return b"".join(archive.read(file, key, f"{folder}/{name}"))
+
+    for entry in location.list(folder) if manifest.stream else ():
         name = entry.name.rsplit("/", 1)[1]
         if _is_needed(name, manifest):
-            with location.open(entry.name) as file:
-                for _ in archive.read(file, key, entry.name):
-                    pass
+            try:
+                with location.open(entry.name) as file:
+                    for _ in archive.read(file, key, entry.name):
+                        pass
+            except BackupUntried:
+                raise
+            except BackupFailed as error:
+                raise _damaged(manifest, name, error, found, whole) from error
             found.append(name)
     return found
 
@@ -158,13 +223,13 @@ def _is_needed(name: str, manifest: Manifest) -> bool:
     if name.endswith(".history"):
         return True
     first = wal.position(manifest.start_lsn) // manifest.segment
-    return any(segment.number >= first for segment in wal.segments([name], manifest.segment))
+    return any(each.number >= first for each in wal.segments([name], manifest.segment))
 
 
 def _require_room(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
-        raise BackupFailed(
+        raise BackupUntried(
             f"{folder} has no room for the WAL of the backup",
             where=str(folder),
             why=f"it needs {human_size(size)}, and {human_size(free)} are free",
@@ -181,7 +246,7 @@ def _written(path: Path, user: User | None) -> Iterator[BinaryIO]:
                 path.chmod(0o640)
             yield file
     except OSError as error:
-        raise BackupFailed(
+        raise BackupUntried(
             f"{path.name} cannot be written",
             where=str(path.parent),
             why=error.strerror or str(error),

@@ -20,7 +20,7 @@ import psycopg
 import pytest
 from backup_shop import SOURCE, Shop
 
-from golive.backup import base, catalog, wal
+from golive.backup import base, catalog, segment, wal
 from golive.backup.recovery import AsBackedUp, Goal, Latest, Until
 from golive.backup.restore import Restored, restore
 from golive.errors import BackupFailed, Conflict, GoliveError
@@ -131,8 +131,10 @@ async def test_what_is_wrong_with_a_backup_is_said_and_nothing_is_left(shop: Sho
 async def test_missing_and_damaged_wal_is_found(shop: Shop, receiver: Process) -> None:
     shop.sql("CREATE TABLE kept (id int PRIMARY KEY)")
     await base.create(shop.server, shop.location, SOURCE, shop.key)
+    moments = []
     for number in range(4):
         shop.sql(f"INSERT INTO kept VALUES ({number})")
+        moments.append(datetime.now(UTC))
         with shop.server.session() as session:
             session.execute("SELECT pg_switch_wal()")
     shop.sql("INSERT INTO kept VALUES (4)")
@@ -140,6 +142,9 @@ async def test_missing_and_damaged_wal_is_found(shop: Shop, receiver: Process) -
     names = sorted(path.name for path in shop.received.iterdir() if "." not in path.name)
     victim = shop.received / names[-2]
     whole = victim.read_bytes()
+    last = segment.last_commit(whole)
+    assert last
+    assert moments[1] < last < moments[3]
 
     victim.unlink()
     with pytest.raises(BackupFailed, match="1 WAL segments are missing") as caught:
@@ -149,8 +154,9 @@ async def test_missing_and_damaged_wal_is_found(shop: Shop, receiver: Process) -
     flipped[60] ^= 1  # the checksum of its first record
     victim.write_bytes(flipped)
     shutil.chown(victim, shop.received.owner())
-    with pytest.raises(BackupFailed, match="is damaged at"):
+    with pytest.raises(BackupFailed, match="is damaged at") as caught:
         await restored(shop, Latest())
+    assert f"restore to {moments[1]:%Y-%m-%d %H:%M}" in str(caught.value.hint)
     nothing_left(shop)
     victim.write_bytes(whole)
     assert await rows(shop, (await restored(shop, Latest())).folder) == [0, 1, 2, 3, 4]

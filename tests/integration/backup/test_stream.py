@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+import struct
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from golive.backup import keyring, ship, stream
+from golive.backup import keyring, segment, ship, stream, wal
 from golive.backup.archive import Key
+from golive.backup.catalog import Manifest
 from golive.backup.credentials import Credentials
 from golive.backup.repository import Repository
 from golive.errors import BackupFailed, UsageError
 
+SIZE = 16 << 20
+BEGUN, MINUTE = datetime(2026, 11, 21, 2, 45, tzinfo=UTC), timedelta(minutes=1)
 WHOLE, NEXT = "000000010000000000000002", "000000010000000000000003"
 
 
@@ -95,3 +102,61 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
         ship.ship(repository, folder, None)
     with pytest.raises(UsageError):
         Repository("backups", Credentials(), tmp_path, "x").location()
+
+
+@pytest.fixture
+def archived(tmp_path: Path) -> tuple[Repository, Manifest]:
+    """Four segments with a commit in each, one a minute, sealed into a location."""
+    folder = tmp_path / "app/received/db"
+    stream.renew(folder, None)
+    repository = Repository(str(tmp_path / "to"), Credentials(), tmp_path / "keys", "shop/production/db")
+    for number in range(2, 6):
+        name = wal.segment_name(number, 1, SIZE)
+        (folder / "current" / name).write_bytes(segment_with_commit(BEGUN + number * MINUTE))
+    ship.ship(repository, folder, None)
+    id = stream.current(folder)
+    manifest = Manifest(
+        source=repository.source, id="20261121T024500Z", version="15.18", system="7", timeline=1, start_lsn="0/2000028",
+        stop_lsn="0/2000100", segment=SIZE, begun=BEGUN, ended=BEGUN + MINUTE, plain=10, size=9, sha256="0" * 64,
+        key=repository.key().id, stream=str(id),
+    )  # fmt: skip
+    return repository, manifest
+
+
+def segment_with_commit(at: datetime) -> bytes:
+    """A page of it: a record of no interest that began before, one more, and the commit."""
+    micros = (at - segment.EPOCH) // timedelta(microseconds=1)
+    data = b"\xfd\x00\x00" + bytes([255, 8]) + struct.pack("<q", micros)
+    commit = struct.pack("<IIQBBxxI", 24 + len(data), 7, 0, 0, 1, 0) + data
+    other = struct.pack("<IIQBBxxI", 27, 7, 0, 0x10, 0, 0) + b"abc"
+    header = struct.pack("<HHIQI", 0xD110, 1, 1, 0, 5).ljust(segment.LONG, b"\0")
+    return (header + b"tail\0\0\0\0" + other.ljust(32, b"\0") + commit).ljust(segment.PAGE, b"\0")
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut off"])
+def test_a_damaged_segment_is_found_and_how_far_one_can_go(
+    tmp_path: Path, archived: tuple[Repository, Manifest], damage: str
+) -> None:
+    repository, manifest = archived
+    key, into = repository.key(), tmp_path / "into"
+    assert len(ship.verify(repository, manifest, key)) == 4
+    name = f"shop/production/db/wal/{manifest.stream}/{wal.segment_name(4, 1, SIZE)}"
+    sealed = tmp_path / "to" / name
+    whole = bytearray(sealed.read_bytes())
+    whole[100] ^= 16
+    sealed.write_bytes(whole if damage == "flipped" else whole[:100])
+
+    def refused(action: Callable[[], object]) -> None:
+        with pytest.raises(BackupFailed) as caught:
+            action()
+        assert caught.value.what == f"{name} is damaged"
+        assert "golive restore --to-time 2026-11-21T02:48:00.000000+00:00" in str(caught.value.hint)
+        assert "golive backup create" in str(caught.value.hint)
+
+    refused(lambda: ship.verify(repository, manifest, key))
+    into.mkdir()
+    refused(lambda: ship.fetch(repository, manifest, key, tmp_path / "nowhere", into, None))
+    shutil.rmtree(into)
+    into.mkdir()
+    ship.fetch(repository, manifest, key, tmp_path / "nowhere", into, None, to_the_end=False)
+    assert sorted(path.name for path in into.iterdir()) == [wal.segment_name(n, 1, SIZE) for n in (2, 3)]
