@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,8 @@ from golive.backup.server import Server
 from golive.errors import BackupFailed
 from golive.system.users import User
 
+BETWEEN = 0.2
+"""Seconds between two tries: each is a line in the log of a server that lets nobody in yet."""
 Report = Callable[[Any], None]
 
 
@@ -29,10 +32,20 @@ class Terms:
     budget: int | None = None
 
 
-async def reserve(server: Server, received: Path, user: User | None) -> None:
-    """Before the receiver starts: a slot, and a folder to which its WAL belongs."""
-    anew = stream.is_over(received)
-    await asyncio.to_thread(wal.reserve, server, lambda: stream.renew(received, user), anew=anew)
+async def reserve(server: Server, received: Path, user: User | None, patience: float = 0.0) -> None:
+    """Before the receiver starts: a slot, and a folder to which its WAL belongs. A server that lets nobody in (it was
+    killed, and recovers) is asked again for so many seconds; BackupFailed when they are over."""
+    deadline = time.monotonic() + patience
+    while True:
+        anew = stream.is_over(received)
+        try:
+            await asyncio.to_thread(wal.reserve, server, lambda: stream.renew(received, user), anew=anew)
+        except BackupFailed:
+            if time.monotonic() >= deadline:
+                raise
+            await asyncio.sleep(BETWEEN)
+        else:
+            return
 
 
 async def release(server: Server) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from golive.backup import budget, keyring, ship, work
 from golive.backup.ship import Shipped
 from golive.daemon.cron import next_moment
-from golive.errors import Conflict, GoliveError
+from golive.errors import Conflict, GoliveError, in_words
 from golive.release import backups, resources, snapshots
 from golive.release.backups import Backed, Kept
 from golive.release.host import Host
@@ -120,7 +120,7 @@ class Backups:
             try:
                 await self._tend(key, watch)
             except (GoliveError, OSError) as error:
-                self._complain(key, str(error))
+                self._complain(key, in_words(error))
 
     async def _look_at_snapshots(self) -> None:
         """Of every Redis that is backed up: no writes to receive, only the schedules."""
@@ -138,7 +138,7 @@ class Backups:
                 try:
                     await self._keep_snapshots(key, watch)
                 except (GoliveError, OSError) as error:
-                    self._complain(key, str(error))
+                    self._complain(key, in_words(error))
 
     async def _keep_snapshots(self, key: tuple[Place, str], watch: _Watch) -> None:
         runs = self._host.state.backup_runs(*key, "base")
@@ -210,7 +210,7 @@ class Backups:
         try:
             shipped: Shipped = await self._shipping.call(work.send, found.repository, found.received, seen)
         except (GoliveError, RuntimeError) as error:
-            self._complain(key, f"what was received cannot be put away: {error}")
+            self._complain(key, f"what was received cannot be put away: {in_words(error)}")
             await asyncio.sleep(AGAIN[0] / 4)
             return
         watch.seen = max(watch.seen, shipped.tail)
@@ -279,7 +279,7 @@ class Backups:
                 watch.failures += 1
                 pause = min(AGAIN[0] * 2 ** min(watch.failures - 1, 10), AGAIN[1])
                 watch.not_before = time.monotonic() + pause
-                self._complain(key, str(error))
+                self._complain(key, in_words(error))
                 return
             watch.failures = 0
             self._host.backup_trouble.pop(key, None)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
+import logging
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -27,13 +29,16 @@ from golive.data.place import own
 from golive.data.postgres import Postgres
 from golive.data.postgres_plan import REPLICATOR, SUPERUSER
 from golive.data.redis import Redis
-from golive.errors import Cancelled, Conflict, GoliveError, NotFound, nearest
+from golive.errors import BackupFailed, Cancelled, Conflict, GoliveError, NotFound, in_words, nearest
 from golive.release import resources
 from golive.release.host import Host
 from golive.state.records import BackupKind, Place
 from golive.supervise.unit import Unit
 from golive.system.offload import Offload
 
+log = logging.getLogger("golive.backups")
+PATIENCE = 30.0
+"""Seconds for which a receiver that ended with its database waits for it, before it is started less and less often."""
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -162,13 +167,16 @@ def receiver(host: Host, found: Backed) -> Unit:
     user = host.engine_user()
     folder = found.received / stream.CURRENT
     stream.prepare(found.received, user)
-    log = found.store.folder / "wal.log"
+    output = found.store.folder / "wal.log"
+    starts = itertools.count()
 
     async def before_start() -> None:
-        await host.offload.call(work.reserve, found.server, found.received, user)
+        # The first start is waited for by whoever looks after other databases too.
+        patience = PATIENCE if next(starts) else 0.0
+        await host.offload.call(work.reserve, found.server, found.received, user, patience)
 
     # Its folder comes with the slot; whether it is there is seen when it starts.
-    spec = wal.receiver(found.server, folder, log)
+    spec = wal.receiver(found.server, folder, output)
     return Unit(unit_name(found.place, found.name), spec, stop_timeout=timedelta(seconds=5), before_start=before_start)
 
 
@@ -229,6 +237,7 @@ def drill_folder(host: Host, place: Place, name: str) -> Path:
 
 
 async def recorded(host: Host, found: Kept, kind: BackupKind, action: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    """What came of it. BackupFailed for what nobody had foreseen; the daemon's log has it as it was."""
     run = host.state.begin_backup_run(found.place, found.name, kind)
     error: GoliveError | None = Cancelled("it was stopped", hint="nothing of it is left")
     detail: dict[str, Any] = {}
@@ -238,6 +247,15 @@ async def recorded(host: Host, found: Kept, kind: BackupKind, action: Awaitable[
     except GoliveError as failure:
         error = failure
         raise
+    except Exception as failure:
+        log.exception("%s of %s of %s", kind, found.name, found.place)
+        error = BackupFailed(
+            f"the {'drill' if kind == 'drill' else 'backup'} of {found.name} failed",
+            where=str(found.place),
+            why=in_words(failure),
+            hint="the daemon's log says more; backups made before stand as they were",
+        )
+        raise error from failure
     else:
         return detail
     finally:
