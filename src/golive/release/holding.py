@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from golive.blueprint.models import ServiceKind
+from golive.errors import GoliveError, in_words
 from golive.release.host import Host
 from golive.release.instances import ensure_running, wait_ready
 from golive.release.traffic import edge_config, in_flight
 from golive.state.records import Generation, GenerationState, Place
 
+log = logging.getLogger("golive.holding")
 LONGEST = timedelta(minutes=5)
 """A request waits no longer."""
 DRAIN = 10.0
@@ -21,9 +24,10 @@ DRAIN = 10.0
 
 
 @asynccontextmanager
-async def held(host: Host, place: Place, say: Callable[[str], None]) -> AsyncIterator[Callable[[], object]]:
+async def held(host: Host, place: Place, say: Callable[[str], None]) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """Requests wait from here to the end of the block, and every instance has ended. What is yielded starts them
-    again; they are started, in any case, before the requests go on.
+    again; they are started, in any case, before the requests go on. What the block raises is what is raised, whether
+    they come up after it or not.
     """
     live = [g for g in host.state.generations(place, (GenerationState.LIVE,)) if host.state.instances(g.id)]
     routed = [g for g in live if host.service(g).kind is ServiceKind.WEB and host.service(g).route]
@@ -37,8 +41,13 @@ async def held(host: Host, place: Place, say: Callable[[str], None]) -> AsyncIte
         await asyncio.gather(*(_end(host, generation) for generation in live))
         try:
             yield lambda: _begin(host, live)
-        finally:
-            await asyncio.shield(_begin(host, live))
+        except BaseException:
+            try:
+                await asyncio.shield(_begin(host, live))
+            except GoliveError as error:
+                log.warning("%s: %s", place, in_words(error))
+            raise
+        await asyncio.shield(_begin(host, live))
     finally:
         host.waiting.pop(place, None)
         for generation in routed:

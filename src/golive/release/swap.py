@@ -11,14 +11,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from golive.backup import stream
 from golive.data.postgres import Postgres
-from golive.errors import Conflict, GoliveError, NotFound
+from golive.errors import Conflict, GoliveError, NotFound, ResourceFailed
 from golive.release import backups, copies, databases, replicas, resources, restores
 from golive.release.backups import Backed
 from golive.release.holding import held
@@ -54,11 +54,12 @@ class Swap:
             try:
                 await self._exchange()
                 self.say(f"{self.copy.name} is the database now")
-                await _resolved(begin())
+                await begin()
             except BaseException as error:
-                await asyncio.shield(self._take_back())
+                await asyncio.shield(self._take_back(error))
                 if isinstance(error, GoliveError):
-                    error.hint = f"{self.found.name} is as it was, and {self.copy.name} is there to be looked at"
+                    stands = f"{self.found.name} is as it was, and {self.copy.name} is there to be looked at"
+                    error.hint = f"{stands}; {error.hint}" if error.hint else stands
                 raise
         away = time.monotonic() - stopped
         kept = await _keep(host, self.found, self.copy, self.other, self.left)
@@ -91,8 +92,21 @@ class Swap:
         await resources.keep_running(self.host, self.found.place, self.found.name, self.found.store)
         await databases.bring_up(self.host.offload, self.found.store, resources.READY)
 
-    async def _take_back(self) -> None:
-        """As if nothing had been; the copy is ready once more."""
+    async def _take_back(self, cause: BaseException) -> None:
+        """As if nothing had been; the copy is ready once more. ResourceFailed when that fails too."""
+        try:
+            await self._as_before()
+        except (GoliveError, OSError) as error:
+            name = self.found.name
+            raise ResourceFailed(
+                f"{self.copy.name} did not take the place of {name}, and {name} does not run as before",
+                where=str(self.found.place),
+                why=f"{_cause(cause)}; then {_cause(error)}",
+                hint="nothing is lost, both folders are whole: mend that, then golive daemon restart finishes or "
+                "undoes it",
+            ) from error
+
+    async def _as_before(self) -> None:
         await self._stop_both()
         if _is_exchanged(self.found.store, self.other):
             await asyncio.to_thread(exchange, self.found.store.data, self.other.data)
@@ -102,9 +116,10 @@ class Swap:
         self.say(f"{self.found.name} is as it was")
 
 
-async def _resolved(action: object) -> None:
-    if isinstance(action, Awaitable):
-        await action
+def _cause(error: BaseException) -> str:
+    if isinstance(error, GoliveError) and error.why:
+        return f"{error.what}: {error.why}"
+    return str(error) or type(error).__name__
 
 
 async def swap(host: Host, place: Place, name: str | None, actor: str, say: Say) -> dict[str, Any]:

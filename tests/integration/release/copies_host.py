@@ -9,11 +9,19 @@ from pathlib import Path
 from golive.blueprint.models import Blueprint
 from golive.daemon.wiring import build_host
 from golive.home import Home
-from golive.release import resources
+from golive.release import copies, resources
 from golive.release.host import Host
-from golive.state.records import Place, Release
+from golive.state.records import Copy, CopyKind, Place, Release
+from golive.system.processes import run
 
 SHOP = Place("shop", "production")
+SHOP_BLUEPRINT = Blueprint.model_validate(
+    {
+        "name": "shop",
+        "services": {"web": {"kind": "worker", "command": "true"}},
+        "resources": {"db": {"engine": "postgres", "version": 15}},
+    }
+)
 ENGINES = Path(tempfile.gettempdir()) / f"golive-test-engines-{os.geteuid()}" / "engines"
 """Fetched once a machine: the same that other tests use."""
 
@@ -46,3 +54,18 @@ def remember(host: Host) -> None:
     for state in host.supervisor.states():
         if state.process is not None:
             host.state.remember_process(state.id, state.process.pid, state.process.started, state.restarts)
+
+
+async def filled(host: Host, label: str, expires_at: float | None = None, kind: CopyKind = "branch") -> Copy:
+    """A copy with the data of the resource, which stands still meanwhile."""
+    copy = copies.declare(host, SHOP, "db", label, kind, actor="me", origin="the test", expires_at=expires_at)
+    await resources.stop(host, SHOP, "db")
+    folder, source = host.home.resource(*SHOP, copy.name), host.home.resource(*SHOP, "db")
+    folder.mkdir(mode=0o711)
+    done = await run(
+        ("cp", "-a", str(source / "data"), str(folder / "data")), env={"PATH": "/usr/bin:/bin"}, cwd=folder
+    )
+    assert done.code == 0, done.output
+    await resources.ensure(host, SHOP, await resources.declare(host, SHOP, SHOP_BLUEPRINT))
+    await copies.start(host, copy)
+    return copy

@@ -8,23 +8,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from copies_host import SHOP, end_all, live_app, make_host, remember
+from copies_host import SHOP, SHOP_BLUEPRINT, end_all, filled, live_app, make_host, remember
 
-from golive.blueprint.models import Blueprint
 from golive.errors import Conflict, NotFound, ResourceFailed, UsageError
 from golive.home import Home
 from golive.release import copies, resources
 from golive.release.host import Host
 from golive.state.records import Copy
-from golive.system.processes import run
-
-SHOP_BLUEPRINT = Blueprint.model_validate(
-    {
-        "name": "shop",
-        "services": {"web": {"kind": "worker", "command": "true"}},
-        "resources": {"db": {"engine": "postgres", "version": 15}},
-    }
-)
 
 
 @pytest.fixture
@@ -33,21 +23,6 @@ async def host(golive_home: Home) -> AsyncIterator[Host]:
     await live_app(host, SHOP_BLUEPRINT)
     yield host
     await end_all(host)
-
-
-async def filled(host: Host, label: str, expires_at: float | None = None) -> Copy:
-    """A copy with the data of the resource, which stands still meanwhile."""
-    copy = copies.declare(host, SHOP, "db", label, "branch", actor="me", origin="the test", expires_at=expires_at)
-    await resources.stop(host, SHOP, "db")
-    folder, source = host.home.resource(*SHOP, copy.name), host.home.resource(*SHOP, "db")
-    folder.mkdir(mode=0o711)
-    done = await run(
-        ("cp", "-a", str(source / "data"), str(folder / "data")), env={"PATH": "/usr/bin:/bin"}, cwd=folder
-    )
-    assert done.code == 0, done.output
-    await resources.ensure(host, SHOP, await resources.declare(host, SHOP, SHOP_BLUEPRINT))
-    await copies.start(host, copy)
-    return copy
 
 
 async def connect(host: Host, copy: Copy) -> psycopg.AsyncConnection[Any]:
