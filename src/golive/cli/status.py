@@ -144,16 +144,23 @@ def backup_lines(found: dict[str, dict[str, Any]]) -> list[str]:
     """When each database was backed up, and what is wrong with that."""
     lines = []
     for name, one in found.items():
-        line = f"{name}: backed up {output.ago(one['last'])}" if one["last"] else f"{name}: not backed up yet"
-        line += f", proven {output.ago(one['drilled'])}" if one["drilled"] else ", unproven" if one["last"] else ""
-        if one["receiving"] != "ready":
-            line += f", writes since are not received ({one['receiving'].replace('_', ' ')})"
-        lines.append(line)
+        lines.append(f"{name}: {_backed_up(one)}")
         if one["trouble"]:
             lines.append(f"{name}: {one['trouble']}")
         if one["soon_full"]:
             lines.append(f"{name}: {full_line(one)}")
     return lines
+
+
+def _backed_up(one: dict[str, Any]) -> str:
+    receiving = one["receiving"].replace("_", " ")
+    if one["last"]:
+        line = f"backed up {output.ago(one['last'])}"
+        line += f", proven {output.ago(one['drilled'])}" if one["drilled"] else ", unproven"
+        return line if receiving == "ready" else f"{line}, writes since are not received ({receiving})"
+    if receiving not in ("ready", "starting", "stopped"):
+        return f"not backed up yet, its writes cannot be received ({receiving})"
+    return "not backed up yet" if one["trouble"] else "not backed up yet, the first backup is made within minutes"
 
 
 def full_line(one: dict[str, Any]) -> str:

@@ -248,3 +248,19 @@ def test_a_path_that_is_too_long_for_a_socket_is_found() -> None:
 
     assert doctor._sockets(Home(Path("/x"))).ok
     assert doctor._sockets(Home(Path("/" + "x" * 200))).ok  # it moves to a short path then
+
+
+def test_how_a_database_is_backed_up() -> None:
+    def line(**changes: Any) -> str:
+        plain = {"last": time.time() - 7200, "drilled": None, "receiving": "ready", "trouble": None, "soon_full": False}
+        return status.backup_lines({"db": {**plain, **changes}})[0]
+
+    assert line() == "db: backed up 2 h ago, unproven"
+    assert line(drilled=time.time() - 60) == "db: backed up 2 h ago, proven 1 m ago"
+    assert (
+        line(receiving="backing_off") == "db: backed up 2 h ago, unproven, writes since are not received (backing off)"
+    )
+    soon = "db: not backed up yet, the first backup is made within minutes"
+    assert line(last=None) == line(last=None, receiving="stopped") == soon
+    assert line(last=None, trouble="the disk is full") == "db: not backed up yet"
+    assert line(last=None, receiving="backing_off").endswith("yet, its writes cannot be received (backing off)")
