@@ -13,8 +13,9 @@ Backup = Manifest | Broken
 
 def expired(known: Sequence[Backup], now: datetime, keep: int, age: timedelta) -> list[Manifest]:
     """Oldest first: those that are neither among the newest `keep` nor younger than `age`. A backup that cannot be
-    believed is no reason to let another go, and is left for somebody to look at."""
-    good = sorted((each for each in known if isinstance(each, Manifest)), key=lambda each: each.begun)
+    believed is no reason to let another go, and is left for somebody to look at. Which is newer is told by the ids,
+    which follow one another when the clock was set back too, see `catalog.new_id`."""
+    good = sorted((each for each in known if isinstance(each, Manifest)), key=lambda each: each.id)
     return [each for each in good[: max(len(good) - keep, 0)] if now - each.ended > age]
 
 

@@ -124,8 +124,8 @@ class DailyDumps:
         self._next[place, name] = now + AGAIN
         try:
             known = (await listing(self.host, place, name))["dumps"]
-            last = max((each["ended"] for each in known if "ended" in each), default=0.0)
-            if now - last >= DAY:
+            last = next((each["ended"] for each in known if "ended" in each), 0.0)
+            if not 0 <= now - last < DAY:  # of tomorrow: the clock was set back since
                 made = await create(self.host, place, name, lambda _: None)
                 log.info("%s of %s dumped: %s, %s tables", name, place, made["id"], made["tables"])
         except GoliveError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from golive.backup import budget, retention, wal
+from golive.backup import budget, catalog, retention, wal
 from golive.backup.budget import Usage
 from golive.backup.catalog import Broken, Manifest
 
@@ -20,7 +20,7 @@ ONE = Manifest(
 
 def taken(days_ago: int, **changes: object) -> Manifest:
     at = NOW - days_ago * DAY
-    return replace(ONE, id=f"{days_ago} days", begun=at, ended=at, **changes)  # type: ignore[arg-type]
+    return replace(ONE, id=catalog.new_id(at, set()), begun=at, ended=at, **changes)  # type: ignore[arg-type]
 
 
 def test_a_backup_goes_when_it_is_old_and_not_among_the_newest() -> None:
@@ -34,6 +34,16 @@ def test_a_backup_goes_when_it_is_old_and_not_among_the_newest() -> None:
 def test_one_that_cannot_be_believed_counts_for_nothing() -> None:
     known = [taken(20), taken(9), Broken("x", "its manifest is damaged"), taken(8)]
     assert retention.expired(known, NOW, 2, 7 * DAY) == [known[0]]
+
+
+def test_the_newest_is_the_one_that_was_made_last_whatever_the_clock_said() -> None:
+    """Two made while the clock was a year ahead, one after it was set back."""
+    ahead = [taken(-365), taken(-366)]
+    after = taken(8)
+    after = replace(after, id=catalog.new_id(after.begun, {each.id for each in ahead}))
+    known = [taken(9), *ahead, after]
+    assert retention.expired(known, NOW, 1, 7 * DAY) == known[:1]
+    assert retention.expired(known, NOW + 500 * DAY, 1, 7 * DAY) == known[:3]
 
 
 def test_wal_goes_when_no_kept_backup_needs_it() -> None:
