@@ -279,7 +279,8 @@ class Daemon:
         """What processes write themselves, for its keeper: instances, resources, the static server, this daemon."""
         if self._outputs is None or time.monotonic() > self._outputs[0]:
             root = self.host.home.root
-            apps = [p for app in self.host.state.apps() for p in self.host.home.logs(*app.place).glob("*.log")]
+            folders = [self.host.home.app(*app.place) for app in self.host.state.apps()]
+            apps = [path for each in folders for path in (*each.glob("logs/*.log"), *each.glob("resources/*/*.log"))]
             self._outputs = (time.monotonic() + OUTPUTS, [*apps, root / "static.log", self.host.home.daemon_log])
         return self._outputs[1]
 

@@ -173,3 +173,14 @@ async def test_an_edge_that_does_not_open_stops_no_daemon(running: Running, monk
     assert (await follower).state is DeploymentState.UNDONE
     assert running.host.opened is gateway
     task.cancel()
+
+
+def test_what_stores_and_their_receivers_write_is_kept_short_too(running: Running) -> None:
+    running.state.remember_app(SHOP, "/src")
+    home = running.host.home
+    written = [home.logs(*SHOP) / "web.0.log", home.resource(*SHOP, "db") / "postgres.log"]
+    written.append(home.resource(*SHOP, "db") / "wal.log")
+    for path in written:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("one line\n")
+    assert set(written) < set(running.daemon._output_files())
