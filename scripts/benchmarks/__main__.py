@@ -28,6 +28,7 @@ KINDS = (
     "backup",
     "recovery",
     "recover",
+    "migrate",
     "check",
 )
 
@@ -99,6 +100,10 @@ def _runner(kind: str, options: argparse.Namespace) -> Callable[[], Result]:
         from benchmarks import recover
 
         return recover.run
+    if kind == "migrate":
+        from benchmarks import migrate
+
+        return lambda: migrate.run(options.rows)
     if kind == "check":
         from benchmarks import check
 
@@ -123,7 +128,8 @@ def _arguments() -> argparse.Namespace:
         "take; build: beside the bare tools; examples: all five, up, in a browser, changed under load; import: other "
         "platforms' files of the corpus; backup: backup and restore beside pg_dump and pgBackRest; recovery: "
         "a database under writes killed with -9 at random, its directory deleted, instants brought back; recover: "
-        "two examples on an empty home, from a folder and from S3; check: planted faults, and how many are found",
+        "two examples on an empty home, from a folder and from S3; migrate: migrations of a large table under writes, "
+        "rehearsed, deployed, refused; check: planted faults, and how many are found",
     )
     parser.add_argument(
         "--seconds",
@@ -139,6 +145,7 @@ def _arguments() -> argparse.Namespace:
         "--only", action="append", help="edge: only this engine; build, examples: this example; may be repeated"
     )
     parser.add_argument("--count", type=int, default=20, help="deploy: how many deploys and rollbacks (20)")
+    parser.add_argument("--rows", type=int, default=5_000_000, help="migrate: of the table (5,000,000)")
     parser.add_argument("--kill", action="store_true", help="deploy: instead, kill one of two instances every second")
     parser.add_argument("--json", action="store_true", help="results as JSON on stdout, narration on stderr")
     parser.epilog = "scripts/bench --setup installs wrk, h2load, nginx and Chromium on Debian, as root."

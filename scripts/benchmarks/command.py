@@ -63,6 +63,14 @@ class Golive:
         return parse_status(self._json("status", str(self.checkout)))
 
     def run(self, *words: str) -> str:
+        done = self.attempt(*words)
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip()
+            raise CommandFailedError(f"golive {' '.join(words)} ended with {done.returncode}:\n{said[-3000:]}")
+        return done.stdout
+
+    def attempt(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """However it ends."""
         environment = {**os.environ, "GOLIVE_HOME": str(self.home), "NO_COLOR": "1"}
         environment.pop("PYTHONPATH", None)
         began = time.perf_counter()
@@ -75,10 +83,7 @@ class Golive:
             check=False,
         )
         self.seconds = time.perf_counter() - began
-        if done.returncode:
-            said = (done.stderr or done.stdout).strip()
-            raise CommandFailedError(f"golive {' '.join(words)} ended with {done.returncode}:\n{said[-3000:]}")
-        return done.stdout
+        return done
 
     def _json(self, *words: str) -> Any:
         return json.loads(self.run(*words, "--json"))

@@ -223,6 +223,9 @@ def _migrations(facts: Facts) -> Iterator[Fault]:
     if migrations.table is not None and migrations.tool not in ("drizzle", "golang-migrate"):
         message = f"has no meaning for {migrations.tool}, which records in a table of a fixed name"
         yield Fault((*path, "table"), message, "take it out", ((*path, "tool"),))
+    if migrations.rehearse is not None and resource is not None and resource.url_from is not None:
+        message = f"`{migrations.resource}` is run by somebody else: golive copies what it runs itself"
+        yield Fault((*path, "rehearse"), message, "take it out", (("resources", migrations.resource),))
     yield from folder(facts.checkout, (*path, "source"), migrations.source)
 
 

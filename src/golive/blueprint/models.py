@@ -304,6 +304,14 @@ class Variable(Model):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+class Rehearsal(Model):
+    """What is pending runs on a copy of the live database first; the deploy stops when it fails there."""
+
+    longest_lock: Duration | None = Field(
+        None, description="Stops too when a lock that reads or writes wait for is held longer; no limit when left out."
+    )
+
+
 class Migrations(Model):
     """The project's own schema migrations, run as a release step."""
 
@@ -323,6 +331,9 @@ class Migrations(Model):
     lock_timeout: Duration = Field(timedelta(milliseconds=50), description="Per statement; then back off and retry.")
     retries: int = Field(8, ge=0, description="Tries after a lock timeout before the deploy is aborted.")
     timeout: Duration = Field(timedelta(minutes=10), description="For all of them.")
+    rehearse: Rehearsal | None = Field(
+        None, description="Before a deploy migrates: on a copy of the live database. `true` without a limit."
+    )
 
 
 class ReleasePolicy(Model):

@@ -106,6 +106,7 @@ def _add_short_forms(root: Schema, definitions: dict[str, Schema]) -> None:
     _also(root["properties"], "domains", domain)
     _also(root["properties"], "migrations", {"type": "string"}, {"const": False})
     _also(root["properties"], "protect", {"type": ["string", "boolean"]})
+    _also(definitions["Migrations"]["properties"], "rehearse", {"type": "boolean"})
     _also(service, "route", path)
     _also(service, "domains", domain)
     _also(service, "health", path)

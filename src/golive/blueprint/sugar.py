@@ -30,6 +30,8 @@ def expand(raw: Table, declared: Any = None) -> Table:
         table["protect"] = {"password": protect} if isinstance(protect, str) else {"link": True} if protect else None
     if isinstance(source := table.get("migrations"), str):
         table["migrations"] = {"source": source}
+    elif isinstance(source, dict) and isinstance(source.get("rehearse"), bool):
+        table["migrations"] = {**source, "rehearse": {} if source["rehearse"] else None}
     return table
 
 

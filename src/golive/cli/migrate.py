@@ -11,6 +11,8 @@ import click
 from golive.cli import output
 from golive.cli.place import Target, client, place_options
 from golive.errors import NotFound, UsageError
+from golive.errors import from_json as error_of
+from golive.migrate.account import describe, from_json, summary
 from golive.migrate.lint.finding import Finding, Held, Level
 from golive.migrate.lint.text import finding, waits
 
@@ -25,6 +27,7 @@ def migrate(context: click.Context) -> int | None:
     Examples:
       golive migrate
       golive migrate plan
+      golive migrate rehearse
       golive migrate up
     """
     if context.invoked_subcommand is not None:
@@ -174,6 +177,46 @@ def _count(linted: dict[str, Any]) -> None:
 def _sql(migration: dict[str, Any]) -> str:
     rest = f", from statement {migration['done'] + 1}" if migration["done"] else ""
     return f"-- {migration['name']}{rest}\n{migration['sql'] or '-- its tool does not say'}\n"
+
+
+@migrate.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@place_options
+def rehearse(target: Target, as_json: bool) -> int:
+    """Run what is pending on a copy of the live database, which goes on meanwhile, and say what it took: time, locks
+    and how long they were held, tables rewritten, indexes, size. The copy is removed afterwards, also after Ctrl-C.
+    Exit code 1 when a deploy would stop.
+
+    \b
+    Examples:
+      golive migrate rehearse
+      golive migrate rehearse --json | jq .account.longest_lock
+    """
+    found: dict[str, Any] = {}
+    for line in client().stream("POST", "/v1/migrations/rehearse", target.query()):
+        if line["type"] == "step":
+            output.say(f"  {line['text']}")
+        else:
+            found = {name: value for name, value in line.items() if name != "type"}
+    if as_json:
+        output.data(found)
+    elif found["account"] is None:
+        output.say(f"nothing to rehearse: {target} has no migration that may run now")
+    else:
+        _show_account(found)
+    return 1 if found["stops"] else 0
+
+
+def _show_account(found: dict[str, Any]) -> None:
+    account = from_json(found["account"])
+    for line in describe(account):
+        print(line)
+    tell(found["lint"], output.say)
+    if account.error:
+        output.show_error(error_of(account.error), note="a deploy would say the same")
+    for said in found["stops"]:
+        output.say(f"{output.paint('stops a deploy:', 'red')} {said}")
+    output.say(f"{summary(account)}, which was there after {found['copied']:.1f} s and is gone again")
 
 
 @migrate.command()

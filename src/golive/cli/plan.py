@@ -9,6 +9,7 @@ import click
 
 from golive.cli import output
 from golive.cli.place import client, directory_argument, environment_option, find
+from golive.units import human_duration
 
 ACTIONS = {"keep": "unchanged", "reuse": "back to instances that are still warm"}
 BUILDS = {"cached": "built already", "to build": "to be built"}
@@ -46,6 +47,7 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str, str]]:
     """What is missing first, then in the order in which a deploy goes."""
     made = [("missing", *_split(line)) for line in found["missing"]]
     made += [("resource", name, "made") for name, action in found["resources"].items() if action != "keep"]
+    made += _rehearsal(found.get("rehearsal"))
     made += [_migration(item) for item in found["migrations"]]
     linted = found.get("lint", {"held": (), "findings": ()})  # an older daemon says nothing of it
     made += [("migration", held["file"], f"waits: {held['reason']}") for held in linted["held"]]
@@ -69,6 +71,14 @@ def _service(service: dict[str, Any]) -> str:
 def _migration(item: str) -> tuple[str, str, str]:
     failed, _, why = item.partition("could not be asked: ")
     return ("migration", "", f"not known: {why}") if why and not failed else ("migration", item, "applied")
+
+
+def _rehearsal(rules: dict[str, Any] | None) -> list[tuple[str, str, str]]:
+    if rules is None:
+        return []
+    limit = rules["longest_lock"]
+    most = f", and stops the deploy when a lock that others wait for lasts more than {human_duration(limit)}"
+    return [("rehearsal", "", f"on a copy of the database first{most if limit is not None else ''}")]
 
 
 def _danger(found: dict[str, Any]) -> tuple[str, str, str]:

@@ -142,6 +142,10 @@ class MigrateCall(PlaceCall):
     """Run what is pending, for the live release."""
 
 
+class RehearseCall(PlaceCall):
+    """Run what is pending on a copy of the live database, and say what it took."""
+
+
 class DatabaseCall(PlaceCall):
     """A resource of the live release; the first database when none is named."""
 

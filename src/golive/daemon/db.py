@@ -45,7 +45,7 @@ async def maintain(host: Host, call: api.MaintainCall, actor: str) -> AsyncItera
 
         await db.maintain(host, call.place, (call.work, call.resource, call.name), report)
 
-    async for line in _lasting(work):
+    async for line in lasting(work):
         yield line
 
 
@@ -76,7 +76,7 @@ async def make_branch(host: Host, call: api.MakeBranchCall, actor: str, *, anew:
             )
         say({"type": "branch", **made})
 
-    async for line in _lasting(work):
+    async for line in lasting(work):
         yield line
 
 
@@ -84,7 +84,7 @@ async def drop_branch(host: Host, call: api.BranchCall, actor: str) -> dict[str,
     return await branches.drop(host, call.place, call.name, actor=actor)
 
 
-async def _lasting(work: Callable[[Say], Awaitable[None]]) -> AsyncIterator[dict[str, Any]]:
+async def lasting(work: Callable[[Say], Awaitable[None]]) -> AsyncIterator[dict[str, Any]]:
     """What it says. It lasts as long as somebody reads: when the client goes, the work is cancelled."""
     lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
     task = asyncio.ensure_future(work(lines.put_nowait))

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from golive.blueprint.models import VARIABLE_PATTERN, ServiceKind
-from golive.daemon import api
+from golive.daemon import api, db
 from golive.daemon.daemon import Daemon
 from golive.errors import Conflict, NotFound, UsageError
 from golive.migrate.status import Applied, MigrationEvent
-from golive.release import environment, migrations, resources
+from golive.release import environment, migrations, rehearsal, resources
 from golive.release.containers import container_name
 from golive.release.instances import process_environment, stop_generation
 from golive.release.plan import plan
@@ -143,6 +143,21 @@ class Operations:
         while (line := await lines.get()) is not None:
             yield line
         yield {"type": "done", **asdict(await task)}
+
+    async def rehearse(self, call: api.RehearseCall, actor: str) -> AsyncIterator[dict[str, Any]]:
+        """What happens, line by line, then the account. It ends when nobody listens any more."""
+        if self._host.changing(call.place).locked():
+            raise Conflict(f"something else changes {call.place} now", hint="wait for it: golive status")
+        mask = self._mask(call.place)
+
+        async def work(say: db.Say) -> None:
+            made = await rehearsal.now(
+                self._host, call.place, actor, lambda text: say({"type": "step", "text": mask(text)})
+            )
+            say({"type": "rehearsal", **made})
+
+        async for line in db.lasting(work):
+            yield line
 
     def exec(self, call: api.ExecCall, actor: str) -> dict[str, Any]:
         """Everything a client needs to run a command as an instance would, secrets too."""

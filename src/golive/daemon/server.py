@@ -65,6 +65,7 @@ class Server:
             ("GET", "/v1/migrations", self._migrations),
             ("POST", "/v1/migrations", self._migrate),
             ("POST", "/v1/migrations/lint", self._lint),
+            ("POST", "/v1/migrations/rehearse", self._rehearse),
             ("GET", "/v1/db/insight", self._db_insight),
             ("GET", "/v1/db/size", self._db_size),
             ("POST", "/v1/db/shell", self._db_shell),
@@ -237,6 +238,9 @@ class Server:
 
     async def _lint(self, request: Request) -> Any:
         return await self._operations.lint(await _call(api.LintCall, request))
+
+    async def _rehearse(self, request: Request) -> Any:
+        return self._stream(self._operations.rehearse(await _call(api.RehearseCall, request), _actor(request)))
 
     async def _migrate(self, request: Request) -> Any:
         return self._stream(self._operations.migrate(await _call(api.MigrateCall, request), _actor(request)))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,11 +21,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import golive
 from golive.data.place import failed, open_folder, own, write_config
 from golive.data.postgres import Postgres
 from golive.errors import ResourceFailed
+from golive.system import users
 from golive.system.files import remove_tree
-from golive.system.processes import Completed, run
+from golive.system.processes import Completed, Limits, run
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -38,6 +41,7 @@ _LEFT_OUT = {name.split("/")[0] for name in EMPTY} | {
     *("postmaster.pid", "postmaster.opts", "backup_label", "backup_label.old", "backup_manifest", "tablespace_map"),
     *("standby.signal", "recovery.signal", "postgresql.auto.conf.tmp"),
 }
+_PACKAGE = Path(golive.__file__).parent
 _CLONING = {"linux": "--reflink=always", "darwin": "-c"}
 _GONE = re.compile(r"No such file or directory$")
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
@@ -54,8 +58,11 @@ class Cloned:
     seconds: float
 
 
-async def clone(source: Postgres, target: Postgres, report: Report) -> Cloned:
-    """`target.folder/data.new`, whole when this returns. `source` runs and goes on. ResourceFailed says why not."""
+async def clone(source: Postgres, target: Postgres, report: Report, *, gently: bool = False) -> Cloned:
+    """`target.folder/data.new`, whole when this returns. `source` runs and goes on. ResourceFailed says why not.
+
+    `gently`: what has to be copied leaves the disk to others half of the time.
+    """
     import psycopg
 
     began = time.monotonic()
@@ -70,7 +77,7 @@ async def clone(source: Postgres, target: Postgres, report: Report) -> Cloned:
             first = await _begin(session, source)
             shared = await _shares(source, beside)
             report("cloning the files" if shared else "copying the files")
-            await _copy_files(source, beside, shared=shared)
+            await _copy_files(source, beside, shared=shared, gently=gently)
             at = datetime.now(UTC)
             label, last = await _end(session, source)
             await _copy_wal(source, beside, (first, last), shared=shared)
@@ -140,10 +147,15 @@ async def _shares(source: Postgres, beside: Path) -> bool:
     return done.code == 0
 
 
-async def _copy_files(source: Postgres, beside: Path, *, shared: bool) -> None:
+async def _copy_files(source: Postgres, beside: Path, *, shared: bool, gently: bool) -> None:
     entries = await asyncio.to_thread(lambda: sorted(path for path in source.data.iterdir()))
     wanted = [path for path in entries if path.name not in _LEFT_OUT]
-    await _whole(source, wanted, beside, shared=shared)
+    if gently and not shared and _can_be_gentle(source):
+        done = await _gently(source, wanted, beside)
+        if done.code:
+            raise _failed(source, beside, done.output.splitlines())
+    else:
+        await _whole(source, wanted, beside, shared=shared)
     done = await _run(source, "mkdir", "-p", "-m", "700", *(str(beside / name) for name in EMPTY))
     if done.code:
         raise _failed(source, beside, done.output.splitlines())
@@ -174,6 +186,19 @@ async def _cp(
 ) -> Completed:
     how = [_CLONING[source.place.machine.os]] if shared and source.place.machine.os in _CLONING else []
     return await _run(source, "cp", "-R", "-p", *how, *map(str, paths), str(target), on_line=on_line)
+
+
+def _can_be_gentle(source: Postgres) -> bool:
+    """Whether the engine's user can read golive's own code."""
+    user = source.place.user
+    return user is None or all(users.can_reach(user, path) for path in (Path(sys.executable), _PACKAGE))
+
+
+async def _gently(source: Postgres, paths: Sequence[Path], target: Path) -> Completed:
+    argv = (sys.executable, "-m", "golive.system.gently", *map(str, paths), str(target))
+    environment = {"PYTHONPATH": str(_PACKAGE.parent), "PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/bin:/bin"}
+    limits, name = Limits(nice=10), f"{source.place.label(source.name)}/clone"
+    return await run(argv, env=environment, cwd=Path("/"), user=source.place.user, limits=limits, name=name)
 
 
 async def _run(source: Postgres, *argv: str, on_line: Callable[[str], None] | None = None) -> Completed:

@@ -37,7 +37,7 @@ from golive.errors import ResourceFailed, nearest
 from golive.secret import Secret
 from golive.system import leftovers
 from golive.system.files import remove_tree
-from golive.system.processes import Spec, run
+from golive.system.processes import Limits, Spec, run
 from golive.units import human_size
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ LOCAL |= {"gssencmode": "disable", "client_encoding": "utf8", "passfile": NO_FIL
 @dataclass(frozen=True)
 class Postgres:
     """See `golive.data.store.Store`. `settings` outrank golive's own. `closed`: nobody but golive gets in.
-    `reads` is the port by which its replicas are reached."""
+    `reads` is the port by which its replicas are reached. `passing`: its data is thrown away when it ends, so that it
+    gives way to what else runs, and writes nothing at the end."""
 
     resource: Resource
     name: str
@@ -64,10 +65,14 @@ class Postgres:
     settings: Mapping[str, str] = field(default_factory=dict)
     closed: bool = False
     reads: int | None = None
+    passing: bool = False
 
-    stop_signal = signal.SIGINT
-    """Fast shutdown: sessions are ended, a checkpoint is written. SIGTERM would wait for every client to leave."""
     stop_grace = timedelta(seconds=60)
+
+    @property
+    def stop_signal(self) -> int:
+        """Fast shutdown: sessions are ended, a checkpoint is written. SIGTERM would wait for every client to leave."""
+        return signal.SIGQUIT if self.passing else signal.SIGINT
 
     @property
     def folder(self) -> Path:
@@ -223,6 +228,7 @@ class Postgres:
             cwd=self.folder,
             output=self.log,
             user=self.place.user,
+            limits=Limits(nice=10 if self.passing else 0),
             name=self.place.label(self.name),
             private=True,
         )

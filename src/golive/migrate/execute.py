@@ -38,6 +38,10 @@ WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_back
 ORDER BY xact_start LIMIT 3"""
 
 
+Execute = Callable[[Connection, MigrationFile, Statement], Awaitable[int]]
+"""How a statement is run: `execute`, or that with somebody who looks on."""
+
+
 @dataclass(frozen=True)
 class Conditions:
     """What all files of a run have in common. `held` raises when the run has lost the lock."""
@@ -49,6 +53,12 @@ class Conditions:
     patience: float
     report: Callable[[MigrationEvent], None]
     held: Callable[[], Awaitable[object]]
+    execute: Execute
+
+
+async def execute(connection: Connection, file: MigrationFile, statement: Statement) -> int:  # noqa: ARG001  # Execute
+    """How many rows it concerned; below zero when that says nothing of it."""
+    return (await connection.execute(statement.text.encode())).rowcount
 
 
 class FileRun:
@@ -90,7 +100,7 @@ class FileRun:
             if not await self._run.history.begin(connection, self._file, self._run.release):
                 return
             for statement in self._file.script.statements:
-                await _execute(connection, statement)
+                await self._run.execute(connection, self._file, statement)
                 self._at += 1
             await self._run.history.complete(connection, self._file, time.monotonic() - self._started)
 
@@ -115,7 +125,7 @@ class FileRun:
             async with connection.transaction():
                 await self._limit(connection, local=True)
                 for self._ahead, each in enumerate(together):
-                    await _execute(connection, each)
+                    await self._run.execute(connection, self._file, each)
                 await self._run.history.advance(connection, self._file, self._at + len(together))
                 self._ahead = 0
 
@@ -126,7 +136,7 @@ class FileRun:
             return
         await self._run.history.attempt(connection, self._file)
         try:
-            await _execute(connection, statement)
+            await self._run.execute(connection, self._file, statement)
         except psycopg.Error as error:
             if self._unsure and isinstance(error, _ALREADY):
                 return
@@ -191,7 +201,3 @@ class FileRun:
                 self._run.report(MigrationEvent("notice", notice.message_primary, self._file.version))
 
         connection.add_notice_handler(told)
-
-
-async def _execute(connection: Connection, statement: Statement) -> None:
-    await connection.execute(statement.text.encode())

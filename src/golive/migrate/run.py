@@ -21,7 +21,7 @@ import psycopg
 from golive.blueprint.models import Migrations
 from golive.errors import MigrationFailed
 from golive.migrate import failure, indexes, session, tools
-from golive.migrate.execute import PATIENCE, Conditions, FileRun
+from golive.migrate.execute import PATIENCE, Conditions, Execute, FileRun, execute
 from golive.migrate.files import MigrationFile
 from golive.migrate.history import Connection
 from golive.migrate.ledger import Dialect
@@ -40,7 +40,7 @@ async def status(folder: Path, url: Secret, dialect: Dialect = tools.SQL) -> Mig
         return compare(files, await history.standing(connection, files))
 
 
-async def apply(
+async def apply(  # noqa: PLR0913  # what a run is made of
     migrations: Migrations,
     folder: Path,
     url: Secret,
@@ -49,6 +49,7 @@ async def apply(
     release: int,
     patience: float = PATIENCE,
     held: Collection[str] = (),
+    execute: Execute = execute,
 ) -> Applied:
     """Apply what is pending. MigrationFailed says what stands; running it again goes on from there.
 
@@ -72,7 +73,9 @@ async def apply(
             await history.settle(lock, standing)
             found = replace(found, pending=tuple(file for file in found.pending if file.name not in held))
             _announce(found, report)
-            run = Conditions(migrations, url, history, release, patience, report, lambda: lock.execute("SELECT 1"))
+            run = Conditions(
+                migrations, url, history, release, patience, report, lambda: lock.execute("SELECT 1"), execute
+            )
             await _each(run, found, applied)
             await say_invalid(lock, report)
     except TimeoutError:

@@ -8,13 +8,14 @@ from pathlib import Path
 from golive.blueprint.models import Migrations
 from golive.errors import UsageError
 from golive.migrate import prisma_cli, project, run, tools
+from golive.migrate.execute import Execute, execute
 from golive.migrate.run import Report
 from golive.migrate.runtime import Runtime
 from golive.migrate.status import Applied
 from golive.secret import Secret
 
 
-async def migrate(
+async def migrate(  # noqa: PLR0913  # the release, and who looks on
     migrations: Migrations,
     checkout: Path,
     url: Secret,
@@ -23,18 +24,20 @@ async def migrate(
     report: Report,
     runtime: Runtime | None = None,
     held: Collection[str] = (),
+    execute: Execute = execute,
 ) -> Applied:
     """Bring the database to what `checkout` (the folder of golive.toml, or its copy in an artifact) wants.
 
     `runtime` is the environment of the release, for tools that are the project's own. MigrationFailed says what stands;
     UsageError says what is wrong with the files before anything ran. `held` are files that wait (see `lint.gate`): a
-    program of Prisma's own would run them, too, so that golive runs the others.
+    program of Prisma's own would run them, too, so that golive runs the others. `execute` runs each statement of the
+    files that golive runs itself.
     """
     folder = checkout / migrations.source
     if migrations.tool == "prisma" and runtime and not held and (own := await prisma_cli.find(runtime)):
         return await prisma_cli.apply(own, migrations, folder, url, report, runtime=runtime)
     if migrations.tool not in tools.PROGRAMS:
-        return await run.apply(migrations, folder, url, report, release=release, held=held)
+        return await run.apply(migrations, folder, url, report, release=release, held=held, execute=execute)
     program = tools.PROGRAMS[migrations.tool]
     return await project.apply(program, migrations, folder, url, report, runtime=needed(program, runtime))
 

@@ -111,18 +111,20 @@ def _declared(host: Host, copy: Copy, row: ResourceRow) -> Resource:
     return Resource.model_validate({"engine": row.engine})
 
 
-async def start(host: Host, copy: Copy, offload: Offload | None = None) -> Store:
+async def start(host: Host, copy: Copy, offload: Offload | None = None, *, passing: bool = False) -> Store:
     """Adopt or start it; returns when it takes connections. ResourceFailed when it has no data. Its state stays.
 
-    `offload`: the process that a long job has of its own."""
-    made = await _launch(host, copy)
+    `offload`: the process that a long job has of its own. `passing` as of a Postgres."""
+    made = await _launch(host, copy, passing=passing)
     await host.supervisor.wait_ready(resources.unit_name(copy.place, copy.name), resources.READY, timedelta(0))
     await databases.ready(offload or host.offload, made, resources.READY)
     return made
 
 
-async def _launch(host: Host, copy: Copy) -> Store:
+async def _launch(host: Host, copy: Copy, *, passing: bool = False) -> Store:
     made = await store(host, copy)
+    if isinstance(made, Postgres):
+        made = replace(made, passing=passing)
     if isinstance(made, Postgres) and not (made.data / "PG_VERSION").exists():
         raise ResourceFailed(
             f"{copy.name} has no data", where=str(made.data), hint="drop it, and make it anew: golive db branch"

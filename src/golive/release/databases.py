@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from golive.data.clone import Cloned
     from golive.data.maintain import Step
     from golive.data.postgres import Postgres
+    from golive.migrate.account import Account
     from golive.migrate.shape import Loss
 
 
@@ -78,15 +79,19 @@ async def _pool_order(port: int, password: Secret, command: str) -> None:
         raise ResourceFailed(f"PgBouncer on port {port} refused {command}", why=str(error).strip()) from None
 
 
-async def clone(offload: Offload, source: Postgres, target: Postgres, report: Callable[[str], None]) -> Cloned:
+async def clone(
+    offload: Offload, source: Postgres, target: Postgres, report: Callable[[str], None], *, gently: bool = False
+) -> Cloned:
     """See `golive.data.clone`."""
-    return await offload.reporting(report, _clone, source, target)
+    return await offload.reporting(report, _clone, source, target, gently)
 
 
-async def _clone(source: Postgres, target: Postgres, report: Callable[[str], None] = lambda _: None) -> Cloned:
+async def _clone(
+    source: Postgres, target: Postgres, gently: bool, report: Callable[[str], None] = lambda _: None
+) -> Cloned:
     from golive.data.clone import clone
 
-    return await clone(source, target, report)
+    return await clone(source, target, report, gently=gently)
 
 
 async def check_masks(offload: Offload, store: Postgres, rules: Mapping[str, str]) -> None:
@@ -153,6 +158,33 @@ async def _migrate(
     from golive.migrate.step import migrate
 
     return await migrate(migrations, checkout, url, release=release, report=report, runtime=runtime, held=held)
+
+
+async def rehearse(
+    offload: Offload,
+    migrations: Migrations,
+    checkout: Path,
+    url: Secret,
+    *,
+    report: Callable[[MigrationEvent], None],
+    runtime: Runtime | None,
+    held: tuple[str, ...],
+) -> Account:
+    """See `golive.migrate.rehearse`."""
+    return await offload.reporting(report, _rehearse, migrations, checkout, url, runtime, held)
+
+
+async def _rehearse(
+    migrations: Migrations,
+    checkout: Path,
+    url: Secret,
+    runtime: Runtime | None,
+    held: tuple[str, ...],
+    report: Callable[[MigrationEvent], None] = lambda _: None,
+) -> Account:
+    from golive.migrate.rehearse import rehearse
+
+    return await rehearse(migrations, checkout, url, report, runtime=runtime, held=held)
 
 
 async def pending(

@@ -26,6 +26,7 @@ from golive.release import (
     maintenance,
     migrations,
     pools,
+    rehearsal,
     resources,
     schema,
     shards,
@@ -106,6 +107,7 @@ class Deploy:
         async with self.journal.step("resources") as note:
             await self._resources(note)
         self._make_release()
+        await rehearsal.of_deploy(self, self._migrating(loaded))
         async with self.journal.step("migrate") as note:
             await self._migrate(loaded, note)
         await hooks.run_all(self, hooks.PRE)
@@ -250,15 +252,13 @@ class Deploy:
             return False
         if self.host.release_blueprint(self.place, live) != self.blueprint:
             return False
-        url = self._database_url()
-        if self.blueprint.migrations and url:
-            return await migrations.all_wait(self.host, self.place, self._migrating(loaded, url))
-        return True
+        given = self._migrating(loaded)
+        return given is None or await migrations.all_wait(self.host, self.place, given)
 
-    def _migrating(self, loaded: Loaded, url: Secret) -> migrations.Live:
-        settings = self.blueprint.migrations
-        if settings is None:
-            raise RuntimeError("no migrations, and a database for them")
+    def _migrating(self, loaded: Loaded) -> migrations.Live | None:
+        settings, url = self.blueprint.migrations, self._database_url()
+        if settings is None or url is None:
+            return None
         return migrations.Live(self.release, settings, loaded.checkout, url, self._runtime(settings))
 
     def _runtime(self, settings: Migrations) -> Runtime | None:
@@ -304,11 +304,10 @@ class Deploy:
         self._plan(environments)
 
     async def _migrate(self, loaded: Loaded, note: StepNote) -> None:
-        settings, url = self.blueprint.migrations, self._database_url()
-        if settings is None or url is None:
+        given = self._migrating(loaded)
+        if given is None:
             note.skipped = True
             return
-        given = self._migrating(loaded, url)
         verdict = await migrations.gate(self.host, self.place, given, self.journal.note)
         self.held = tuple(one.file for one in verdict.held)
         applied = await migrations.run(

@@ -135,7 +135,7 @@ async def status(host: Host, place: Place, *, sql: bool) -> dict[str, Any]:
     for line in seen.lines:
         at = line.applied_at.isoformat() if line.applied_at else None
         lines.append({**asdict(line), "applied_at": at, "sql": line.sql if sql else None})
-    verdict = await _inspect(host, place, found) if seen.pending and seen.stop is None else None
+    verdict = await inspect(host, place, found) if seen.pending and seen.stop is None else None
     return {
         "app": place.app,
         "environment": place.environment,
@@ -159,14 +159,14 @@ async def lint(host: Host, place: Place, texts: tuple[tuple[str, str], ...]) -> 
             host.offload, found.settings, found.checkout, texts, found.url, running(host, place)
         )
     else:
-        verdict = await _inspect(host, place, found)
+        verdict = await inspect(host, place, found)
     return verdict.to_json()
 
 
 async def gate(host: Host, place: Place, given: Live, say: Callable[[str], None]) -> Verdict:
     """What is pending, judged before anything runs; MigrationFailed with every finding when it may not. What is only a
     warning, or waits, is said."""
-    verdict = await _inspect(host, place, given)
+    verdict = await inspect(host, place, given)
     text.refuse(verdict)
     for line in text.said(verdict):
         say(line)
@@ -179,11 +179,11 @@ async def all_wait(host: Host, place: Place, given: Live) -> bool:
     pending = await databases.pending(offload, settings, given.checkout, given.url, runtime=given.runtime)
     if not pending:
         return True
-    verdict = await _inspect(host, place, given)
+    verdict = await inspect(host, place, given)
     return not verdict.stops and set(pending) == {one.file for one in verdict.held}
 
 
-async def _inspect(host: Host, place: Place, given: Live) -> Verdict:
+async def inspect(host: Host, place: Place, given: Live) -> Verdict:
     return await databases.inspect(
         host.offload, given.settings, given.checkout, given.url, running(host, place), runtime=given.runtime
     )

@@ -73,6 +73,7 @@ async def plan(host: Host, place: Place, checkout: Path) -> dict[str, Any]:
         "removed_services": gone,
         "resources": {name: "keep" if name in rows else "create" for name in blueprint.resources},
         "migrations": migrations,
+        "rehearsal": _rehearsal(blueprint) if migrations and before else None,
         "lint": linted.to_json(),
         "rollbacks": [one for one in lost if one["file"] not in held],
         "settings": settings,
@@ -103,6 +104,14 @@ async def _lint(host: Host, place: Place, checkout: Path, blueprint: Blueprint, 
         )
     except GoliveError:
         return Verdict()
+
+
+def _rehearsal(blueprint: Blueprint) -> dict[str, Any] | None:
+    """What of the migrations is done on a copy first, and how many seconds a lock may last there."""
+    rules = blueprint.migrations.rehearse if blueprint.migrations else None
+    if rules is None:
+        return None
+    return {"longest_lock": rules.longest_lock.total_seconds() if rules.longest_lock is not None else None}
 
 
 async def _lost(
