@@ -120,7 +120,10 @@ def _around(
     seen: list[str] = []
     host: str | None = None
     while len(seen) < _HOPS:
-        url = urlsplit(location)
+        try:
+            url = urlsplit(location)
+        except ValueError:  # `//[`: no client goes there
+            return None
         if url.hostname and url.hostname not in domains:
             return None
         host = url.hostname or host
