@@ -57,6 +57,25 @@ class Rate:
         return f"{self.count}/{self.seconds}s"
 
 
+@dataclass(frozen=True)
+class Allowance:
+    """`count` events in each calendar `period`: hour, day, week or month."""
+
+    count: int
+    period: str
+
+    @classmethod
+    def parse(cls, text: str) -> Allowance:
+        """`"5/day"`, `"1000/month"`."""
+        match = re.fullmatch(r"\s*(\d{1,15})\s*/\s*(hour|day|week|month)\s*", str(text))
+        if not match or int(match[1]) < 1:
+            raise ValueError(f"{text!r} is not a quota; write it like 100/hour, 5/day, 50/week or 1000/month")
+        return cls(int(match[1]), match[2])
+
+    def __str__(self) -> str:
+        return f"{self.count}/{self.period}"
+
+
 def human_size(count: float) -> str:
     """Bytes as `1.5 MB`."""
     for unit, limit in (("B", 1000), ("KB", 999.95), ("MB", 999.95), ("GB", 999.95)):

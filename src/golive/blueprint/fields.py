@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from golive.units import Rate, duration, size
+from golive.units import Allowance, Rate, duration, size
 
 
 def duration_text(value: timedelta) -> str:
@@ -53,6 +53,10 @@ def _rate_text(rate: Rate) -> str:
     return f"{rate.count}/{units[rate.seconds]}" if rate.seconds in units else str(rate)
 
 
+def _allowance(value: Any) -> Allowance:
+    return value if isinstance(value, Allowance) else Allowance.parse(value)
+
+
 def _percent(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -76,6 +80,12 @@ RateText = Annotated[
     BeforeValidator(_rate),
     PlainSerializer(_rate_text),
     WithJsonSchema({"type": "string", "examples": ["100/min", "5/day"]}),
+]
+AllowanceText = Annotated[
+    Allowance,
+    BeforeValidator(_allowance),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "examples": ["5/day", "1000/month"]}),
 ]
 Share = Annotated[
     float,

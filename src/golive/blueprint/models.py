@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, model_validator
 from golive.blueprint.acme import Acme
 from golive.blueprint.backup_policy import BackupPolicy
 from golive.blueprint.checks_policy import ChecksPolicy
-from golive.blueprint.fields import Duration, Model, RateText, Share, Size
+from golive.blueprint.fields import AllowanceText, Duration, Model, RateText, Share, Size
 from golive.blueprint.masking import Column, Masked
 from golive.blueprint.moves import Move
 from golive.blueprint.protect import Protect
@@ -28,6 +28,7 @@ DOMAIN_PATTERN = r"^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9
 ROUTE_PATTERN = r"^/[^?#\s\x00-\x1f]*$"
 PREFIX_PATTERN = r"^[A-Z][A-Z0-9_]*$"
 TABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_$-]{0,62}(\.[A-Za-z_][A-Za-z0-9_$-]{0,62})?$"
+QUOTA_KEY_PATTERN = r"^(client|service|header:[A-Za-z][A-Za-z0-9-]{0,63})$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 VariableName = Annotated[str, Field(pattern=VARIABLE_PATTERN)]
 Domain = Annotated[str, Field(pattern=DOMAIN_PATTERN, max_length=253)]
@@ -89,6 +90,22 @@ class RateLimit(Model):
     per: Literal["client", "service"] = Field("client", description="client: per IP address; service: all together.")
     path: RoutePath | None = Field(None, description="Only requests under this path; else the whole route.")
     burst: int | None = Field(None, ge=1, description="Requests allowed at once; the limit's count when left out.")
+
+
+class Quota(Model):
+    """Counted in a Redis of the app over calendar periods in UTC; refused requests get 429 with Retry-After."""
+
+    limit: AllowanceText = Field(description="Requests in each `hour`, `day`, `week` (from Monday) or `month`.")
+    per: str = Field(
+        "client",
+        pattern=QUOTA_KEY_PATTERN,
+        description="client: per IP address (IPv6: per /64); `header:X-Api-Key`: per value of that header, without one "
+        "per client; service: all together.",
+    )
+    path: RoutePath | None = Field(None, description="Only requests under this path; else the whole route.")
+    when_away: Literal["open", "closed"] = Field(
+        "open", description="While nothing can be counted: open lets requests pass, closed answers them with 503."
+    )
 
 
 class BuildRecipe(Model):
@@ -210,6 +227,7 @@ class Service(Model):
     scale: Scale = Field(Scale(), description="Instances; a bare number is both `min` and `max`.")
     limits: Limits = Field(Limits(), description="Memory, cores and open files of each instance.")
     rate_limit: tuple[RateLimit, ...] = Field((), description="At the edge; every rule whose path matches counts.")
+    quota: tuple[Quota, ...] = Field((), description="By the hour to the month; every rule whose path matches counts.")
     timeout: Duration = Field(timedelta(0), description="Whole response; 0 means none (streams, uploads).")
     idle_timeout: Duration = Field(timedelta(minutes=5), description="No byte either way for this long ends it.")
     overlap: bool = Field(
@@ -384,6 +402,9 @@ class EdgePolicy(Model):
     hsts: Duration = Field(timedelta(days=365), description="Strict-Transport-Security max-age; 0 turns it off.")
     headers: dict[str, str] = Field({}, description="Response headers added or, with an empty value, not sent.")
     compression: bool = Field(True, description="zstd, brotli, gzip by Accept-Encoding.")
+    quota_resource: Name | None = Field(
+        None, description="The Redis in which quotas are counted; the first that keeps what it holds when left out."
+    )
     max_body: Size = Field(100 * 10**6, description="Request bodies above this get 413.")
     access_log: bool = Field(True, description="One JSON line for every request.")
     shield: Shield | None = Field(None, description="Stops what only scanners and attack tools ask for.")

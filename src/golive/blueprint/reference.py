@@ -22,7 +22,7 @@ from golive.blueprint.moves import Move, MoveMap
 from golive.blueprint.protect import Protect
 from golive.blueprint.shards import ShardMap
 from golive.blueprint.shield import Shield
-from golive.units import Rate
+from golive.units import Allowance, Rate
 
 REFERENCE_FILE = Path("docs/reference/blueprint.md")
 
@@ -34,6 +34,7 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[services.<name>.scale]", models.Scale),
     ("[services.<name>.limits]", models.Limits),
     ("[[services.<name>.rate_limit]]", models.RateLimit),
+    ("[[services.<name>.quota]]", models.Quota),
     ("[[services.<name>.redirects]]", models.Redirect),
     ("[[services.<name>.rewrites]]", models.Rewrite),
     ("[[services.<name>.headers]]", models.HeaderRule),
@@ -69,7 +70,7 @@ same for editors (`#:schema` on the first line of golive.toml). *detected* means
 checkout when the file leaves it out; `golive config` prints every value and where it came from.
 
 Durations are written `250ms`, `30s`, `5m`, `1h30m`, `7d`, or as seconds. Sizes are `512MB`, `1.5GiB`, or bytes. Rates
-are `100/min`, `5/day`, `10/30s`. Shares are `70%` or `0.7`.
+are `100/min`, `5/day`, `10/30s`, quotas `5/day`, `1000/month`. Shares are `70%` or `0.7`.
 
 ## Short forms
 
@@ -81,6 +82,7 @@ are `100/min`, `5/day`, `10/30s`. Shares are `70%` or `0.7`.
 | `scale = { min = 2 }` | `scale = { min = 2, max = 2 }` |
 | `route = "/api"`, `domains = "a.example"`, `for = "api"` | a list of one |
 | `rate_limit = "100/min"` | `rate_limit = [{ limit = "100/min" }]` |
+| `quota = "5/day"` | `quota = [{ limit = "5/day" }]` |
 | `resources.db = "postgres:17"` | `resources.db = { engine = "postgres", version = 17 }` |
 | `edge.shield = true` | `edge.shield = {}` with its defaults |
 | `protect = "PREVIEW_PASSWORD"` | `protect = { password = "PREVIEW_PASSWORD" }` |
@@ -106,6 +108,7 @@ _WORDS: dict[Any, str] = {
     timedelta: "duration",
     date: "day",
     Rate: "rate",
+    Allowance: "quota",
     Any: "any",
 }
 

@@ -24,6 +24,7 @@ _MEANING: Mapping[str, tuple[ServiceKind, ...]] = {
     "strip_prefix": (_WEB, _STATIC),
     "domains": (_WEB, _STATIC),
     "rate_limit": (_WEB, _STATIC),
+    "quota": (_WEB, _STATIC),
     "timeout": (_WEB,),
     "idle_timeout": (_WEB,),
     "health": (_WEB, _WORKER),
@@ -222,14 +223,16 @@ def nearest_zone(name: str) -> str | None:
     return nearest(name, sorted(available_timezones()))
 
 
-def _rate_limits(facts: Facts) -> Iterator[Fault]:
+def _limited_paths(facts: Facts) -> Iterator[Fault]:
     for path, service in services_of(facts):
-        for index, rule in enumerate(service.rate_limit):
-            at = (*path, "rate_limit", index, "path")
-            if rule.path is None or any(_under(rule.path, route) for route in service.route):
+        limits = (("rate_limit", index, rule.path) for index, rule in enumerate(service.rate_limit))
+        quotas = (("quota", index, rule.path) for index, rule in enumerate(service.quota))
+        for key, index, limited in (*limits, *quotas):
+            at = (*path, key, index, "path")
+            if limited is None or any(_under(limited, route) for route in service.route):
                 continue
             routes = ", ".join(service.route) or "nothing"
-            message = f"`{rule.path}` is not under the service's route ({routes})"
+            message = f"`{limited}` is not under the service's route ({routes})"
             yield Fault(at, message, "paths are as the client sees them", also=((*path, "route"), (*path, "kind")))
 
 
@@ -278,7 +281,7 @@ SERVICE_RULES = (
     _scale,
     _ports,
     _schedules,
-    _rate_limits,
+    _limited_paths,
     _domains,
     _headers,
     _networks,

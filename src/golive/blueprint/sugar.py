@@ -62,6 +62,10 @@ def _service(value: Any) -> Any:
         service["rate_limit"] = [{"limit": limit}]
     elif isinstance(limit, dict):
         service["rate_limit"] = [limit]
+    if isinstance(quota := service.get("quota"), str):
+        service["quota"] = [{"limit": quota}]
+    elif isinstance(quota, dict):
+        service["quota"] = [quota]
     return service
 
 

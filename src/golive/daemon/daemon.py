@@ -23,7 +23,7 @@ from golive.errors import Cancelled, GoliveError
 from golive.release import reads
 from golive.release.certificates import Certificates
 from golive.release.deploy import Deploy
-from golive.release.gateway import EDGE, STATIC, open_gateway
+from golive.release.gateway import EDGE, QUOTA, STATIC, open_gateway
 from golive.release.host import Host
 from golive.release.journal import Journal
 from golive.release.secrets import prepare
@@ -124,8 +124,8 @@ class Daemon:
         """With the last app the edge ends too: nothing of golive listens any more."""
         async with self._gateway:
             self.host.opened = None
-            await self.host.supervisor.stop_all((EDGE, STATIC))
-            for unit in (EDGE, STATIC):
+            await self.host.supervisor.stop_all((EDGE, STATIC, QUOTA))
+            for unit in (EDGE, STATIC, QUOTA):
                 self.host.state.forget_process(unit)
 
     # Deployments
@@ -281,7 +281,8 @@ class Daemon:
             root = self.host.home.root
             folders = [self.host.home.app(*app.place) for app in self.host.state.apps()]
             apps = [path for each in folders for path in (*each.glob("logs/*.log"), *each.glob("resources/*/*.log"))]
-            self._outputs = (time.monotonic() + OUTPUTS, [*apps, root / "static.log", self.host.home.daemon_log])
+            own = [root / "static.log", root / "quota.log", self.host.home.daemon_log]
+            self._outputs = (time.monotonic() + OUTPUTS, [*apps, *own])
         return self._outputs[1]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from golive.blueprint.models import EdgePolicy, RateLimit
+from golive.blueprint.models import EdgePolicy, Quota, RateLimit
 from golive.blueprint.routing import Rule
 from golive.errors import Conflict
 from golive.secret import Secret
@@ -121,6 +121,7 @@ class RouteRule:
     timeout: timedelta = timedelta(0)
     idle_timeout: timedelta = timedelta(minutes=5)
     rate_limits: tuple[RateLimit, ...] = ()
+    quotas: tuple[Quota, ...] = ()
     request_headers: tuple[tuple[str, str], ...] = ()
     hold: timedelta | None = None
     domains: tuple[str, ...] = ()
@@ -170,6 +171,20 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Counter:
+    """The Redis in which the quotas of `place` (`app/environment`) are counted; with `tls`, one that a public authority
+    vouches for."""
+
+    place: str
+    host: str
+    port: int
+    user: str
+    password: Secret
+    database: int
+    tls: bool = False
+
+
+@dataclass(frozen=True)
 class Challenge:
     """What an authority asks for over HTTP, before it signs a domain (RFC 8555, 8.3)."""
 
@@ -197,6 +212,7 @@ class EdgeConfig:
     certificates: tuple[Certificate, ...] = ()
     streams: tuple[Stream, ...] = ()
     challenges: tuple[Challenge, ...] = ()
+    counters: tuple[Counter, ...] = ()
 
     def __post_init__(self) -> None:
         owners: dict[str, Site] = {}

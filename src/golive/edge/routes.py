@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from golive.blueprint.models import EdgePolicy, RateLimit
+from golive.blueprint.models import EdgePolicy, Quota, RateLimit
 from golive.blueprint.routing import Rule
-from golive.edge import headers, hot, limits, protect, shield
+from golive.edge import headers, hot, limits, protect, quota, shield
 from golive.edge.closed import USUAL, closed_routes, entrances, largest
 from golive.edge.model import Challenge, Closed, EdgeConfig, HotFile, RouteRule, Site, cluster_name
 from golive.edge.resource import HTTP, Json, Layout, discovery, seconds, typed
@@ -49,6 +49,7 @@ class Part:
     rule: RouteRule
     prefix: str
     limits: tuple[RateLimit, ...]
+    quotas: tuple[Quota, ...] = ()
 
     def hot(self) -> list[HotFile]:
         """Files that Envoy answers, their paths as a client asks for them."""
@@ -130,7 +131,8 @@ def parts(rules: tuple[RouteRule, ...]) -> list[Part]:
     """The rules cut at the paths that their limits name; longest first, as Envoy takes the first match."""
     found = []
     for rule in rules:
-        paths = [x.path.rstrip("/") or "/" for x in rule.rate_limits if x.path and under(x.path, rule.prefix)]
+        named = (*(x.path for x in rule.rate_limits), *(x.path for x in rule.quotas))
+        paths = [path.rstrip("/") or "/" for path in named if path and under(path, rule.prefix)]
         for prefix in dict.fromkeys([rule.prefix, *paths]):
             taken = next(
                 (r for r in rules if r is not rule and len(r.prefix) > len(rule.prefix) and under(prefix, r.prefix)),
@@ -138,7 +140,8 @@ def parts(rules: tuple[RouteRule, ...]) -> list[Part]:
             )
             if taken is None:
                 apply = tuple(x for x in rule.rate_limits if x.path is None or under(prefix, x.path))
-                found.append(Part(rule, prefix, apply))
+                counts = tuple(x for x in rule.quotas if x.path is None or under(prefix, x.path))
+                found.append(Part(rule, prefix, apply, counts))
     return sorted(found, key=lambda p: (-len(p.prefix), p.prefix))
 
 
@@ -248,6 +251,7 @@ def _thrice(site: Site, passage: Passage) -> list[Json]:
     plain = passage.filters if passage.to.compression else passage.filters | _uncompressed()
     if passage.to.grpc:
         plain = plain | {GRPC_WEB: typed("config.route.v3.FilterConfig", config={})}
+    plain = _counted(site, passage, plain)
     filters = {"typed_per_filter_config": plain} if plain else {}
     return [
         {**_route(site, passage, SAFE, [safe]), **filters},
@@ -306,7 +310,7 @@ def _hot(site: Site, passage: Passage, file: HotFile, layout: Layout) -> Json:
         "match": {"prefix": "/", "headers": tests},
         "direct_response": {"status": 200, "body": {"filename": str(layout.bodies / file.name)}},
         "response_headers_to_add": [*headers.request_headers(own), *passage.response_headers],
-        "typed_per_filter_config": passage.filters | _uncompressed(),
+        "typed_per_filter_config": _counted(site, passage, passage.filters | _uncompressed()),
         **_marked(site, passage.to.service, limits.slots(_limits(site, passage))),
     }
 
@@ -317,6 +321,14 @@ def _limits(site: Site, passage: Passage) -> list[tuple[RateLimit, str]]:
     led = [x for x in passage.to.rate_limits if passage.start and (x.path is None or under(passage.start, x.path))]
     found = dict.fromkeys([*asked, *((passage.to.service, limit) for limit in led)])
     return [(limit, f"{site.app}/{site.environment}/{service} {limit.path or '/'}") for service, limit in found]
+
+
+def _counted(site: Site, passage: Passage, filters: Json) -> Json:
+    """The filters of a route with the one that counts: quotas apply where limits would."""
+    asked = [(passage.part.rule.service, one) for one in passage.part.quotas]
+    led = [x for x in passage.to.quotas if passage.start and (x.path is None or under(passage.start, x.path))]
+    found = dict.fromkeys([*asked, *((passage.to.service, one) for one in led)])
+    return quota.added(filters, site, tuple(found), limited=bool(_limits(site, passage))) if found else filters
 
 
 def retry_policy(retry_on: str, wait: timedelta) -> Json:

@@ -17,6 +17,7 @@ EDGE_ONLY = {
     "strip_prefix",
     "domains",
     "rate_limit",
+    "quota",
     "timeout",
     "idle_timeout",
     "scale",

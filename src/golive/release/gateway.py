@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import json
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import golive
 from golive.edge.ca import LocalCA, is_local
 from golive.edge.certificates import CertificateStore
 from golive.edge.edge import Edge
-from golive.edge.model import Certificate, EdgeConfig, Endpoint
+from golive.edge.model import Certificate, Counter, EdgeConfig, Endpoint
 from golive.edge.ports import choose_ports, obstacle
 from golive.engines.engine import Progress
 from golive.engines.store import Engines
@@ -31,10 +33,76 @@ from golive.system.processes import Limits, ProcessId, Spec
 from golive.system.processes import adopt as find_process
 from golive.system.users import User
 
-EDGE, STATIC = "edge", "static"
+EDGE, STATIC, QUOTA = "edge", "static", "quota"
 READY = timedelta(seconds=30)
+LISTENING = 15.0
 Known = Callable[[str], tuple[int, str, int] | None]
 """Unit → (pid, started, restarts) as remembered, or None."""
+
+
+@dataclass
+class Counting:
+    """The process that counts quotas; there is none while no app has any."""
+
+    home: Home
+    supervisor: Supervisor
+    known: Known
+    user: User | None
+    folder: Path
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "quota.sock"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "quota.json"
+
+    async def keep(self, counters: tuple[Counter, ...]) -> None:
+        """It runs, and knows where to count."""
+        wanted = {c.place: {**asdict(c), "password": c.password.reveal()} for c in counters}
+        text = json.dumps(wanted, sort_keys=True)
+        async with self._lock:
+            if not self.config.exists() or self.config.read_text() != text:
+                write_atomic(self.config, text, mode=0o640 if self.user else 0o600)  # the folder gives it its group
+            await self._run()
+
+    async def resume(self) -> None:
+        """It runs where it did: before Envoy does, whose routes ask it."""
+        if self.config.exists():
+            async with self._lock:
+                await self._run()
+
+    async def _run(self) -> None:
+        if self.supervisor.state(QUOTA) is None:
+            arguments = ("--config", str(self.config), "--socket", str(self.socket), "--mode", "666")
+            unit = _own_unit(QUOTA, "golive.edge.quota_server", arguments, self.home, self.user)
+            renew = functools.partial(renew_static, self.supervisor, unit, self.socket)
+            before = _alive(self.known, QUOTA)
+            if before is None:
+                self.socket.unlink(missing_ok=True)  # of one that was killed
+            await _keep(self.supervisor, unit, before, renew)
+            await self._listening()
+
+    async def _listening(self) -> None:
+        """Or some seconds have passed: it is started again until it does."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LISTENING):
+                while not self.socket.exists():
+                    await asyncio.sleep(0.02)
+
+    async def end(self) -> None:
+        if not self.config.exists():
+            return
+        async with self._lock:
+            self.config.unlink(missing_ok=True)
+            process = _alive(self.known, QUOTA)
+            if self.supervisor.state(QUOTA) is not None:
+                await self.supervisor.stop(QUOTA)
+            elif process and (found := find_process(process)):
+                await found.stop(timedelta(seconds=5))
+            self.socket.unlink(missing_ok=True)
 
 
 @dataclass
@@ -45,12 +113,19 @@ class Gateway:
     authority: LocalCA
     certificates: CertificateStore
     static_socket: Path
+    counting: Counting
     https_port: int
     http_port: int
     notes: tuple[str, ...] = ()
 
     async def apply(self, config: EdgeConfig) -> bool:
-        return await self.edge.apply(config)
+        """Whether anything was written. What counts quotas runs before a route asks it, and as long as one does."""
+        if config.counters:
+            await self.counting.keep(config.counters)
+        changed = await self.edge.apply(config)
+        if not config.counters:
+            await self.counting.end()
+        return changed
 
     async def in_flight(self, upstream: str) -> int | None:
         return await self.edge.in_flight(upstream)
@@ -60,6 +135,9 @@ class Gateway:
 
     def static_endpoint(self) -> Endpoint:
         return Endpoint.unix(self.static_socket)
+
+    def quota_endpoint(self) -> Endpoint:
+        return Endpoint.unix(self.counting.socket)
 
     def certificates_for(self, domains: tuple[str, ...]) -> tuple[Certificate, ...]:
         """Somebody's own or an authority's where there is one, the local CA's until then."""
@@ -94,6 +172,8 @@ async def open_gateway(
     socket = edge.layout.admin.parent / "static.sock"
     static = _static_unit(home, socket, user)
     await _keep(supervisor, static, _alive(known, STATIC), lambda old: renew_static(supervisor, static, socket, old))
+    counting = Counting(home, supervisor, known, user, socket.parent)
+    await counting.resume()
     unit = envoy_unit(edge, EDGE, Running(0, edge.base_id))
     renew = functools.partial(renew_envoy, edge, supervisor, EDGE)
     await _keep(supervisor, unit, before, renew, changed=changed)
@@ -106,7 +186,7 @@ async def open_gateway(
             error.hint = hint
             raise
         raise StartFailed("Envoy does not become ready", hint=hint)
-    return Gateway(edge, LocalCA(home.ca), CertificateStore(home.certificates), socket, https, http, notes)
+    return Gateway(edge, LocalCA(home.ca), CertificateStore(home.certificates), socket, counting, https, http, notes)
 
 
 def _alive(known: Known, unit: str) -> ProcessId | None:
@@ -152,20 +232,23 @@ def _ports(home: Home, *, running: bool) -> tuple[int, int, tuple[str, ...]]:
 
 
 def _static_unit(home: Home, socket: Path, user: User | None) -> Unit:
-    """As the engines' user where that user can read golive's own code, else as golive's."""
+    private_directory(home.artifacts, 0o755)
+    where = ("--artifacts", str(home.artifacts), "--inside", "app", "--socket", str(socket), "--mode", "666")
+    return _own_unit(STATIC, "golive.edge.static_server", where, home, user)
+
+
+def _own_unit(name: str, module: str, arguments: tuple[str, ...], home: Home, user: User | None) -> Unit:
+    """A program of golive's own, as the engines' user where that user can read golive's code, else as golive's."""
     package = Path(golive.__file__).parent
     if user and not (users.can_reach(user, Path(sys.executable)) and users.can_reach(user, package)):
         user = None
-    private_directory(home.artifacts, 0o755)
-    program = (sys.executable, "-m", "golive.edge.static_server")
-    where = ("--artifacts", str(home.artifacts), "--inside", "app", "--socket", str(socket), "--mode", "666")
     spec = Spec(
-        argv=(*program, *where, "--version", golive.__version__),
+        argv=(sys.executable, "-m", module, *arguments, "--version", golive.__version__),
         env={"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/bin:/bin"},
         cwd=home.artifacts,
-        output=home.root / "static.log",
+        output=home.root / f"{name}.log",
         user=user,
         limits=Limits(files=16384),
-        name=STATIC,
+        name=name,
     )
-    return Unit(STATIC, spec, stop_timeout=timedelta(seconds=15))
+    return Unit(name, spec, stop_timeout=timedelta(seconds=15))

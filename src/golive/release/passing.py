@@ -20,7 +20,8 @@ from golive.system.http import Headers
 
 def probe(host: Host, place: Place, blueprint: Blueprint) -> Secret | None:
     """The header's value; None where nothing stops anybody. Derived from the state's key, so it is written nowhere."""
-    return derived(host, f"probe {place}") if blueprint.edge.shield or blueprint.protect else None
+    stops = blueprint.edge.shield or blueprint.protect or any(s.quota for s in blueprint.services.values())
+    return derived(host, f"probe {place}") if stops else None
 
 
 def protected(host: Host, place: Place, blueprint: Blueprint, release: int) -> Protected | None:

@@ -8,9 +8,10 @@ from datetime import timedelta
 
 from golive.blueprint.models import Blueprint, Service, ServiceKind
 from golive.edge.hot import hot_files
-from golive.edge.model import EdgeConfig, Endpoint, RouteRule, Site, Upstream
+from golive.edge.model import Counter, EdgeConfig, Endpoint, RouteRule, Site, Upstream
+from golive.edge.quota import UPSTREAM as QUOTA
 from golive.edge.static_plan import ROOT, SLASH
-from golive.release import closed, passing, reads
+from golive.release import closed, passing, quotas, reads
 from golive.release.dev_site import dev_site
 from golive.release.host import Host
 from golive.release.rule import rule_of
@@ -29,6 +30,7 @@ SERVED = (GenerationState.LIVE, GenerationState.DRAINING)
 def edge_config(host: Host) -> EdgeConfig:
     """The whole edge, as anybody may apply it at any time: what a changeover asks for meanwhile is in `host`."""
     sites, upstreams = [], {STATIC: Upstream(STATIC, (host.gateway.static_endpoint(),))}
+    counters: list[Counter] = []
     for app in host.state.apps():
         generations = [g for g in host.state.generations(app.place, SERVED) if _is_routed(host, g)]
         elsewhere = {k[2]: g for k, g in host.switching.items() if k[:2] == tuple(app.place)}
@@ -39,7 +41,9 @@ def edge_config(host: Host) -> EdgeConfig:
                     upstreams[upstream.name] = upstream
         if app.live is not None:
             live = {g.service: g for g in generations if g.state is GenerationState.LIVE}
-            sites.append(_site(host, app, host.release_blueprint(app.place, app.live), {**live, **elsewhere}))
+            blueprint = host.release_blueprint(app.place, app.live)
+            sites.append(_site(host, app, blueprint, {**live, **elsewhere}))
+            counters += [quotas.counter(host, app.place, blueprint)] if quotas.has_quotas(blueprint) else []
     sites = _hot(host, sites)
     for dev in host.dev.values():
         site, servers = dev_site(dev)
@@ -47,7 +51,9 @@ def edge_config(host: Host) -> EdgeConfig:
         upstreams |= {upstream.name: upstream for upstream in servers}
     certificates = tuple(c for site in sites if site.policy.https for c in host.gateway.certificates_for(site.domains))
     streams = tuple(stream for app in host.state.apps() for stream in reads.streams(host, app.place))
-    return EdgeConfig(tuple(sites), tuple(upstreams.values()), certificates, streams, host.challenges)
+    if counters:
+        upstreams[QUOTA] = Upstream(QUOTA, (host.gateway.quota_endpoint(),))
+    return EdgeConfig(tuple(sites), tuple(upstreams.values()), certificates, streams, host.challenges, tuple(counters))
 
 
 def _is_routed(host: Host, generation: Generation) -> bool:

@@ -31,9 +31,10 @@ async def vendors(app: App) -> Outcome:
     callers = {n: names for n, names in given.items() if names}
     if not callers:
         return not_applicable("no service gets the key of a paid one that is known")
-    lines = [f"{n}: {', '.join(names)}; {len(open_services[n].rate_limit)} limits" for n, names in callers.items()]
+    limits = {n: [*(r.per for r in s.rate_limit), *(q.per for q in s.quota)] for n, s in open_services.items()}
+    lines = [f"{n}: {', '.join(names)}; {len(limits[n])} limits" for n, names in callers.items()]
     evidence = Evidence("golive config", "\n".join(lines))
-    bare = [n for n in callers if not any(rule.per == "client" for rule in open_services[n].rate_limit)]
+    bare = [n for n in callers if "client" not in limits[n]]
     if bare:
         settings = tuple(Setting(("services", name, "rate_limit"), "100/min") for name in bare)
         return warned(f"{', '.join(bare)} is not limited", evidence, fix=Fix("limit what a client may ask", settings))
