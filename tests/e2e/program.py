@@ -5,6 +5,7 @@
 
 import asyncio
 import http.server
+import itertools
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from urllib.parse import parse_qs
 
 SETTINGS = json.loads(Path(__file__).with_name("settings.json").read_text())
 FAIL = SETTINGS.get("fail")
+ANSWERS = itertools.count(1)
 SCHEMA = "CREATE TABLE IF NOT EXISTS written (n bigint PRIMARY KEY)"
 
 print(f"version {SETTINGS['version']} starts", flush=True)
@@ -70,6 +72,8 @@ async def answer(scope, receive, send):
         await reply(send, 500, "the database is on fire")
     elif path == "ready" and FAIL == "later" and scope["headers"]:
         await reply(send, 200, "ready")
+    elif path != "ready" and (nth := SETTINGS.get("errors")) and next(ANSWERS) % nth == 0:
+        await reply(send, 500, "one of many")
     elif path == "broken" or (FAIL == "broken" and path != "ready"):
         await reply(send, 500, "broken")
     elif path == "slow":

@@ -216,7 +216,7 @@ def _unknown_key(path: KeyPath) -> Fault:
     if path == ("environment",):
         return Fault(path, "unknown key", "differences between environments go below `[environments.<name>]`")
     alias = _ALIASES.get(key.lower().replace("-", "_"))
-    close = nearest(key.lower().replace("-", "_"), known) or (alias if alias in known else None)
+    close = alias if alias in known else nearest(key.lower().replace("-", "_"), known)
     hint = f"did you mean `{close}`?" if close else f"known here: {', '.join(known)}"
     return Fault(path, "unknown key", hint)
 

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from golive.blueprint.acme import Acme
 from golive.blueprint.backup_policy import BackupPolicy
+from golive.blueprint.canary import Canary
 from golive.blueprint.checks_policy import ChecksPolicy
 from golive.blueprint.fields import AllowanceText, Duration, Model, RateText, Share, Size
 from golive.blueprint.masking import Column, Masked
@@ -217,6 +218,10 @@ class Service(Model):
     )
     route: tuple[RoutePath, ...] = Field((), description="Path prefixes it answers; the longest match wins.")
     grpc: Grpc | None = Field(None, description="A second port that speaks gRPC.")
+    replaces: Name | None = Field(
+        None,
+        description="A service with the same route, of whose visitors this one gets what `golive traffic` gives it.",
+    )
     strip_prefix: bool = Field(
         False,
         description="Remove the matched prefix before the service sees the path. Static: detected, true where the "
@@ -367,6 +372,11 @@ class ReleasePolicy(Model):
     ready_timeout: Duration = Field(timedelta(seconds=60), description="To become ready; else the deploy is undone.")
     stable: Duration = Field(timedelta(seconds=0.5), description="Readiness must hold this long before traffic moves.")
     verify: Duration = Field(timedelta(seconds=0.5), description="Probe requests go on this long after the switch.")
+    strategy: Literal["blue-green", "canary"] = Field(
+        "blue-green",
+        description="blue-green: all traffic moves at once; canary: bit by bit, and back when it is worse.",
+    )
+    canary: Canary = Field(Canary(), description="Steps of a canary, and what stops it.")
 
 
 class Hook(Model):

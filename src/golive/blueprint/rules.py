@@ -16,11 +16,12 @@ from golive.blueprint.routing_rules import ROUTING_RULES
 from golive.blueprint.service_rules import SERVICE_RULES
 from golive.blueprint.shard_rules import SHARD_RULES
 from golive.blueprint.static_prefix import STATIC_PREFIX_RULES
+from golive.blueprint.traffic_rules import TRAFFIC_RULES
 
 
 def check(facts: Facts) -> list[Fault]:
     """Every fault of every rule."""
-    routing = (*ROUTING_RULES, *DESTINATION_RULES, *STATIC_PREFIX_RULES)
+    routing = (*ROUTING_RULES, *DESTINATION_RULES, *STATIC_PREFIX_RULES, *TRAFFIC_RULES)
     edge = (*routing, *PROTECT_RULES, *QUOTA_RULES)
     rules = (*SERVICE_RULES, *edge, *DATA_RULES, *HOOK_RULES, *IMAGE_RULES, *MOVE_RULES, *SHARD_RULES, *BACKUP_RULES)
     return [fault for rule in rules for fault in rule(facts)]

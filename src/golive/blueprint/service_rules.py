@@ -21,6 +21,7 @@ _MEANING: Mapping[str, tuple[ServiceKind, ...]] = {
     "port": (_WEB,),
     "route": (_WEB, _STATIC),
     "grpc": (_WEB,),
+    "replaces": (_WEB, _STATIC),
     "strip_prefix": (_WEB, _STATIC),
     "domains": (_WEB, _STATIC),
     "rate_limit": (_WEB, _STATIC),
@@ -121,6 +122,8 @@ def _plain(route: str) -> str:
 
 def _route_conflicts(facts: Facts) -> Iterator[Fault]:
     for (one_path, one), (other_path, other) in combinations(services_of(facts), 2):
+        if one.replaces == other_path[1] or other.replaces == one_path[1]:
+            continue
         same = {_plain(r) for r in one.route} & {_plain(r) for r in other.route}
         shared = set(one.domains or facts.blueprint.domains) & set(other.domains or facts.blueprint.domains)
         if same and shared:

@@ -14,7 +14,14 @@ from golive.errors import UsageError
 
 
 def _deploy(
-    directory: Path, environment: str, *, skip_build_env_check: bool, check: bool, as_json: bool, detach: bool
+    directory: Path,
+    environment: str,
+    *,
+    skip_build_env_check: bool,
+    canary: bool | None,
+    check: bool,
+    as_json: bool,
+    detach: bool,
 ) -> int:
     if check and (as_json or detach):
         raise UsageError("--check shows what it finds when the deploy has ended", hint="golive check --json afterwards")
@@ -22,6 +29,8 @@ def _deploy(
     body: dict[str, Any] = {"kind": "deploy", **target.query(), "checkout": str(target.checkout)}
     if skip_build_env_check:
         body["skip_build_env_check"] = True
+    if canary is not None:
+        body["canary"] = canary
     code = _submit(target, body, as_json, detach)
     if not check or code:
         return code
@@ -32,7 +41,12 @@ def _deploy(
 
 def _submit(target: Target, body: dict[str, Any], as_json: bool, detach: bool) -> int:
     daemon = client()
-    number = daemon.send("POST", "/v1/deployments", body)["deployment"]
+    answer = daemon.send("POST", "/v1/deployments", body)
+    if "canary" in answer:
+        output.say(f"the canary of release {answer['canary']} is ended: release {answer['live']} has all traffic")
+        output.data(answer) if as_json else None
+        return 0
+    number = answer["deployment"]
     if detach:
         output.say(f"deployment {number} is queued; golive status shows it")
         output.data({"deployment": number}) if as_json else None
@@ -48,13 +62,15 @@ def _options(command: Any) -> Any:
 def _checkout_options(command: Any) -> Any:
     skip = "Build although variables are missing or wrong; they are checked before the release starts."
     command = click.option("--skip-build-env-check", is_flag=True, help=skip)(command)
+    by_steps = "Give it its traffic bit by bit, or not, whatever golive.toml says."
+    command = click.option("--canary/--no-canary", default=None, help=by_steps)(command)
     command = click.option("--check", is_flag=True, help="Then the production checklist; its exit code.")(command)
     return _options(environment_option(directory_argument(command)))
 
 
 @click.command()
 @_checkout_options
-def up(directory: Path, environment: str, **options: bool) -> int:
+def up(directory: Path, environment: str, **options: Any) -> int:
     """Make the checkout in DIR live: what it needs is fetched, then it is built, migrated, started and verified.
 
     The second time only what changed is done. Ctrl-C before traffic moves undoes it. The URL is on stdout.
@@ -70,7 +86,7 @@ def up(directory: Path, environment: str, **options: bool) -> int:
 
 @click.command()
 @_checkout_options
-def deploy(directory: Path, environment: str, **options: bool) -> int:
+def deploy(directory: Path, environment: str, **options: Any) -> int:
     """Deploy the checkout in DIR. Requests go on being answered; a failure leaves the old release serving.
 
     \b
@@ -86,7 +102,7 @@ def deploy(directory: Path, environment: str, **options: bool) -> int:
 @_options
 @place_options
 def rollback(target: Target, release: int | None, despite_schema: bool, as_json: bool, detach: bool) -> int:
-    """Go back to RELEASE, or to the one before. What is still warm takes traffic at once.
+    """Go back to RELEASE, or to the one before. What is still warm takes traffic at once; a canary under way ends.
 
     The database's schema stays as it is. The first step says which migrations were applied since; it refuses when
     RELEASE needs what one of them took away.

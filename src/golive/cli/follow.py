@@ -26,6 +26,7 @@ PATIENCE = 10.0
 """Seconds after which a step that goes on is mentioned where no line can be written over."""
 QUIET = 3.0
 """Seconds without a word after which the line says what runs, and not what was said last."""
+CANARY = "canary"
 SUMMED_UP = ("ready", "shift")
 """Steps whose detail is their own time, or said again by the last line."""
 TOLD = ("environment", "migrations")
@@ -39,6 +40,8 @@ class Narrator:
         self._live = output.lively()
         self._spinner = SPINNER if output.unicode_ok() else PLAIN_SPINNER
         self._step, self._now, self._runs = "", "", ""
+        self.canary = False
+        """Whether a canary is under way, which goes on without us."""
         self._heard = time.monotonic()
         self._began = self._said = time.monotonic()
         self._lock = threading.Lock()
@@ -59,6 +62,7 @@ class Narrator:
 
     def _on_step(self, event: dict[str, Any]) -> None:
         name, state = event["name"], event["state"]
+        self.canary = name == CANARY
         if state == "running":
             self._step, self._now, self._runs = name, "", ""
             self._began = self._said = self._heard = time.monotonic()
@@ -165,7 +169,8 @@ def now_line(step: str, now: str, seconds: float, width: int | None) -> str:
 
 
 def follow(daemon: Client, deployment: int, title: str, *, as_json: bool) -> int:
-    """Until it has ended; the exit code. Ctrl-C asks the daemon to undo it, a second one leaves it to the daemon."""
+    """Until it has ended; the exit code. Ctrl-C asks the daemon to undo it, a second one leaves it to the daemon; a
+    canary goes on."""
     narrator = Narrator(title)
     end: dict[str, Any] = {}
     try:
@@ -176,7 +181,7 @@ def follow(daemon: Client, deployment: int, title: str, *, as_json: bool) -> int
                 narrator.event(event)
     except KeyboardInterrupt:
         narrator.close()
-        return _interrupted(daemon, deployment)
+        return _left_alone() if narrator.canary else _interrupted(daemon, deployment)
     finally:
         narrator.close()
     return tell(daemon, deployment, end, as_json)
@@ -200,6 +205,11 @@ def _events(daemon: Client, deployment: int, narrator: Narrator) -> Iterator[dic
         narrator.from_the_beginning()
         with contextlib.suppress(Unreachable):
             connect(daemon.home)
+
+
+def _left_alone() -> int:
+    output.say("the canary goes on; golive traffic shows how it does, golive rollback ends it")
+    return 130
 
 
 def _interrupted(daemon: Client, deployment: int) -> int:

@@ -20,6 +20,7 @@ HEADERS = ("name", "kind", "state", "up", "memory", "pid", "port")
 OLD = {
     "starting": "starting, no traffic yet",
     "ready": "ready, no traffic yet",
+    "canary": "a canary: part of the visitors have it (golive traffic)",
     "draining": "open requests end on it",
     "warm": "kept warm for a rollback",
 }

@@ -33,6 +33,8 @@ class DeployCall(PlaceCall):
     checkout: str
     skip_build_env_check: bool = False
     """Variables are checked before the release starts, and not before the build too."""
+    canary: bool | None = None
+    """In place of the blueprint's `release.strategy`."""
 
 
 class RollbackCall(PlaceCall):
@@ -58,6 +60,15 @@ class RestartCall(PlaceCall):
 class ScaleCall(PlaceCall):
     service: ServiceName
     instances: int = Field(ge=0, le=100)
+
+
+class TrafficCall(PlaceCall):
+    """`percent` of new visitors go to `service`, which replaces another; evenly within `over` seconds. Without a
+    service: to the canary that is under way, which goes on by its own steps when no percentage is said."""
+
+    service: ServiceName | None = None
+    percent: int | None = Field(None, ge=0, le=100)
+    over: float | None = Field(None, gt=0, le=366 * 86400, allow_inf_nan=False)
 
 
 class ServicesCall(PlaceCall):

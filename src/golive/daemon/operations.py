@@ -46,6 +46,8 @@ class Operations:
             request: dict[str, Any] = {"checkout": str(Path(call.checkout).absolute())}
             if call.skip_build_env_check:
                 request["skip_build_env_check"] = True
+            if call.canary is not None:
+                request["canary"] = call.canary
             return self._daemon.submit("deploy", call.place, request, actor)
         self._known(call.place)
         if isinstance(call, api.RollbackCall):

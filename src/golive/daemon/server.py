@@ -80,6 +80,8 @@ class Server:
             ("POST", "/v1/secrets", self._secrets),
             ("GET", "/v1/bundle", self._bundle),
             ("POST", "/v1/scale", self._scale),
+            ("GET", "/v1/traffic", self._traffic),
+            ("POST", "/v1/traffic", self._steer),
             ("POST", "/v1/suspend", self._suspend),
             ("POST", "/v1/resume", self._resume),
             ("GET", "/v1/maintenance", self._maintenance),
@@ -172,6 +174,11 @@ class Server:
         }
         body = await _body(request)
         call = _parse(kinds.get(str(body.get("kind")), api.DeployCall), body)
+        if isinstance(call, api.RollbackCall) and call.place in self._daemon.host.trials:
+            from golive.daemon import traffic
+
+            if ended := await traffic.end_canary(self._daemon, call, _actor(request)):
+                return ended
         return {"deployment": self._operations.submit(call, _actor(request))}
 
     async def _deployments(self, request: Request) -> Any:
@@ -346,6 +353,16 @@ class Server:
 
     async def _scale(self, request: Request) -> Any:
         return await self._operations.scale(await _call(api.ScaleCall, request), _actor(request))
+
+    async def _traffic(self, request: Request) -> Any:
+        from golive.daemon import traffic
+
+        return traffic.view(self._daemon, _place(request))
+
+    async def _steer(self, request: Request) -> Any:
+        from golive.daemon import traffic
+
+        return await traffic.steer(self._daemon, await _call(api.TrafficCall, request), _actor(request))
 
     async def _suspend(self, request: Request) -> Any:
         return await self._closures.suspend(await _call(api.ServicesCall, request), _actor(request))

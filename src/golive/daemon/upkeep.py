@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from golive.release import copies, maintenance
+from golive.release import copies, maintenance, shifts
 from golive.release.drain import Drain
 from golive.release.dumps import DailyDumps
 from golive.release.host import Host
@@ -52,6 +52,7 @@ class Upkeep:
         self._last: dict[str, float] = {}
         self._untidy: set[Place] = set()
         self._beside: dict[str, asyncio.Task[object]] = {}
+        self._shares: dict[tuple[Place, str], int] = {}
 
     def tidy(self, place: Place) -> None:
         """Free what no kept release of the environment needs, beside what users wait for."""
@@ -75,6 +76,7 @@ class Upkeep:
                 await self._due("scale", lambda: self._apart("scale", self._autoscaler.tick))
                 await self._due("certificates", self._renew)
                 await self._attempt("maintenance", lambda: maintenance.end_what_is_over(self._host))
+                await self._attempt("traffic", self._shift)
             await self._due("replicas", self._line_up_replicas)
             await self._due("dumps", lambda: self._apart("dumps", self._dumps.tick))
             await self._due("logs", self._rotate)
@@ -83,7 +85,8 @@ class Upkeep:
             if self._untidy:
                 await self._apart("tidy", self._prune)
             self._wake.clear()
-            idle = min(IDLE, self._replicas.pause, maintenance.seconds_left(self._host) + BUSY)
+            soon = min(maintenance.seconds_left(self._host), shifts.next_change(self._host)) + BUSY
+            idle = min(IDLE, self._replicas.pause, soon)
             woken = await self._woken(pause if busy else idle)
             pause = min(pause * SLOWER, SLOWEST) if busy and not woken else BUSY
 
@@ -125,6 +128,13 @@ class Upkeep:
 
     async def _forget(self) -> None:
         self._host.state.forget_history(time.time() - HISTORY.total_seconds())
+
+    async def _shift(self) -> None:
+        """Shares of visitors that are on their way to another percentage."""
+        shares = shifts.everywhere(self._host)
+        if shares != self._shares:
+            await self._host.gateway.apply(edge_config(self._host))
+            self._shares = shares
 
     async def _rotate(self) -> None:
         """Envoy's own log; the files of instances are `LogKeeper`'s."""

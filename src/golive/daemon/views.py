@@ -151,11 +151,13 @@ def _service(
 
 
 def _old(host: Host, generation: Generation) -> dict[str, Any]:
+    trial = host.trials.get(generation.place)
+    tried = trial is not None and generation.id in {g.id for g in trial.generations.values()}
     until = generation.drain_until if generation.state is GenerationState.DRAINING else generation.warm_until
     return {
         "service": generation.service,
         "release": generation.release,
-        "state": generation.state.value,
+        "state": "canary" if tried else generation.state.value,
         "instances": len(host.state.instances(generation.id)),
         "seconds_left": round(max(until - time.time(), 0)) if until else None,
     }

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
+from golive.edge.headers import cookie_pattern
 from golive.edge.model import Closed, Site
 from golive.edge.networks import expression
 from golive.edge.resource import Json
@@ -39,7 +40,7 @@ p {{ margin: 0; max-width: 34rem; white-space: pre-line; opacity: .8 }}
 
 def largest(sites: Iterable[Site]) -> int:
     """Bytes of the longest body."""
-    closed = [c for site in sites for c in (site.closed, *(rule.closed for rule in site.routes)) if c]
+    closed = [c for site in sites for c in (site.closed, *(rule.closed for rule in site.every_rule)) if c]
     return max([len(body.encode()) for c in closed for body in (page(c), _as_json(c))], default=0)
 
 
@@ -99,7 +100,7 @@ def _strangers(closed: Closed) -> list[Json]:
     if closed.allow:
         tests.append(unless(ADDRESS, expression(closed.allow)))
     if closed.token is not None:
-        tests.append(unless("cookie", rf"(?:.*[;,]\s*)?{COOKIE}={closed.token.reveal()}(?:\s*[;,].*)?"))
+        tests.append(unless("cookie", cookie_pattern(COOKIE, closed.token.reveal())))
     return tests
 
 

@@ -64,6 +64,11 @@ def forwarded(*removed: str) -> Json:
     }
 
 
+def cookie_pattern(name: str, value: str) -> str:
+    """A regular expression of whole `cookie` headers in which that cookie has that value, in itself an expression."""
+    return rf"(?:.*[;,]\s*)?{name}={value}(?:\s*[;,].*)?"
+
+
 def _header(name: str, value: str, action: str) -> Json:
     # Envoy expands %COMMANDS% in header values; a plain percent sign is written twice.
     return {"header": {"key": name, "value": value.replace("%", "%%")}, "append_action": action}

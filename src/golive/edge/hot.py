@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from golive.edge.limits import routes_in
-from golive.edge.model import EdgeConfig, HotFile
+from golive.edge.model import EdgeConfig, HotFile, RouteRule
 from golive.edge.resource import Json
 from golive.edge.static_index import MANIFEST, BadManifest, Entry, Index, Representation, load
 from golive.edge.static_plan import negotiate
@@ -110,11 +110,10 @@ def place(config: EdgeConfig, directory: Path, mode: int) -> EdgeConfig:
             there[file] = _place(file, directory / file.name, mode)
         return there[file]
 
-    sites = []
-    for site in config.sites:
-        rules = [replace(rule, hot=tuple(filter(placed, rule.hot))) if rule.hot else rule for rule in site.routes]
-        sites.append(replace(site, routes=tuple(rules)))
-    return replace(config, sites=tuple(sites))
+    def there_of(rule: RouteRule) -> RouteRule:
+        return replace(rule, hot=tuple(filter(placed, rule.hot))) if rule.hot else rule
+
+    return replace(config, sites=tuple(site.with_rules(there_of) for site in config.sites))
 
 
 def _place(file: HotFile, target: Path, mode: int) -> bool:

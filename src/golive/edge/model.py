@@ -7,8 +7,8 @@ so that a switch, a canary and a rollback are the same change of values.
 from __future__ import annotations
 
 import urllib.parse
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -102,6 +102,20 @@ class HotFile:
 
 
 @dataclass(frozen=True)
+class Share:
+    """Which visitors take one of two ways. Those who bring `cookie` set to `key` do. Of those who bring neither that
+    nor `other`, `percent` of 100 do, and are given the cookie; None: all whom nobody else took. Not `drawn`: nobody
+    new.
+    """
+
+    cookie: str
+    key: str
+    other: str
+    percent: int | None
+    drawn: bool = True
+
+
+@dataclass(frozen=True)
 class RouteRule:
     """Requests under `prefix` go to `targets`, pairs of an upstream's name and a weight.
 
@@ -111,7 +125,8 @@ class RouteRule:
     edge leaves bodies alone: the upstream compresses by itself. `grpc` also answers gRPC-web. `rules` are redirects,
     rewrites and headers by path, in the order they are asked; paths in them are as the client sees them. `serves_files`
     is the static server, which looks for a file before it follows a rewrite that says so; `hot` are files that need not
-    go there. `closed` answers in place of the targets.
+    go there. `closed` answers in place of the targets. `share`: two rules have this prefix, and this one's visitors are
+    those; the one with a percentage comes first.
     """
 
     service: str
@@ -131,6 +146,19 @@ class RouteRule:
     serves_files: bool = False
     hot: tuple[HotFile, ...] = ()
     closed: Closed | None = None
+    share: Share | None = None
+
+
+@dataclass(frozen=True)
+class Canary:
+    """Another release of a site, for those visitors; `rest` says who has the site's own."""
+
+    share: Share
+    rest: Share
+    routes: tuple[RouteRule, ...]
+
+    def rules_for(self, domain: str) -> tuple[RouteRule, ...]:
+        return _on(self.routes, domain)
 
 
 @dataclass(frozen=True)
@@ -138,7 +166,7 @@ class Site:
     """One environment of an app. `closed` answers in place of all of it, `protected` says who is let in.
 
     `probe` is the secret by which golive's own requests are known where something would stop them; `serves` are words
-    of paths that the app has itself though no rule of the edge says so.
+    of paths that the app has itself though no rule of the edge says so. `canary` is another release beside this one.
     """
 
     app: str
@@ -150,11 +178,21 @@ class Site:
     protected: Protected | None = None
     probe: Secret | None = None
     serves: tuple[str, ...] = ()
+    canary: Canary | None = None
 
     def rules_for(self, domain: str) -> tuple[RouteRule, ...]:
         """The rules that hold on a domain, longest prefix first."""
-        found = [r for r in self.routes if not r.domains or domain in r.domains]
-        return tuple(sorted(found, key=lambda r: (-len(r.prefix), r.prefix)))
+        return _on(self.routes, domain)
+
+    @property
+    def every_rule(self) -> tuple[RouteRule, ...]:
+        """The canary's too."""
+        return self.routes + (self.canary.routes if self.canary else ())
+
+    def with_rules(self, change: Callable[[RouteRule], RouteRule]) -> Site:
+        """The site with every rule changed, the canary's too."""
+        canary = self.canary and replace(self.canary, routes=tuple(map(change, self.canary.routes)))
+        return replace(self, routes=tuple(map(change, self.routes)), canary=canary)
 
 
 @dataclass(frozen=True)
@@ -234,7 +272,7 @@ class EdgeConfig:
                 raise ValueError(f"{site.app} {rule.prefix}: no upstream {', '.join(missing) or 'at all'}")
 
     def rules(self) -> Iterator[tuple[Site, RouteRule]]:
-        return ((site, rule) for site in self.sites for rule in site.routes)
+        return ((site, rule) for site in self.sites for rule in site.every_rule)
 
     def owners(self) -> dict[str, Site]:
         """Every domain's site."""
@@ -249,6 +287,11 @@ class EdgeConfig:
         """Domains served over TLS: those of https sites that have a certificate, sorted."""
         wanted = (d for s in self.sites if s.policy.https for d in s.domains)
         return tuple(sorted(d for d in wanted if self.certificate(d)))
+
+
+def _on(rules: tuple[RouteRule, ...], domain: str) -> tuple[RouteRule, ...]:
+    found = [r for r in rules if not r.domains or domain in r.domains]
+    return tuple(sorted(found, key=lambda r: (-len(r.prefix), r.prefix, r.share is None or r.share.percent is None)))
 
 
 def cluster_name(upstream: str) -> str:

@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from golive.blueprint.models import EdgePolicy, Quota, RateLimit
 from golive.blueprint.routing import Rule
-from golive.edge import headers, hot, limits, protect, quota, shield
+from golive.edge import headers, hot, limits, protect, quota, shares, shield
 from golive.edge.closed import USUAL, closed_routes, entrances, largest
 from golive.edge.model import Challenge, Closed, EdgeConfig, HotFile, RouteRule, Site, cluster_name
 from golive.edge.resource import HTTP, Json, Layout, discovery, seconds, typed
@@ -40,6 +40,8 @@ SAFE = "connect-failure,refused-stream,reset"
 """Retried when no answer has begun. Not on 502 to 504: those may be the application's own words."""
 UNSAFE = "connect-failure,refused-stream,reset-before-request"
 """Retried only when the application cannot have seen the request."""
+Rules = tuple[tuple[RouteRule, ...], tuple[RouteRule, ...]]
+"""Of a site's release and of its canary, on one domain; longest prefix first."""
 
 
 @dataclass(frozen=True)
@@ -91,22 +93,21 @@ def render_routes(config: EdgeConfig, layout: Layout, *, tls: bool) -> Json:
 
 def _hosts(site: Site, domains: tuple[str, ...], layout: Layout, *, tls: bool) -> list[Json]:
     """One virtual host for each set of domains with the same rules."""
-    groups: dict[tuple[RouteRule, ...], list[str]] = {}
+    groups: dict[Rules, list[str]] = {}
     for domain in domains:
-        groups.setdefault(site.rules_for(domain), []).append(domain)
+        beside = site.canary.rules_for(domain) if site.canary else ()
+        groups.setdefault((site.rules_for(domain), beside), []).append(domain)
     return [_host(site, rules, sorted(names), layout, tls=tls) for rules, names in groups.items()]
 
 
-def _host(site: Site, rules: tuple[RouteRule, ...], domains: list[str], layout: Layout, *, tls: bool) -> Json:
+def _host(site: Site, rules: Rules, domains: list[str], layout: Layout, *, tls: bool) -> Json:
     routes = [{**made, **_marked(site, "", made["metadata"]["filter_metadata"])} for made in shield.routes(site)]
-    routes += [
-        {**made, **_marked(site, "")} for made in entrances((site.closed, *(rule.closed for rule in rules)), secure=tls)
-    ]
+    closures = (site.closed, *(rule.closed for release in rules for rule in release))
+    routes += [{**made, **_marked(site, "")} for made in entrances(closures, secure=tls)]
     routes += [{**made, **_marked(site, "")} for made in protect.routes(site, secure=tls)]
     own = _closed(site, site.closed, "", {"prefix": "/"})
     own.append(_too_large(site))
-    for part in parts(rules):
-        own += _part_routes(site, part, rules, layout)
+    own += _releases(site, rules, layout, tls=tls)
     own.append(_answer(site, 404, "Not found"))
     routes += protect.admitted(site, own, secure=tls)
     host: Json = {
@@ -122,6 +123,27 @@ def _host(site: Site, rules: tuple[RouteRule, ...], domains: list[str], layout: 
     return host
 
 
+def _releases(site: Site, rules: Rules, layout: Layout, *, tls: bool) -> list[Json]:
+    """What the site's release answers; before it, for those who have it, what its canary does."""
+    own = _release(site, rules[0], layout, tls=tls)
+    if site.canary is None:
+        return own
+    nothing = _answer(site, 404, "Not found")
+    stay = [*_release(site, rules[1], layout, tls=tls), nothing]
+    come = [*_release(site, tuple(map(shares.undrawn, rules[1])), layout, tls=tls), nothing]
+    share, rest = site.canary.share, site.canary.rest
+    new = shares.staying(stay, share) + shares.drawn(come, share, secure=tls)
+    return new + shares.shared(own, rest, secure=tls)
+
+
+def _release(site: Site, rules: tuple[RouteRule, ...], layout: Layout, *, tls: bool) -> list[Json]:
+    routes: list[Json] = []
+    for part in parts(rules):
+        made = _part_routes(site, part, rules, layout)
+        routes += shares.shared(made, part.rule.share, secure=tls) if part.rule.share else made
+    return routes
+
+
 def _uncompressed() -> Json:
     off = typed("extensions.filters.http.compressor.v3.CompressorPerRoute", disabled=True)
     return {f"{HTTP}compressor.{name}": off for name in COMPRESSORS}
@@ -131,7 +153,8 @@ def parts(rules: tuple[RouteRule, ...]) -> list[Part]:
     """The rules cut at the paths that their limits name; longest first, as Envoy takes the first match."""
     found = []
     for rule in rules:
-        named = (*(x.path for x in rule.rate_limits), *(x.path for x in rule.quotas))
+        beside = [r for r in rules if r.share and r.prefix == rule.prefix] if rule.share else [rule]
+        named = [path for r in beside for path in (*(x.path for x in r.rate_limits), *(x.path for x in r.quotas))]
         paths = [path.rstrip("/") or "/" for path in named if path and under(path, rule.prefix)]
         for prefix in dict.fromkeys([rule.prefix, *paths]):
             taken = next(
@@ -208,7 +231,7 @@ def _passage(part: Part, rule: Rule, adding: list[Rule], rules: tuple[RouteRule,
     if rule.destination is None:
         return Passage(part, part.rule, match, response_headers=response, filters=looks.filters())
     start = literal_start(rule.destination)
-    to = next((r for r in rules if under(start, r.prefix)), part.rule)
+    to = _leads_to(start, part.rule, rules)
     strip = to.prefix if to.strip_prefix else ""
     if rule.after_files and part.rule.serves_files and to.service == part.rule.service:
         instead = ((FALLBACK, fallback(rule, looks, strip)),)
@@ -219,6 +242,13 @@ def _passage(part: Part, rule: Rule, adding: list[Rule], rules: tuple[RouteRule,
     extra = (("x-forwarded-prefix", strip.rstrip("/")),) if strip.rstrip("/") and under(start, strip) else ()
     filters = looks.filters() | query
     return Passage(part, to, match, start, path, extra, response, filters)
+
+
+def _leads_to(start: str, rule: RouteRule, rules: tuple[RouteRule, ...]) -> RouteRule:
+    """The rule that answers a rewritten path: of two on the same one its own, else the one that is replaced."""
+    found = [r for r in rules if under(start, r.prefix)]
+    same = [r for r in found if r.prefix == found[0].prefix]
+    return rule if rule in same or not same else same[-1]
 
 
 def _closed(site: Site, closed: Closed | None, service: str, match: Json) -> list[Json]:

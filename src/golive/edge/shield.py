@@ -146,8 +146,8 @@ def _requests(site: Site, shield: Shield) -> Iterator[Rule]:
 
 
 def _has_itself(site: Site, family: Family) -> bool:
-    texts = [rule.prefix for rule in site.routes] + list(site.serves)
-    texts += [rule.pattern.regex.replace("\\", "") for route in site.routes for rule in route.rules]
+    texts = [rule.prefix for rule in site.every_rule] + list(site.serves)
+    texts += [rule.pattern.regex.replace("\\", "") for route in site.every_rule for rule in route.rules]
     return any(mark in text.lower() for text in texts for mark in family.marks)
 
 

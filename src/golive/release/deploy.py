@@ -30,12 +30,13 @@ from golive.release import (
     resources,
     schema,
     shards,
+    trial,
     verify,
 )
 from golive.release.changeover import bring_back, change_over
 from golive.release.desired import Action, ServicePlan, plan_services, replaced
 from golive.release.host import Host
-from golive.release.instances import ensure_running, start_instances, wait_ready
+from golive.release.instances import all_or_first_error, ensure_running, start_instances, wait_ready
 from golive.release.journal import Journal, StepNote
 from golive.release.prober import Prober, ProbeReport
 from golive.release.scaling import reach
@@ -65,6 +66,7 @@ class Deploy:
     release: int = 0
     schema: str | None = None
     held: tuple[str, ...] = ()
+    on_trial: bool = False
     started: dict[str, Generation] = field(default_factory=dict)
     evidence: list[verify.Evidence] = field(default_factory=list)
     changed_over: list[tuple[Generation, Generation]] = field(default_factory=list)
@@ -80,6 +82,7 @@ class Deploy:
         try:
             return await self._run()
         finally:
+            trial.give_up(self.host, self.deployment)
             self.host.claimed -= self._claimed
             self.host.building.difference_update(self.artifacts.values())
 
@@ -149,10 +152,12 @@ class Deploy:
 
     async def _go_live(self) -> dict[str, Any]:
         """Start, ready, shift, verify, drain; then the app's own commands, which cannot take anything back."""
+        self.on_trial = trial.wanted(self)
         async with self.journal.step("start") as note:
             await self._start(note)
         async with self.journal.step("ready") as note:
             await self._ready(note)
+        await trial.run(self)
         address = self.host.gateway.address(self.blueprint.domains[0], https=self.blueprint.edge.https)
         paths = verify.probe_paths(self._serving())
         async with Prober(address, paths, lambda: maintenance.passing(self.host, self.place)) as prober:
@@ -330,7 +335,8 @@ class Deploy:
                 self.started[plan.name] = state.add_generation(
                     self.place, plan.name, self.release, self.deployment.id, plan.fingerprint
                 )
-        now = [p for p in self.plans if p.name in self.started and (p.service.overlap or p.name not in live)]
+        early = [p for p in self.plans if p.name in self.started and (p.service.overlap or p.name not in live)]
+        now = [p for p in early if not (self.on_trial and trial.waits(p.service))]
         await asyncio.gather(*(self.start_plan(plan) for plan in now), *(self._warm_up(g) for g in self._reused()))
         total = sum(len(state.instances(g.id)) for g in self.started.values())
         parts = [f"{total} new instance{'s' if total > 1 else ''}"] if total else []
@@ -346,6 +352,10 @@ class Deploy:
         count = wanted(self.host, self.place, plan.name, plan.service)
         await start_instances(self.host, self.started[plan.name], count)
 
+    def coming(self, plan: ServicePlan) -> Generation:
+        """The generation that serves a plan which is not to keep what is live."""
+        return self.started.get(plan.name) or self.host.state.generation(plan.generation or 0)
+
     def _reused(self) -> list[Generation]:
         found = [p.generation for p in self.plans if p.generation and p.action is Action.REUSE]
         return [self.host.state.generation(id) for id in found]
@@ -360,7 +370,7 @@ class Deploy:
         waiting = [g for g in self.started.values() if self.host.state.instances(g.id)]
         reused = self._reused()
         began = time.monotonic()
-        await _all_or_first_error(*(wait_ready(self.host, g) for g in (*waiting, *reused)))
+        await all_or_first_error(*(wait_ready(self.host, g) for g in (*waiting, *reused)))
         for generation in waiting:
             self.host.state.set_generation(generation.id, GenerationState.READY)
         note.detail = f"after {human_duration(time.monotonic() - began)}" if waiting else ""
@@ -377,6 +387,7 @@ class Deploy:
         until = (now + policy.drain.total_seconds(), now + policy.keep_warm.total_seconds())
         self._before = (self._live(), live, [g.id for g in old])
         self.host.state.commit(self.deployment.id, live, self._before[2], until)
+        self.host.trials.pop(self.place, None)
         for service in self.blueprint.services:  # what a changeover asked for is in the state now
             self.host.switching.pop((*self.place, service), None)
         try:
@@ -485,13 +496,3 @@ class Deploy:
             "schema": self.schema,
             "held": list(self.held),
         }
-
-
-async def _all_or_first_error(*waits: Any) -> None:
-    """Wait for all; the first error ends the waiting and is raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for wait in waits:
-                group.create_task(wait)
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None

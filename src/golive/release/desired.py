@@ -14,6 +14,7 @@ from golive.state.records import Generation, GenerationState
 
 EDGE_ONLY = {
     "route",
+    "replaces",
     "strip_prefix",
     "domains",
     "rate_limit",

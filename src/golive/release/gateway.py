@@ -8,10 +8,11 @@ import functools
 import json
 import ssl
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import golive
 from golive.edge.ca import LocalCA, is_local
@@ -32,6 +33,9 @@ from golive.system.files import private_directory, write_atomic
 from golive.system.processes import Limits, ProcessId, Spec
 from golive.system.processes import adopt as find_process
 from golive.system.users import User
+
+if TYPE_CHECKING:
+    from golive.edge.counts import Counts
 
 EDGE, STATIC, QUOTA = "edge", "static", "quota"
 READY = timedelta(seconds=30)
@@ -129,6 +133,12 @@ class Gateway:
 
     async def in_flight(self, upstream: str) -> int | None:
         return await self.edge.in_flight(upstream)
+
+    async def counts(self, upstreams: Collection[str]) -> dict[str, Counts] | None:
+        """What the edge saw each of them do; None when it does not answer."""
+        from golive.edge.counts import read
+
+        return await read(self.edge.admin, upstreams)
 
     def url(self, domain: str, *, https: bool = True) -> str:
         return self.edge.url(domain, https=https)

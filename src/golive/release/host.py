@@ -27,6 +27,7 @@ from golive.system.users import User
 if TYPE_CHECKING:
     from golive.build.builder import Builder
     from golive.engines.store import Engines
+    from golive.release.trial import Trial
     from golive.supervise.supervisor import Supervisor
     from golive.system.machine import Machine
 
@@ -46,7 +47,8 @@ class Host:
     `waiting` are environments whose requests wait at the edge, each at most so long, while their data is exchanged.
     `backing_up` says what is under way with the backups of a database (place, name), `backup_trouble` what is wrong
     with them; `replaced` that another machine took this one's place, and writes its backups, `asked` once that
-    was looked at. `challenges` are what authorities ask the edge for right now.
+    was looked at. `challenges` are what authorities ask the edge for right now. `trials` are releases that take part of
+    an environment's traffic.
     """
 
     home: Home
@@ -71,6 +73,7 @@ class Host:
     backup_trouble: dict[tuple[Place, str], str] = field(default_factory=dict)
     replaced: str | None = None
     challenges: tuple[Challenge, ...] = ()
+    trials: dict[Place, Trial] = field(default_factory=dict)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     _changing: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _copying: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))

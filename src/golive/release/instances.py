@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from golive.blueprint.models import Probe as ProbeSetting
 from golive.blueprint.models import Service, ServiceKind
@@ -198,3 +199,13 @@ async def ensure_running(host: Host, generation: Generation, *, start: bool = Tr
         adopted = id is not None and host.supervisor.adopt(unit, id, known[2] if known else 0, ready=start)
         if start and not adopted:
             await host.supervisor.start(unit)
+
+
+async def all_or_first_error(*waits: Any) -> None:
+    """Wait for all; the first error ends the waiting and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for wait in waits:
+                group.create_task(wait)
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from golive.blueprint.models import Blueprint, Service, ServiceKind
 from golive.edge.hot import hot_files
-from golive.edge.model import Counter, EdgeConfig, Endpoint, RouteRule, Site, Upstream
+from golive.edge.model import Canary, Counter, EdgeConfig, Endpoint, RouteRule, Site, Upstream
 from golive.edge.quota import UPSTREAM as QUOTA
 from golive.edge.static_plan import ROOT, SLASH
 from golive.release import closed, passing, quotas, reads
 from golive.release.dev_site import dev_site
 from golive.release.host import Host
 from golive.release.rule import rule_of
+from golive.release.shifts import shifted, shifts
 from golive.state.records import App, Generation, GenerationState
 from golive.supervise.unit import Status
+
+if TYPE_CHECKING:
+    from golive.release.trial import Trial
 
 STATIC = "static"
 """The upstream of every static service: one server, told the artifact by a header."""
@@ -34,16 +41,19 @@ def edge_config(host: Host) -> EdgeConfig:
     for app in host.state.apps():
         generations = [g for g in host.state.generations(app.place, SERVED) if _is_routed(host, g)]
         elsewhere = {k[2]: g for k, g in host.switching.items() if k[:2] == tuple(app.place)}
-        for generation in (*generations, *elsewhere.values()):
+        trial = host.trials.get(app.place)
+        tried = [g for g in trial.generations.values() if _is_routed(host, g)] if trial else []
+        for generation in (*generations, *elsewhere.values(), *tried):
             service = host.service(generation)
             if service.kind is ServiceKind.WEB:
                 for upstream in _upstreams(host, generation, service):
                     upstreams[upstream.name] = upstream
         if app.live is not None:
             live = {g.service: g for g in generations if g.state is GenerationState.LIVE}
-            blueprint = host.release_blueprint(app.place, app.live)
-            sites.append(_site(host, app, blueprint, {**live, **elsewhere}))
-            counters += [quotas.counter(host, app.place, blueprint)] if quotas.has_quotas(blueprint) else []
+            sites.append(_site(host, app, {**live, **elsewhere}, trial))
+            numbers = (app.live, trial.release) if trial else (app.live,)
+            counting = filter(quotas.has_quotas, (host.release_blueprint(app.place, number) for number in numbers))
+            counters += [quotas.counter(host, app.place, blueprint) for blueprint in islice(counting, 1)]
     sites = _hot(host, sites)
     for dev in host.dev.values():
         site, servers = dev_site(dev)
@@ -97,8 +107,27 @@ def _upstreams(host: Host, generation: Generation, service: Service) -> tuple[Up
     return (*found, Upstream(grpc_upstream(generation), grpc, http2=True, keepalive_idle=GRPC_IDLE))
 
 
-def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation]) -> Site:
-    rules = []
+def _site(host: Host, app: App, live: dict[str, Generation], trial: Trial | None) -> Site:
+    number = app.live or 0
+    blueprint = host.release_blueprint(app.place, number)
+    maintenance = closed.in_force(host.state.maintenance(app.place), time.time())
+    tried = trial.generations if trial else {}
+    rules = _rules(host, app, number, live, tried)
+    made = Site(*app.place, blueprint.domains, rules, blueprint.edge, closed.of_site(maintenance))
+    guard = passing.protected(host, app.place, blueprint, number)
+    made = replace(made, protected=guard, probe=passing.probe(host, app.place, blueprint), serves=_served(blueprint))
+    if trial is None:
+        return made
+    canary = Canary(*trial.shares(), _rules(host, app, trial.release, {**live, **tried}, live))
+    return replace(made, canary=canary, serves=made.serves or _served(host.release_blueprint(app.place, trial.release)))
+
+
+def _rules(
+    host: Host, app: App, number: int, live: dict[str, Generation], beside: Mapping[str, Generation]
+) -> tuple[RouteRule, ...]:
+    """What a release answers by those generations. Pages of `beside`, which answers too, may ask for their files."""
+    blueprint = host.release_blueprint(app.place, number)
+    rules: list[RouteRule] = []
     suspended = host.state.suspended(app.place)
     maintenance = closed.in_force(host.state.maintenance(app.place), time.time())
     for name, service in blueprint.services.items():
@@ -108,8 +137,7 @@ def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation
         target = generation.upstream
         headers: tuple[tuple[str, str], ...] = ()
         if service.kind is ServiceKind.STATIC:
-            artifact = host.state.release(app.place, generation.release).artifacts[name]
-            target, headers = STATIC, ((ROOT, artifact), ("x-golive-previous", _previous(host, app, name)))
+            target, headers = STATIC, _static_headers(host, app, generation, beside.get(name))
             if service.trailing_slash is not None:
                 headers = (*headers, (SLASH, "edge"))
         rules += [rule_of(name, service, prefix, target, headers, blueprint) for prefix in service.route]
@@ -117,14 +145,12 @@ def _site(host: Host, app: App, blueprint: Blueprint, live: dict[str, Generation
             rule = rule_of(name, service, prefix, grpc_upstream(generation), (), blueprint)
             rule = replace(rule, strip_prefix=False, timeout=timedelta(0), compression=False)
             rules.append(replace(rule, rules=(), grpc=True))
+    rules = shifted(rules, blueprint, shifts(host, app.place, suspended))
     if app.place in host.waiting:
         rules = [replace(rule, hold=host.waiting[app.place]) for rule in rules if rule.targets[0][0] != STATIC] + [
             rule for rule in rules if rule.targets[0][0] == STATIC
         ]
-    found = (replace(rule, closed=closed.of_service(maintenance, rule.service, suspended)) for rule in rules)
-    site = Site(*app.place, blueprint.domains, tuple(found), blueprint.edge, closed.of_site(maintenance))
-    guard = passing.protected(host, app.place, blueprint, app.live or 0)
-    return replace(site, protected=guard, probe=passing.probe(host, app.place, blueprint), serves=_served(blueprint))
+    return tuple(replace(rule, closed=closed.of_service(maintenance, rule.service, suspended)) for rule in rules)
 
 
 def _served(blueprint: Blueprint) -> tuple[str, ...]:
@@ -135,7 +161,7 @@ def _served(blueprint: Blueprint) -> tuple[str, ...]:
 
 def _hot(host: Host, sites: list[Site]) -> list[Site]:
     """The sites, with the static files that need not go to the static server."""
-    services = sum(rule.serves_files for site in sites for rule in site.routes)
+    services = sum(rule.serves_files for site in sites for rule in site.every_rule)
 
     def answered(rule: RouteRule) -> RouteRule:
         if not rule.serves_files:
@@ -143,12 +169,20 @@ def _hot(host: Host, sites: list[Site]) -> list[Site]:
         artifact = dict(rule.request_headers)[ROOT]
         return replace(rule, hot=hot_files(host.home.artifacts / artifact / "app", services))
 
-    return [replace(site, routes=tuple(map(answered, site.routes))) for site in sites]
+    return [site.with_rules(answered) for site in sites]
 
 
-def _previous(host: Host, app: App, service: str) -> str:
-    """Artifacts of releases before, newest first: pages loaded from them may still ask for their hashed files."""
-    keys = [
-        r.artifacts[service] for r in host.state.releases(app.place) if r.state == "ready" and service in r.artifacts
-    ]
-    return ",".join(list(dict.fromkeys(keys))[:PREVIOUS])
+def _static_headers(
+    host: Host, app: App, generation: Generation, beside: Generation | None
+) -> tuple[tuple[str, str], ...]:
+    """Its artifact, and those of releases before, newest first: pages loaded from them may still ask for their hashed
+    files."""
+    name = generation.service
+    keys = [_artifact(host, beside)] if beside else []
+    keys += [r.artifacts[name] for r in host.state.releases(app.place) if r.state == "ready" and name in r.artifacts]
+    previous = ",".join(list(dict.fromkeys(keys))[:PREVIOUS])
+    return (ROOT, _artifact(host, generation)), ("x-golive-previous", previous)
+
+
+def _artifact(host: Host, generation: Generation) -> str:
+    return host.state.release(generation.place, generation.release).artifacts[generation.service]

@@ -11,14 +11,16 @@ from golive.release.changeover import bring_back
 from golive.release.host import Host
 from golive.release.instances import ensure_running, stop_generation
 from golive.release.traffic import edge_config
+from golive.release.trial import STEP, give_up
 from golive.state.records import Deployment, DeploymentState, GenerationState
 
 UNCOMMITTED = (GenerationState.STARTING, GenerationState.READY)
 
 
 async def undo(host: Host, deployment: Deployment) -> None:
-    """What it started is stopped; what was live before serves; its release counts as failed."""
+    """What it started is stopped, or drains where it had visitors; what was live before serves; its release failed."""
     state = host.state
+    give_up(host, deployment)
     live = {g.service: g for g in state.generations(deployment.place, (GenerationState.LIVE,))}
     mine = [g for g in state.generations(deployment.place, UNCOMMITTED) if g.deployment == deployment.id]
     try:
@@ -62,12 +64,16 @@ async def settle(host: Host, deployment: Deployment) -> None:
         await finish(host, deployment)
         return
     cut_short = hooks.cut_short(host, deployment, hooks.PRE)
-    migrated = any(step.name == "migrate" and step.state != "skipped" for step in host.state.steps(deployment.id))
+    steps = host.state.steps(deployment.id)
+    migrated = any(step.name == "migrate" and step.state != "skipped" for step in steps)
+    canary = any(step.name == STEP for step in steps)
     await undo(host, deployment)
     stands = "; what it had migrated stands, `golive migrate` says how far it came" if migrated else ""
+    moment = "during its canary" if canary else "before traffic moved"
+    users = "the release before serves all users" if canary else "nothing changed for the app's users"
     error = cut_short or GoliveError(
-        "the deployment was interrupted before traffic moved, and undone",
+        f"the deployment was interrupted {moment}, and undone",
         why="the daemon ended while it was under way",
-        hint=f"nothing changed for the app's users{stands}; deploy again",
+        hint=f"{users}{stands}; deploy again",
     )
     host.state.end_deployment(deployment.id, DeploymentState.UNDONE, error.to_json())

@@ -93,7 +93,7 @@ class Apps(Database):
 
 _TABLES = (
     *("deployment", "generation", "release", "resource", "variable", "scale", "cron_run"),
-    *("maintenance", "suspension", "copy", "release_schema", "move", "backup_run", "app"),
+    *("maintenance", "suspension", "shift", "copy", "release_schema", "move", "backup_run", "app"),
 )
 _OWN_PROCESSES = """
 DELETE FROM process WHERE unit IN (

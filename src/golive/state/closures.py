@@ -1,4 +1,4 @@
-"""What does not answer for a while: maintenance of environments, and services that are suspended."""
+"""Who answers: maintenance of environments, services that are suspended, and visitors who go to another service."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sqlite3
 import time
 
 from golive.state.database import Database
-from golive.state.records import Maintenance, Place
+from golive.state.records import Maintenance, Place, Shift
 
 
 class Closures(Database):
-    """Tables maintenance and suspension."""
+    """Tables maintenance, suspension and shift."""
 
     def set_maintenance(self, row: Maintenance) -> None:
         """In place of the one before."""
@@ -72,6 +72,19 @@ class Closures(Database):
         """Service → since when."""
         rows = self._all("SELECT service, since FROM suspension WHERE app = ? AND environment = ?", *place)
         return {row[0]: row[1] for row in rows}
+
+    def set_shift(self, shift: Shift) -> None:
+        """In place of the one before."""
+        values = (*shift.place, shift.service, shift.before, shift.percent, shift.since, shift.until)
+        self._run("INSERT OR REPLACE INTO shift VALUES (?, ?, ?, ?, ?, ?, ?)", *values)
+
+    def shifts(self, place: Place | None = None) -> list[Shift]:
+        """Of one environment, or of all."""
+        if place is None:
+            rows = self._all("SELECT * FROM shift")
+        else:
+            rows = self._all("SELECT * FROM shift WHERE app = ? AND environment = ?", *place)
+        return [Shift(Place(row[0], row[1]), *tuple(row)[2:]) for row in rows]
 
 
 def _context(place: Place) -> str:

@@ -14,7 +14,7 @@ from golive.errors import StateError
 from golive.state.upgrades import UPGRADES
 from golive.state.vault import Vault
 
-VERSION = 3
+VERSION = 4
 
 
 class Database:

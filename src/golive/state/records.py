@@ -199,6 +199,19 @@ class Maintenance:
     allow: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Shift:
+    """`percent` of the visitors of the service that `service` replaces go to it: at once, or evenly from `before` at
+    `since` on until `until`."""
+
+    place: Place
+    service: str
+    before: int
+    percent: int
+    since: float
+    until: float | None = None
+
+
 BackupKind = Literal["base", "drill"]
 
 

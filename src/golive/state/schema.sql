@@ -1,4 +1,4 @@
--- Version 3. The version is PRAGMA user_version; a newer file is refused, an older one is brought up by `upgrades`.
+-- Version 4. The version is PRAGMA user_version; a newer file is refused, an older one is brought up by `upgrades`.
 
 -- An environment of an app, since its first deploy.
 CREATE TABLE app (
@@ -194,6 +194,18 @@ CREATE TABLE scale (
     environment TEXT NOT NULL,
     service TEXT NOT NULL,
     instances INTEGER NOT NULL,
+    PRIMARY KEY (app, environment, service)
+) STRICT;
+
+-- Visitors of a service who go to the one that replaces it.
+CREATE TABLE shift (
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    service TEXT NOT NULL,                  -- the one that replaces another
+    was INTEGER NOT NULL,                   -- percent before
+    percent INTEGER NOT NULL,
+    since REAL NOT NULL,
+    until REAL,                             -- reached evenly by then; at once without
     PRIMARY KEY (app, environment, service)
 ) STRICT;
 

@@ -84,5 +84,18 @@ CREATE TABLE move (
 ) STRICT;
 """
 
-UPGRADES: Mapping[int, str] = {1: _MAINTENANCE, 2: _COPIES + _SCHEMAS + _MOVES + _BACKUPS}
+_SHIFTS = """
+CREATE TABLE shift (
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    service TEXT NOT NULL,
+    was INTEGER NOT NULL,
+    percent INTEGER NOT NULL,
+    since REAL NOT NULL,
+    until REAL,
+    PRIMARY KEY (app, environment, service)
+) STRICT;
+"""
+
+UPGRADES: Mapping[int, str] = {1: _MAINTENANCE, 2: _COPIES + _SCHEMAS + _MOVES + _BACKUPS, 3: _SHIFTS}
 """Version → the SQL that makes the next one of it."""

@@ -290,3 +290,19 @@ def test_ctrl_c(cancelled: Any, said: str, capsys: pytest.CaptureFixture[str]) -
 def test_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "unicode_ok", lambda *_: False)
     assert step_line({"name": "build", "state": "done", "detail": "", "seconds": 1}, 80).split()[0] == "ok"
+
+
+def test_ctrl_c_leaves_a_canary_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = [("ready", "done"), ("canary", "running"), ("canary", "done"), ("canary", "running")]
+    events = [{"type": "step", "name": name, "state": state, "seconds": 1.0} for name, state in steps]
+
+    class Interrupted:
+        home = Path("/nowhere")
+
+        def stream(self, *_: object) -> Iterator[dict[str, Any]]:
+            yield from events
+            raise KeyboardInterrupt
+
+    daemon: Any = Interrupted()
+    assert follow.follow(daemon, 1, "shop", as_json=False) == 130
+    assert "the canary goes on; golive traffic shows how it does" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +14,7 @@ from typing import Any
 from golive.blueprint.models import Blueprint
 from golive.build.artifact import Artifact
 from golive.edge.certificates import CertificateStore
+from golive.edge.counts import Counts
 from golive.edge.model import Certificate, EdgeConfig, Endpoint
 from golive.errors import GoliveError, NotFound, StartFailed
 from golive.home import Home
@@ -103,6 +104,7 @@ class FakeGateway:
         self.busy: dict[str, int] = {}
         self.fails: list[GoliveError] = []
         self.on_ask: Callable[[], None] = lambda: None
+        self.counted: Callable[[str], Counts] = lambda _: Counts()
         self.port = 1
         self.http_port = 80
         self.certificates = CertificateStore(Path("/nowhere"))
@@ -114,6 +116,10 @@ class FakeGateway:
         self.applied.append(config)
         self.did.append("edge " + ", ".join(f"{rule.prefix}→{rule.targets[0][0]}" for _, rule in config.rules()))
         return True
+
+    async def counts(self, upstreams: Collection[str]) -> dict[str, Counts] | None:
+        await asyncio.sleep(0)
+        return {name: self.counted(name) for name in upstreams}
 
     async def in_flight(self, upstream: str) -> int | None:
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Maintenance and suspension in the state, and a file of the version before they were there."""
+"""Maintenance, suspension and shares of visitors in the state, and a file of the version before they were there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from state_rows import SHOP, open_state
 
 from golive.secret import Secret
 from golive.state.database import VERSION
-from golive.state.records import Maintenance, Place
+from golive.state.records import Maintenance, Place, Shift
 
 OTHER = Place("shop", "preview/x")
 TOKEN = "canary-of-a-pass"
@@ -87,3 +87,17 @@ def _tables(folder: Path) -> dict[str, list[tuple[object, ...]]]:
     db.close()
     assert version == (VERSION,)
     return found
+
+
+def test_shifts_are_kept_by_service_and_go_with_the_app(tmp_path: Path) -> None:
+    state = open_state(tmp_path)
+    state.remember_app(SHOP, "/src")
+    first, second = Shift(SHOP, "next", 0, 20, 100.0), Shift(SHOP, "next", 20, 100, 200.0, 300.0)
+    state.set_shift(first)
+    assert (state.shifts(SHOP), state.shifts()) == ([first], [first])
+    state.set_shift(second)
+    assert state.shifts(SHOP) == [second]
+    assert state.shifts(SHOP._replace(environment="staging")) == []
+    state.forget_app(SHOP)
+    assert state.shifts() == []
+    state.close()
