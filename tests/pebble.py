@@ -38,8 +38,11 @@ class Pebble:
 
 
 @contextlib.contextmanager
-def pebble(folder: Path, http_port: int, life: int = 7776000) -> Iterator[Pebble]:
-    """It looks at names on `http_port`; certificates live for `life` seconds."""
+def pebble(
+    folder: Path, http_port: int, life: int = 7776000, nameserver: int | None = None, bad_nonces: int = 5
+) -> Iterator[Pebble]:
+    """It looks at names on `http_port`; certificates live for `life` seconds. `nameserver` is the port of another one.
+    So many of a hundred questions are refused for their nonce."""
     program, names = shutil.which("pebble"), shutil.which("pebble-challtestsrv")
     if not program or not names:
         pytest.skip("pebble is not installed here (Debian: apt-get install pebble)")
@@ -67,9 +70,10 @@ def pebble(folder: Path, http_port: int, life: int = 7776000) -> Iterator[Pebble
         log = stack.enter_context((folder / "pebble.log").open("wb"))
         for argv in (
             [names, *off, "-dns01", f"127.0.0.1:{dns}", "-management", f"127.0.0.1:{control}"],
-            [program, "-config", str(folder / "pebble.json"), "-dnsserver", f"127.0.0.1:{dns}"],
+            [program, "-config", str(folder / "pebble.json"), "-dnsserver", f"127.0.0.1:{nameserver or dns}"],
         ):
             env = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0", "PATH": "/usr/bin:/bin"}
+            env |= {"PEBBLE_WFE_NONCEREJECT": str(bad_nonces)}
             process = subprocess.Popen(argv, env=env, stdout=log, stderr=log)
             stack.callback(process.wait, 10)
             stack.callback(process.kill)

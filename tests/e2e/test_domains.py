@@ -21,6 +21,7 @@ from e2e_harness import App, Golive, new_home, until
 from golive.edge import ca
 from golive.edge.certificates import CertificateStore
 from golive.secret import Secret
+from nameserver import SECRET, nameserver
 from pebble import Pebble, pebble
 
 SITE = """
@@ -90,15 +91,16 @@ def test_an_authority_signs_and_renews_while_connections_stay(
     until("a certificate", lambda: all(row(app, name)["certificate"] == "acme" for name in names))
     root = authority.root()
     until("the edge has it", lambda: "Pebble" in served(home, names[1]).issuer.rfc4514_string())
-    with trusted(home, names[0], root) as open_one:
-        assert b"200 OK" in ask(open_one, names[0])
+    with contextlib.ExitStack() as stack:
+        open_ones = [stack.enter_context(trusted(home, names[0], root)) for _ in range(20)]
+        assert all(b"200 OK" in ask(one, names[0]) for one in open_ones)
         first = served(home, names[0])
         san = first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         assert set(san.get_values_for_type(x509.DNSName)) == set(names)
         _age(home, names)
         home.api.send("POST", "/v1/domains/retry", {"app": app.name, "domains": names})
         until("another certificate", lambda: new_from(home, names[0], first))
-        assert b"200 OK" in ask(open_one, names[0])
+        assert all(b"200 OK" in ask(one, names[0]) for one in open_ones)
     shown = app.command("domain", "ls").ok().out
     assert "Pebble" in shown
     assert "no new certificate" not in app.command("status").ok().out
@@ -176,6 +178,27 @@ def test_a_daemon_killed_in_an_order_does_not_order_again_at_once(
         until("it is ordered again", lambda: len(asked) == 2)
         assert home("daemon", "stop").ok().seconds < 10
         assert b"hello" in app_page(home, name)
+
+
+def test_a_wildcard_is_signed_by_dns(home: Golive, make_app: MakeApp, tmp_path: Path) -> None:
+    zone, wild = "wild.golive-test.dev", "*.wild.golive-test.dev"
+    with (
+        nameserver(tmp_path, zone) as names,
+        pebble(tmp_path, home.http_port, nameserver=names.port) as authority,
+    ):
+        at = f'server = "{names.address}", resolver = "{names.address}"'
+        dns = f'dns = {{ {at}, key = "golive", secret_from = "DNS_KEY" }}'
+        policy = f'{{ directory = "{authority.directory}", ca_file = "{authority.ca_file}", {dns} }}'
+        app = of_domains(make_app, home, [zone, wild], policy)
+        app.up().ok()
+        until("what is missing", lambda: "DNS_KEY has no value" in str(row(app, wild)["trouble"]))
+        app.command("env", "set", "DNS_KEY", input=SECRET).ok()
+        home.api.send("POST", "/v1/domains/retry", {"app": app.name, "domains": [zone, wild]})
+        until("a certificate", lambda: row(app, wild)["certificate"] == "acme")
+        until("the edge has it", lambda: "Pebble" in served(home, f"any.{zone}").issuer.rfc4514_string())
+        with trusted(home, f"any.{zone}", authority.root()) as connection:
+            assert b"200 OK" in ask(connection, f"any.{zone}")
+        assert names.texts(f"_acme-challenge.{zone}") == set()
 
 
 def app_page(home: Golive, domain: str) -> bytes:

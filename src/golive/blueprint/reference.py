@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from golive.blueprint import checks_policy, models
+from golive.blueprint.acme import Acme, Dns
 from golive.blueprint.backup_policy import BackupPolicy
 from golive.blueprint.env import PARTS, RESERVED
 from golive.blueprint.faults import plain_type
@@ -54,6 +55,8 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[edge]", models.EdgePolicy),
     ("[edge.shield]", Shield),
     ("[protect]", Protect),
+    ("[edge.acme]", Acme),
+    ("[edge.acme.dns]", Dns),
     ("[build]", models.BuildPolicy),
     ("[secrets]", models.SecretsPolicy),
     ("[[secrets.allow]]", models.AllowedSecret),

@@ -1,4 +1,4 @@
-"""Orders at an authority by ACME (RFC 8555), answered over HTTP by the edge itself.
+"""Orders at an authority by ACME (RFC 8555), answered over HTTP by the edge itself, or by DNS.
 
 Runs in a process of its own: the client's libraries are larger than the daemon may become by them.
 """
@@ -6,16 +6,19 @@ Runs in a process of its own: the client's libraries are larger than the daemon 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from golive.edge import dns01
 from golive.edge.certificates import inspect
+from golive.edge.dns01 import Showing
 from golive.edge.model import Challenge
 from golive.errors import GoliveError
 from golive.secret import Secret
@@ -35,6 +38,8 @@ PATIENCE = timedelta(seconds=120)
 """For a whole order: looking at the names, signing."""
 SERVED = 15.0
 """Seconds until the edge must answer a challenge."""
+NONCES = 5
+"""Pairs of nonces tried for one question before it is given up."""
 MOST_NAMES = 100
 """In one certificate, as Let's Encrypt allows."""
 OF_NAMES = ("caa", "dns", "connection", "unauthorized", "rejectedIdentifier", "unsupportedIdentifier", "malformed")
@@ -51,12 +56,14 @@ class Authority:
 
 @dataclass(frozen=True)
 class Order:
-    """`authorities` are asked in turn while they are away or refuse for a while. `http_port` is the edge's own."""
+    """`authorities` are asked in turn while they are away or refuse for a while. `http_port` is the edge's own. With
+    `dns` names are shown by records."""
 
     names: tuple[str, ...]
     authorities: tuple[Authority, ...]
     accounts: Path
     http_port: int
+    dns: Showing | None = None
 
 
 @dataclass(frozen=True)
@@ -154,29 +161,40 @@ class _Attempt:
         client, account = self._client()
         key = _pem(ec.generate_private_key(ec.SECP256R1()))
         order = client.new_order(crypto_util.make_csr(key, list(self._order.names)))
-        found, answers = [], []
+        wanted = challenges.DNS01 if self._order.dns else challenges.HTTP01
+        shown, answers = [], []
         for authorization in order.authorizations:
             if authorization.body.status == messages.STATUS_VALID:
                 continue  # shown lately
             name = authorization.body.identifier.value
-            chosen = next((c for c in authorization.body.challenges if isinstance(c.chall, challenges.HTTP01)), None)
+            chosen = next((c for c in authorization.body.challenges if isinstance(c.chall, wanted)), None)
             if chosen is None:
-                raise GoliveError(f"it does not offer to look at {name} over HTTP")
+                raise GoliveError(f"it does not offer to look at {name} {'by DNS' if self._order.dns else 'over HTTP'}")
             response, text = chosen.response_and_validation(account)
-            found.append(Challenge(name, chosen.chall.path, text))
+            shown.append(Challenge(name, "" if self._order.dns else chosen.chall.path, text))
             answers.append((chosen, response))
-        if found:
-            self._publish(tuple(found))
-            for challenge in found:
-                _wait_until_served(challenge, self._order.http_port)
-        for chosen, response in answers:
-            client.answer_challenge(chosen, response)
-        done = client.poll_and_finalize(order, datetime.now() + PATIENCE)
+        with self._shown(tuple(shown)):
+            for chosen, response in answers:
+                client.answer_challenge(chosen, response)
+            done = client.poll_and_finalize(order, datetime.now() + PATIENCE)
         kept = inspect(done.fullchain_pem, Secret(key.decode()))
         missing = [name for name in self._order.names if not kept.certificate.covers(name)]
         if missing:
             raise GoliveError(f"it signed a certificate without {', '.join(missing)}")
         return Outcome(kept.certificate.chain, kept.certificate.key)
+
+    @contextlib.contextmanager
+    def _shown(self, found: tuple[Challenge, ...]) -> Iterator[None]:
+        """What the authority looks for is there, where it will look."""
+        if self._order.dns and found:
+            with dns01.shown(self._order.dns, [(f"_acme-challenge.{one.domain}", one.answer) for one in found]):
+                yield
+            return
+        if found:
+            self._publish(found)
+            for challenge in found:
+                _wait_until_served(challenge, self._order.http_port)
+        yield
 
     def _client(self) -> tuple[ClientV2, JWK]:
         """With its account, which is made at the first order."""
@@ -192,6 +210,7 @@ class _Attempt:
         if self._authority.ca_file:
             verify: Any = self._authority.ca_file
             network.verify_ssl = verify  # handed to requests as it is, which takes a path too
+        network.post = _patient(network.post)  # type: ignore[method-assign]
         network.session.hooks["response"].append(self._note)
         found = client.ClientV2(client.ClientV2.get_directory(self._authority.directory, network), network)
         if found.external_account_required():
@@ -213,12 +232,30 @@ class _Attempt:
             self._retry_after = max((at - datetime.now()).total_seconds(), 0)
 
 
+def _patient(post: Callable[..., requests.Response]) -> Callable[..., requests.Response]:
+    """A nonce may be refused at any time, and asking again with another is no fault (RFC 8555, 6.5); the client itself
+    asks twice."""
+    from acme import messages
+
+    def again(*args: Any, **kwargs: Any) -> requests.Response:
+        for _ in range(NONCES):
+            try:
+                return post(*args, **kwargs)
+            except messages.Error as error:
+                if error.code != "badNonce":
+                    raise
+        return post(*args, **kwargs)
+
+    return again
+
+
 def _failed(error: Any) -> list[tuple[str, str]]:
     """Names that the authority looked at in vain, with what it saw."""
     found = []
     for authorization in error.failed_authzrs:
         said = [c.error.detail or c.error.typ for c in authorization.body.challenges if c.error]
-        found.append((authorization.body.identifier.value, "; ".join(said)))
+        name = authorization.body.identifier.value
+        found.append((f"*.{name}" if authorization.body.wildcard else name, "; ".join(said)))
     return list(dict(found).items())
 
 

@@ -116,7 +116,7 @@ class CertificateStore:
         """Remove what nobody serves any more, once it could not serve again: a rollback may bring a domain back."""
         for path in (self._directory / "acme").glob("*.pem"):
             kept = self._load(path)
-            if path.stem not in known and (kept is None or now >= kept.ends):
+            if path.stem.replace("_", "*") not in known and (kept is None or now >= kept.ends):
                 path.unlink(missing_ok=True)
                 self._read.pop(path, None)
         over = [n for n, a in self.attempts().items() if n not in known and a.next_at <= now.timestamp()]

@@ -73,7 +73,7 @@ async def look(domain: str, addresses: tuple[str, ...], resolver: Address | None
     records = wanted(domain, addresses)
     asked = f"golive-looks.{domain.removeprefix('*.')}" if domain.startswith("*.") else domain
     try:
-        servers = await _servers(asked, resolver)
+        servers = await name_servers(asked, resolver)
     except GoliveError as error:
         return Finding(domain, records, problems=(error.what,))
     port = resolver[1] if resolver else 53
@@ -103,7 +103,7 @@ def _wrong(records: tuple[Record, ...], found: frozenset[str]) -> list[str]:
     return [*lines, *(f"missing: {record}" for record in needed)]
 
 
-async def _servers(domain: str, resolver: Address | None) -> list[tuple[str, str]]:
+async def name_servers(domain: str, resolver: Address | None) -> list[tuple[str, str]]:
     """Name and address of each server of the domain's zone. GoliveError where there are none."""
     import dns.asyncresolver
     import dns.exception

@@ -13,14 +13,17 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from golive.blueprint.acme import Acme
+from golive.blueprint.acme import Acme, Dns
 from golive.blueprint.models import Blueprint
 from golive.edge.acme import LETS_ENCRYPT, MOST_NAMES, STAGING, Authority, Order, Outcome
 from golive.edge.ca import is_local
 from golive.edge.certificates import Attempt, CertificateStore, after_failure
-from golive.errors import GoliveError
+from golive.edge.dns01 import Showing
+from golive.errors import GoliveError, UsageError
 from golive.release.host import Host
 from golive.release.traffic import edge_config
+from golive.secret import Secret
+from golive.state.records import Place
 from golive.system.offload import Offload
 
 if TYPE_CHECKING:
@@ -43,8 +46,8 @@ def obstacle(domain: str, policy: Acme | None, http_port: int) -> str | None:
         return "an address: the local CA signs it"
     if is_local(domain):
         return "a local name: the local CA signs it"
-    if domain.startswith("*."):
-        return "a wildcard cannot be shown over HTTP: bring a certificate with golive domain cert"
+    if domain.startswith("*.") and policy.dns is None:
+        return "a wildcard cannot be shown over HTTP: [edge.acme.dns], or bring a certificate with golive domain cert"
     if policy.directory is None and (
         "." not in domain or any(domain == top or domain.endswith(f".{top}") for top in RESERVED)
     ):
@@ -61,6 +64,27 @@ def authorities(policy: Acme) -> tuple[Authority, ...]:
     """Pure: in the order in which they are asked."""
     first = policy.directory or (STAGING if policy.staging else LETS_ENCRYPT)
     return tuple(Authority(url, policy.email, policy.ca_file) for url in dict.fromkeys((first, *policy.fallback)))
+
+
+def showing(host: Host, blueprint: Blueprint, settings: Dns) -> Showing:
+    """How names of an app are shown by DNS. UsageError when a variable that it takes has no value."""
+    place = Place(blueprint.name, blueprint.environment)
+    values = host.state.variables(place)
+    needed = (*settings.variables, *([settings.secret_from] if settings.secret_from else []))
+    if missing := [name for name in needed if name not in values]:
+        raise UsageError(f"{', '.join(missing)} has no value", hint=f"golive env set {missing[0]}")
+    return Showing(
+        hook=settings.hook,
+        variables=tuple((name, values[name]) for name in settings.variables),
+        folder=host.work_directory(place) if settings.hook else None,
+        user=host.app_user(place.app) if settings.hook else None,
+        server=settings.server,
+        key=settings.key or "",
+        secret=values[settings.secret_from] if settings.secret_from else Secret(""),
+        algorithm=settings.algorithm,
+        timeout=settings.timeout.total_seconds(),
+        resolver=settings.resolver,
+    )
 
 
 def due(store: CertificateStore, names: list[str], now: datetime) -> list[str]:
@@ -113,18 +137,17 @@ class Certificates:
             names = [d for d in blueprint.domains if obstacle(d, policy, gateway.http_port) is None]
             wanted = await asyncio.to_thread(due, gateway.certificates, names, moment)
             for start in range(0, len(wanted), MOST_NAMES):
-                await self._order(tuple(wanted[start : start + MOST_NAMES]), authorities(policy))
+                await self._order(tuple(wanted[start : start + MOST_NAMES]), blueprint, policy)
 
-    async def _order(self, names: tuple[str, ...], whom: tuple[Authority, ...]) -> None:
+    async def _order(self, names: tuple[str, ...], blueprint: Blueprint, policy: Acme) -> None:
         gateway = self._host.gateway
         store, before = gateway.certificates, gateway.certificates.attempts()
         # Counted before it is made: an order that a crash cut off is not made again at once.
         begun = {n: Attempt((before[n].tries if n in before else 0) + 1, 0) for n in names}
         store.note({n: after_failure(a, UNDER_WAY, time.time(), None) for n, a in begun.items()})
-        order = Order(names, whom, store.accounts, gateway.http_port)
         log.info("ordering a certificate for %s", ", ".join(names))
         try:
-            outcome = await self._outcome(order)
+            outcome = await self._outcome(names, blueprint, policy)
             if outcome.chain:
                 store.keep(names, outcome.chain, outcome.key, own=False)
             store.note(left := _noted(outcome, begun, time.time()))
@@ -137,8 +160,11 @@ class Certificates:
         if not outcome.chain:
             log.warning("no certificate for %s: %s", ", ".join(names), outcome.why or dict(outcome.problems))
 
-    async def _outcome(self, order: Order) -> Outcome:
+    async def _outcome(self, names: tuple[str, ...], blueprint: Blueprint, policy: Acme) -> Outcome:
+        gateway = self._host.gateway
         try:
+            shown = showing(self._host, blueprint, policy.dns) if policy.dns else None
+            order = Order(names, authorities(policy), gateway.certificates.accounts, gateway.http_port, shown)
             return await self._offload.reporting(self._publish, _issue, order)
         except (GoliveError, RuntimeError) as error:
             log.exception("the order of a certificate")

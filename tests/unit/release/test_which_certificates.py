@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from golive.blueprint.acme import Acme
+from golive.blueprint.acme import Acme, Dns
 from golive.edge import ca
 from golive.edge.acme import LETS_ENCRYPT, STAGING, Outcome
 from golive.edge.certificates import Attempt, CertificateStore
@@ -30,6 +30,8 @@ NOW = datetime.now(UTC)
         ("shop.dev", Acme(), 8080, "port 80"),
         ("shop.dev", Acme(email="a@b.c"), 8080, None),
         ("shop.example.com", Acme(directory="https://ca.corp/dir"), 8080, None),
+        ("*.shop.dev", Acme(dns=Dns(hook=("/bin/dns",))), 8080, None),
+        ("*.shop.localhost", Acme(dns=Dns(hook=("/bin/dns",))), 8080, "local"),
     ],
 )
 def test_nobody_is_asked_in_vain(domain: str, policy: Acme | None, port: int, words: str | None) -> None:
