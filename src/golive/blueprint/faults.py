@@ -17,7 +17,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from golive.blueprint import masking, models, shield
+from golive.blueprint import caching, masking, models, shield
 from golive.blueprint.models import Blueprint
 from golive.blueprint.positions import KeyPath
 from golive.errors import nearest
@@ -35,6 +35,8 @@ _STAND_INS: Mapping[str, Any] = {
     "resource": "db",
     "services": {"app": {"kind": "static", "route": ["/"]}},
     "because": "…",
+    "path": "/",
+    "ttl": "1s",
 }
 """For required keys, so that the rest can be checked; problems about them are not reported twice."""
 
@@ -48,6 +50,8 @@ _PATTERNS: Mapping[str, tuple[str, str | None]] = {
         "must be `client`, `service` or `header:` with the name of one",
         "what a token claims is anybody's word until the app has checked it; `header:Authorization` counts each token",
     ),
+    caching.PATH_PATTERN: ("must be a path that starts with `/`, without `?` or `#`; `/*` only at its end", None),
+    caching.HEADER_PATTERN: ("must be the name of a header", None),
     masking.COLUMN_PATTERN: ("must be `table.column`, or `schema.table.column`", None),
     models.PREFIX_PATTERN: ("must be capital letters, digits and underscores, such as `CACHE`", None),
     models.TABLE_PATTERN: ("must be the name of a table, such as `migrations` or `drizzle.migrations`", None),

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from golive.blueprint.acme import Acme
 from golive.blueprint.backup_policy import BackupPolicy
+from golive.blueprint.caching import CachedPath
 from golive.blueprint.canary import Canary
 from golive.blueprint.checks_policy import ChecksPolicy
 from golive.blueprint.fields import AllowanceText, Duration, Model, RateText, Share, Size
@@ -233,6 +234,7 @@ class Service(Model):
     limits: Limits = Field(Limits(), description="Memory, cores and open files of each instance.")
     rate_limit: tuple[RateLimit, ...] = Field((), description="At the edge; every rule whose path matches counts.")
     quota: tuple[Quota, ...] = Field((), description="By the hour to the month; every rule whose path matches counts.")
+    cache: tuple[CachedPath, ...] = Field((), description="Answers that the edge keeps; the longest path counts.")
     timeout: Duration = Field(timedelta(0), description="Whole response; 0 means none (streams, uploads).")
     idle_timeout: Duration = Field(timedelta(minutes=5), description="No byte either way for this long ends it.")
     overlap: bool = Field(
@@ -416,6 +418,7 @@ class EdgePolicy(Model):
         None, description="The Redis in which quotas are counted; the first that keeps what it holds when left out."
     )
     max_body: Size = Field(100 * 10**6, description="Request bodies above this get 413.")
+    cache_memory: Size = Field(32 * 10**6, description="Of answers that the edge keeps for the app.")
     access_log: bool = Field(True, description="One JSON line for every request.")
     shield: Shield | None = Field(None, description="Stops what only scanners and attack tools ask for.")
 

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from golive.blueprint import checks_policy, models
 from golive.blueprint.acme import Acme, Dns
 from golive.blueprint.backup_policy import BackupPolicy
+from golive.blueprint.caching import CachedPath
 from golive.blueprint.env import PARTS, RESERVED
 from golive.blueprint.faults import plain_type
 from golive.blueprint.fields import duration_text
@@ -36,6 +37,7 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[services.<name>.limits]", models.Limits),
     ("[[services.<name>.rate_limit]]", models.RateLimit),
     ("[[services.<name>.quota]]", models.Quota),
+    ("[[services.<name>.cache]]", CachedPath),
     ("[[services.<name>.redirects]]", models.Redirect),
     ("[[services.<name>.rewrites]]", models.Rewrite),
     ("[[services.<name>.headers]]", models.HeaderRule),

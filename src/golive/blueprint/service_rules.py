@@ -26,6 +26,7 @@ _MEANING: Mapping[str, tuple[ServiceKind, ...]] = {
     "domains": (_WEB, _STATIC),
     "rate_limit": (_WEB, _STATIC),
     "quota": (_WEB, _STATIC),
+    "cache": (_WEB,),
     "timeout": (_WEB,),
     "idle_timeout": (_WEB,),
     "health": (_WEB, _WORKER),
@@ -239,6 +240,20 @@ def _limited_paths(facts: Facts) -> Iterator[Fault]:
             yield Fault(at, message, "paths are as the client sees them", also=((*path, "route"), (*path, "kind")))
 
 
+def _caches(facts: Facts) -> Iterator[Fault]:
+    for path, service in services_of(facts):
+        for index, rule in enumerate(service.cache):
+            at = (*path, "cache", index, "path")
+            if not any(_under(rule.prefix, route) for route in service.route):
+                message = f"`{rule.path}` is not under the service's route ({', '.join(service.route) or 'nothing'})"
+                yield Fault(at, message, "paths are as the client sees them", also=((*path, "route"), (*path, "kind")))
+        if len({rule.prefix for rule in service.cache}) < len(service.cache):
+            yield Fault((*path, "cache"), "names the same path twice")
+        if service.cache and not service.overlap:
+            hint = "requests are held at the edge while it changes over; leave one of the two out"
+            yield Fault((*path, "cache"), "cannot be used with `overlap = false`", hint, also=((*path, "overlap"),))
+
+
 def _under(path: str, route: str) -> bool:
     plain = _plain(route)
     return plain in ("/", path) or path.startswith(plain + "/")
@@ -285,6 +300,7 @@ SERVICE_RULES = (
     _ports,
     _schedules,
     _limited_paths,
+    _caches,
     _domains,
     _headers,
     _networks,

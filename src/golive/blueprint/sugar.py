@@ -66,6 +66,8 @@ def _service(value: Any) -> Any:
         service["quota"] = [{"limit": quota}]
     elif isinstance(quota, dict):
         service["quota"] = [quota]
+    if isinstance(cache := service.get("cache"), dict):
+        service["cache"] = [cache]
     return service
 
 

@@ -71,6 +71,12 @@ class TrafficCall(PlaceCall):
     over: float | None = Field(None, gt=0, le=366 * 86400, allow_inf_nan=False)
 
 
+class PurgeCall(PlaceCall):
+    """Kept answers at a path, as clients ask for it, and below; all of them without one."""
+
+    path: str | None = Field(None, pattern=r"^/[^?#\s\x00-\x1f]*$", max_length=4096)
+
+
 class ServicesCall(PlaceCall):
     """To suspend or resume; all of them when none is named."""
 

@@ -20,7 +20,7 @@ from golive.daemon.upkeep import Upkeep
 from golive.daemon.wiring import Wires
 from golive.engines.engine import Progress
 from golive.errors import Cancelled, GoliveError
-from golive.release import reads
+from golive.release import companions, reads
 from golive.release.certificates import Certificates
 from golive.release.deploy import Deploy
 from golive.release.gateway import EDGE, QUOTA, STATIC, open_gateway
@@ -124,8 +124,8 @@ class Daemon:
         """With the last app the edge ends too: nothing of golive listens any more."""
         async with self._gateway:
             self.host.opened = None
-            await self.host.supervisor.stop_all((EDGE, STATIC, QUOTA))
-            for unit in (EDGE, STATIC, QUOTA):
+            await self.host.supervisor.stop_all((EDGE, STATIC, QUOTA, *companions.ALL))
+            for unit in (EDGE, STATIC, QUOTA, *companions.ALL):
                 self.host.state.forget_process(unit)
 
     # Deployments
@@ -281,8 +281,8 @@ class Daemon:
             root = self.host.home.root
             folders = [self.host.home.app(*app.place) for app in self.host.state.apps()]
             apps = [path for each in folders for path in (*each.glob("logs/*.log"), *each.glob("resources/*/*.log"))]
-            own = [root / "static.log", root / "quota.log", self.host.home.daemon_log]
-            self._outputs = (time.monotonic() + OUTPUTS, [*apps, *own])
+            own = [root / f"{name}.log" for name in (STATIC, QUOTA, *companions.ALL)]
+            self._outputs = (time.monotonic() + OUTPUTS, [*apps, *own, self.host.home.daemon_log])
         return self._outputs[1]
 
 

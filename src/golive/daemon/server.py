@@ -92,6 +92,8 @@ class Server:
             ("POST", "/v1/down", self._down),
             ("POST", "/v1/destroy", self._destroy),
             *self._of_domains(),
+            ("GET", "/v1/cache", self._cache),
+            ("POST", "/v1/cache/purge", self._purge),
             ("GET", "/v1/audit", self._audit),
             ("GET", "/v1/engines", self._engines),
             *self._kept(),
@@ -369,6 +371,16 @@ class Server:
 
     async def _resume(self, request: Request) -> Any:
         return await self._closures.resume(await _call(api.ServicesCall, request), _actor(request))
+
+    async def _cache(self, request: Request) -> Any:
+        from golive.daemon import caching
+
+        return await caching.stats(self._daemon.host, _place(request))
+
+    async def _purge(self, request: Request) -> Any:
+        from golive.daemon import caching
+
+        return await caching.purge(self._daemon.host, await _call(api.PurgeCall, request), _actor(request))
 
     async def _maintenance(self, request: Request) -> Any:
         return self._closures.maintenance(_place(request))

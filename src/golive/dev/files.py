@@ -13,8 +13,9 @@ from typing import Any
 from golive.blueprint.models import Service
 from golive.build.static import public_files
 from golive.build.static_types import content_type
+from golive.edge.connection import listen_tcp
 from golive.edge.static_index import Index, urls
-from golive.edge.static_server import Connection, Server, listen_tcp
+from golive.edge.static_server import Connection, Server
 from golive.edge.static_store import Store
 from golive.errors import BuildFailed
 

@@ -10,8 +10,6 @@ from pathlib import Path
 from golive.edge.model import cluster_name
 from golive.system.http import Connection
 
-LISTENERS = "listener_manager.total_listeners_active"
-
 
 class Admin:
     """Every call opens a connection of its own: Envoy may have been restarted since the last.
@@ -50,7 +48,8 @@ class Admin:
         """Has read its files and listens on both ports. Envoy calls itself live without, when a port is taken."""
         if await self.get("/ready") is None:
             return False
-        return (await self.stats(f"^{re.escape(LISTENERS)}$") or {}).get(LISTENERS) == "2"
+        names = {line.partition("::")[0] for line in (await self.get("/listeners") or "").splitlines()}
+        return {"http", "https"} <= names
 
     async def stats(self, pattern: str) -> dict[str, str] | None:
         """Counters, gauges and texts whose name matches the regular expression; None when Envoy does not answer."""

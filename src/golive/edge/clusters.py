@@ -39,9 +39,15 @@ BREAKERS = {
 }
 
 
-def render_clusters(upstreams: tuple[Upstream, ...], layout: Layout, streams: tuple[Stream, ...] = ()) -> Json:
+def render_clusters(
+    upstreams: tuple[Upstream, ...], layout: Layout, streams: tuple[Stream, ...] = (), *, cache: bool = False
+) -> Json:
     """The CDS file. Sorted by name, so that the same set is the same file."""
     made = [cluster(u, layout) for u in upstreams] + [stream_cluster(s) for s in streams]
+    if cache:
+        from golive.edge.cached import cache_cluster
+
+        made.append(cache_cluster(layout))
     return discovery(CLUSTER, sorted(made, key=lambda c: str(c["name"])))
 
 

@@ -12,7 +12,7 @@ from golive.edge.limits import FILTER as LIMIT_FILTER
 from golive.edge.limits import FILTER_KIND as LIMIT_KIND
 from golive.edge.model import Certificate, Stream, cluster_name
 from golive.edge.resource import HTTP, PREFIX, Json, Layout, discovery, extension, file_source, typed
-from golive.edge.routes import BUFFER, COMPRESSORS, GRPC_WEB, UNKNOWN_LENGTH
+from golive.edge.routes import BUFFER, COMPRESSORS, GRPC_WEB, RETRY_FOR, SAFE, UNKNOWN_LENGTH, retry_policy
 
 LISTENER = "config.listener.v3.Listener"
 SECRET = "extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - the name of a type
@@ -39,9 +39,15 @@ COMPRESSIBLE = (
 
 
 def render_listeners(
-    domains: Mapping[str, bool], layout: Layout, streams: Sequence[Stream] = (), guards: Guards = NONE
+    domains: Mapping[str, bool],
+    layout: Layout,
+    streams: Sequence[Stream] = (),
+    guards: Guards = NONE,
+    *,
+    cache: bool = False,
 ) -> Json:
-    """The LDS file, for TLS domains and whether their requests are logged, for streams, and with these guards."""
+    """The LDS file, for TLS domains and whether their requests are logged, for streams, with these guards, and for the
+    response cache."""
     chains = [_tls_chain(domain, layout, logged, guards) for domain, logged in sorted(domains.items())]
     plain = {"filters": [_connection_manager("http", layout, [_site_log(layout, guards)], guards)]}
     https = _listener("https", layout.https_port, layout)
@@ -61,8 +67,15 @@ def render_listeners(
             {**_listener("http", layout.http_port, layout), "filter_chains": [plain]},
             https,
             *(_stream(stream) for stream in sorted(streams, key=lambda s: s.name)),
+            *(_origin(layout) if cache else ()),
         ],
     )
+
+
+def _origin(layout: Layout) -> tuple[Json]:
+    from golive.edge.cached import origin_listener
+
+    return (origin_listener(layout, retry_policy(SAFE, RETRY_FOR)),)
 
 
 def _stream(stream: Stream) -> Json:

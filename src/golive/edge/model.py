@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
+from golive.blueprint.caching import CachedPath
 from golive.blueprint.models import EdgePolicy, Quota, RateLimit
 from golive.blueprint.routing import Rule
 from golive.errors import Conflict
@@ -126,7 +127,7 @@ class RouteRule:
     rewrites and headers by path, in the order they are asked; paths in them are as the client sees them. `serves_files`
     is the static server, which looks for a file before it follows a rewrite that says so; `hot` are files that need not
     go there. `closed` answers in place of the targets. `share`: two rules have this prefix, and this one's visitors are
-    those; the one with a percentage comes first.
+    those; the one with a percentage comes first. `cache` says which answers may be kept.
     """
 
     service: str
@@ -147,6 +148,7 @@ class RouteRule:
     hot: tuple[HotFile, ...] = ()
     closed: Closed | None = None
     share: Share | None = None
+    cache: tuple[CachedPath, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -273,6 +275,11 @@ class EdgeConfig:
 
     def rules(self) -> Iterator[tuple[Site, RouteRule]]:
         return ((site, rule) for site in self.sites for rule in site.every_rule)
+
+    @property
+    def caches(self) -> bool:
+        """Whether any answer may be kept."""
+        return any(rule.cache for _, rule in self.rules())
 
     def owners(self) -> dict[str, Site]:
         """Every domain's site."""

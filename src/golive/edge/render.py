@@ -27,11 +27,15 @@ def render(config: EdgeConfig, layout: Layout, kept: Known | None = None, guarde
         "rds-https": render_routes(config, layout, tls=True),
     }
     files = {
-        "cds": render_clusters(config.upstreams, layout, config.streams),
+        "cds": render_clusters(config.upstreams, layout, config.streams, cache=config.caches),
         "ecds": render_limits(known(config, routes.values()) | (kept or Known())),
         **routes,
         "lds": render_listeners(
-            {d: owners[d].policy.access_log for d in domains}, layout, config.streams, needed(config) | guarded
+            {d: owners[d].policy.access_log for d in domains},
+            layout,
+            config.streams,
+            needed(config) | guarded,
+            cache=config.caches,
         ),
     }
     for domain in domains:

@@ -48,6 +48,16 @@ class Layout:
         """Static files that Envoy answers itself."""
         return self.directory / "bodies"
 
+    @property
+    def cache(self) -> Path:
+        """Where the response cache listens."""
+        return self.admin.parent / "cache.sock"
+
+    @property
+    def origin(self) -> Path:
+        """Where Envoy listens for the response cache."""
+        return self.admin.parent / "origin.sock"
+
     def resource(self, name: str) -> Path:
         """`lds`, `cds`, `rds-http`, `rds-https` or `ecds`."""
         return self.directory / "resources" / f"{name}.json"

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from golive.blueprint.caching import CachedPath
 from golive.blueprint.models import EdgePolicy, Quota, RateLimit
 from golive.blueprint.routing import Rule
 from golive.edge import headers, hot, limits, protect, quota, shares, shield
@@ -52,6 +53,7 @@ class Part:
     prefix: str
     limits: tuple[RateLimit, ...]
     quotas: tuple[Quota, ...] = ()
+    cache: CachedPath | None = None
 
     def hot(self) -> list[HotFile]:
         """Files that Envoy answers, their paths as a client asks for them."""
@@ -150,11 +152,12 @@ def _uncompressed() -> Json:
 
 
 def parts(rules: tuple[RouteRule, ...]) -> list[Part]:
-    """The rules cut at the paths that their limits name; longest first, as Envoy takes the first match."""
+    """The rules cut at the paths that their limits and caches name; longest first: Envoy takes the first match."""
     found = []
     for rule in rules:
         beside = [r for r in rules if r.share and r.prefix == rule.prefix] if rule.share else [rule]
         named = [path for r in beside for path in (*(x.path for x in r.rate_limits), *(x.path for x in r.quotas))]
+        named += [x.prefix for r in beside for x in r.cache]
         paths = [path.rstrip("/") or "/" for path in named if path and under(path, rule.prefix)]
         for prefix in dict.fromkeys([rule.prefix, *paths]):
             taken = next(
@@ -164,7 +167,9 @@ def parts(rules: tuple[RouteRule, ...]) -> list[Part]:
             if taken is None:
                 apply = tuple(x for x in rule.rate_limits if x.path is None or under(prefix, x.path))
                 counts = tuple(x for x in rule.quotas if x.path is None or under(prefix, x.path))
-                found.append(Part(rule, prefix, apply, counts))
+                caches = (x for x in rule.cache if under(prefix, x.prefix))
+                kept = max(caches, key=lambda x: len(x.prefix), default=None)
+                found.append(Part(rule, prefix, apply, counts, kept))
     return sorted(found, key=lambda p: (-len(p.prefix), p.prefix))
 
 
@@ -284,10 +289,22 @@ def _thrice(site: Site, passage: Passage) -> list[Json]:
     plain = _counted(site, passage, plain)
     filters = {"typed_per_filter_config": plain} if plain else {}
     return [
+        *({**made, **filters} for made in _cached(site, passage)),
         {**_route(site, passage, SAFE, [safe]), **filters},
         {**_route(site, passage, UNSAFE, [unknown, grpc]), "typed_per_filter_config": buffered | plain},
         {**_route(site, passage, UNSAFE, []), **filters},
     ]
+
+
+def _cached(site: Site, passage: Passage) -> list[Json]:
+    """Requests that the cache may answer. Not while they are held: they would wait in the cache, not at the edge."""
+    rule, cache = passage.to, passage.part.cache
+    if cache is None or rule is not passage.part.rule or rule.hold or rule.grpc:
+        return []
+    from golive.edge.cached import cache_route
+
+    plain = _route(site, passage, SAFE, [])
+    return [cache_route(plain, site, rule, cache, rule.compression and site.policy.compression)]
 
 
 def _route(site: Site, passage: Passage, retry_on: str, tests: list[Json]) -> Json:

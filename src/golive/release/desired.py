@@ -19,6 +19,7 @@ EDGE_ONLY = {
     "domains",
     "rate_limit",
     "quota",
+    "cache",
     "timeout",
     "idle_timeout",
     "scale",

@@ -75,7 +75,8 @@ def _rule(dev: DevSite, name: str, prefix: str, upstream: str) -> RouteRule:
     if files:
         headers = (STATIC_ROOT, *([(SLASH, "edge")] if service.trailing_slash is not None else []))
     rule = rule_of(name, service, prefix, upstream, headers, dev.blueprint)
-    rule = replace(rule, quotas=())  # they are for who pays, and development has no process that counts
+    # Quotas are for who pays, and what is being changed is not kept.
+    rule = replace(rule, quotas=(), cache=())
     return replace(rule, hold=HOLD, domains=_domains(dev, name, service), serves_files=files, compression=False)
 
 

@@ -7,14 +7,12 @@ import contextlib
 import functools
 import json
 import ssl
-import sys
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import golive
 from golive.edge.ca import LocalCA, is_local
 from golive.edge.certificates import CertificateStore
 from golive.edge.edge import Edge
@@ -24,13 +22,13 @@ from golive.engines.engine import Progress
 from golive.engines.store import Engines
 from golive.errors import StartFailed
 from golive.home import Home
+from golive.release.companions import Companions, own_unit
 from golive.release.prober import Address
 from golive.release.renewal import Running, command_line, envoy_unit, is_outdated, renew_envoy, renew_static
 from golive.supervise.supervisor import Supervisor
 from golive.supervise.unit import Unit
-from golive.system import users
 from golive.system.files import private_directory, write_atomic
-from golive.system.processes import Limits, ProcessId, Spec
+from golive.system.processes import ProcessId
 from golive.system.processes import adopt as find_process
 from golive.system.users import User
 
@@ -81,7 +79,7 @@ class Counting:
     async def _run(self) -> None:
         if self.supervisor.state(QUOTA) is None:
             arguments = ("--config", str(self.config), "--socket", str(self.socket), "--mode", "666")
-            unit = _own_unit(QUOTA, "golive.edge.quota_server", arguments, self.home, self.user)
+            unit = own_unit(QUOTA, "golive.edge.quota_server", arguments, self.home, self.user)
             renew = functools.partial(renew_static, self.supervisor, unit, self.socket)
             before = _alive(self.known, QUOTA)
             if before is None:
@@ -120,15 +118,18 @@ class Gateway:
     counting: Counting
     https_port: int
     http_port: int
+    companions: Companions
     notes: tuple[str, ...] = ()
 
     async def apply(self, config: EdgeConfig) -> bool:
         """Whether anything was written. What counts quotas runs before a route asks it, and as long as one does."""
         if config.counters:
             await self.counting.keep(config.counters)
+        await self.companions.start(config)
         changed = await self.edge.apply(config)
         if not config.counters:
             await self.counting.end()
+        await self.companions.stop(config)
         return changed
 
     async def in_flight(self, upstream: str) -> int | None:
@@ -196,7 +197,9 @@ async def open_gateway(
             error.hint = hint
             raise
         raise StartFailed("Envoy does not become ready", hint=hint)
-    return Gateway(edge, LocalCA(home.ca), CertificateStore(home.certificates), socket, counting, https, http, notes)
+    companions = Companions(home, edge, supervisor, lambda name: _alive(known, name), user)
+    kept = CertificateStore(home.certificates)
+    return Gateway(edge, LocalCA(home.ca), kept, socket, counting, https, http, companions, notes)
 
 
 def _alive(known: Known, unit: str) -> ProcessId | None:
@@ -244,21 +247,4 @@ def _ports(home: Home, *, running: bool) -> tuple[int, int, tuple[str, ...]]:
 def _static_unit(home: Home, socket: Path, user: User | None) -> Unit:
     private_directory(home.artifacts, 0o755)
     where = ("--artifacts", str(home.artifacts), "--inside", "app", "--socket", str(socket), "--mode", "666")
-    return _own_unit(STATIC, "golive.edge.static_server", where, home, user)
-
-
-def _own_unit(name: str, module: str, arguments: tuple[str, ...], home: Home, user: User | None) -> Unit:
-    """A program of golive's own, as the engines' user where that user can read golive's code, else as golive's."""
-    package = Path(golive.__file__).parent
-    if user and not (users.can_reach(user, Path(sys.executable)) and users.can_reach(user, package)):
-        user = None
-    spec = Spec(
-        argv=(sys.executable, "-m", module, *arguments, "--version", golive.__version__),
-        env={"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/bin:/bin"},
-        cwd=home.artifacts,
-        output=home.root / f"{name}.log",
-        user=user,
-        limits=Limits(files=16384),
-        name=name,
-    )
-    return Unit(name, spec, stop_timeout=timedelta(seconds=15))
+    return own_unit(STATIC, "golive.edge.static_server", where, home, user)

@@ -20,6 +20,7 @@ def rule_of(
         idle_timeout=service.idle_timeout,
         rate_limits=service.rate_limit,
         quotas=service.quota,
+        cache=service.cache,
         request_headers=headers,
         hold=None if service.overlap else blueprint.release.ready_timeout + blueprint.release.drain,
         domains=service.domains,

@@ -1,0 +1,203 @@
+"""A small HTTP/1.1 server on asyncio: connections of Envoy, each request answered before the next is read.
+
+What the static server and the response cache share; docs/decisions/0003 says why there is no framework below them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from golive.edge.static_http import MAX_HEAD, UNTIL_CLOSE, Malformed, Request, parse
+from golive.edge.static_plan import BUSY, refusal
+
+_LINGER: Final = 2.0
+_STOP_WITHIN: Final = 10.0
+
+
+class Hub:
+    """What all connections of a server share. Above `max_connections` requests are answered with 503."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, max_connections: int) -> None:
+        self.loop = loop
+        self.max_connections = max_connections
+        self.connections: set[Connection] = set()
+        self.stopping = False
+
+
+class Connection(asyncio.Protocol):
+    """One connection of Envoy: a request is answered before the next is read. Servers say how, in `respond`."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, server: Hub) -> None:
+        self.server = server
+        self.buffer = b""
+        self.skip = 0
+        self.paused = False
+        self.closing = False
+        self.refused = False
+        self.sending: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        self.refused = len(self.server.connections) >= self.server.max_connections
+        self.server.connections.add(self)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.closing = True
+        self.server.connections.discard(self)
+
+    def pause_writing(self) -> None:
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self._advance()
+
+    def data_received(self, data: bytes) -> None:
+        if self.closing:
+            return
+        self.buffer = self.buffer + data if self.buffer else data
+        self._advance()
+        if (self.paused or self.sending) and len(self.buffer) > MAX_HEAD:
+            self.transport.pause_reading()
+
+    def _advance(self) -> None:
+        """Answer what has arrived whole, as long as answers leave."""
+        while self.buffer and not (self.paused or self.closing or self.sending):
+            if self.skip:
+                dropped = min(self.skip, len(self.buffer))
+                self.skip -= dropped
+                self.buffer = self.buffer[dropped:]
+                continue
+            end = self.buffer.find(b"\r\n\r\n")
+            if end > MAX_HEAD or (end < 0 and len(self.buffer) > MAX_HEAD):
+                self._finish(refusal(431, "Request header fields too large", close=True).head)
+                return
+            if end < 0:
+                break
+            head, self.buffer = self.buffer[:end], self.buffer[end + 4 :]
+            self._respond(head)
+        if not self.closing and not self.transport.is_reading() and not (self.paused or self.sending):
+            self.transport.resume_reading()
+
+    def _respond(self, head: bytes) -> None:
+        try:
+            request = parse(head)
+        except Malformed as error:
+            self._finish(refusal(error.status, "Bad request", close=True).head)
+            return
+        if self.refused:
+            self._finish(BUSY.head)
+            return
+        self.skip = max(0, request.body)
+        self.respond(request, not request.keep_alive or request.body == UNTIL_CLOSE or self.server.stopping)
+
+    def respond(self, request: Request, close: bool) -> None:
+        """Answer by `say`, or set `sending` to a task that ends with `sent`. `close`: it is the last answer."""
+        raise NotImplementedError
+
+    def say(self, message: bytes, close: bool) -> None:
+        """A whole answer."""
+        if close:
+            self._finish(message)
+        else:
+            self.transport.write(message)
+
+    def sent(self, whole: bool, close: bool) -> None:
+        """The end of `sending`. An answer that is not whole ends the connection, so that Envoy knows."""
+        self.sending = None
+        if not whole:
+            self.transport.abort()
+        elif close or self.server.stopping:
+            self._finish(b"")
+        else:
+            self._advance()
+
+    def _finish(self, message: bytes) -> None:
+        """Send the last message. What the client is still sending is read and dropped, else it would see a reset."""
+        self.closing = True
+        self.buffer = b""
+        self.transport.write(message)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.server.loop.call_later(_LINGER, self._give_up)
+        else:
+            self.transport.close()
+
+    def _give_up(self) -> None:
+        """The client did not close: end it, unless it is still reading the answer."""
+        if self.transport.is_closing():
+            return
+        if self.transport.get_write_buffer_size():
+            self.server.loop.call_later(_LINGER, self._give_up)
+        else:
+            self.transport.close()
+
+    def stop(self) -> None:
+        """End when idle; an answer under way is finished first."""
+        if self.sending is None and not self.closing and not self.transport.get_write_buffer_size():
+            self.transport.close()
+
+
+def listen_unix(path: Path, mode: int) -> socket.socket:
+    """A listening socket that appears at `path` in one step: the one before keeps its clients and stops getting new
+    ones, so the server is replaced without a refused connection."""
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    part.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(part))
+    finally:
+        os.umask(before)
+    part.chmod(mode)
+    listener.listen(1024)
+    part.replace(path)
+    return listener
+
+
+def listen_tcp(port: int) -> socket.socket:
+    """A listening socket on the loopback."""
+    return socket.create_server(("127.0.0.1", port), backlog=1024, reuse_port=False)
+
+
+async def serve(listener: socket.socket, server: Hub, accept: Callable[[], Connection]) -> None:
+    """Answer on `listener` until SIGTERM or SIGINT, then finish what is under way, for at most 10 s."""
+    loop = server.loop
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    path = listener.getsockname() if listener.family == socket.AF_UNIX else None
+    if path is None:
+        accepting = await loop.create_server(accept, sock=listener)
+    else:
+        accepting = await loop.create_unix_server(accept, sock=listener)
+    await stop.wait()
+    server.stopping = True
+    accepting.close()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_STOP_WITHIN):
+            while server.connections:
+                for connection in list(server.connections):
+                    connection.stop()
+                await asyncio.sleep(0.01)
+
+
+def connection_limit() -> int:
+    """Each connection may have a file open beside its socket; the rest is for listeners, logs and manifests."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 8192 if hard == resource.RLIM_INFINITY else min(8192, hard)
+    if soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return max(16, (min(soft, 8192) - 64) // 2)
