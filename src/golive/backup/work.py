@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,12 +73,12 @@ def tidy(repository: Repository, received: Path, terms: Terms) -> list[str]:
     """Backups that are kept no longer go, and WAL that only they needed. Over the budget the oldest go before their
     time, but for the newest two."""
     location, source = repository.location(), repository.source
-    known = catalog.backups(location, source)
+    known, current = catalog.backups(location, source), stream.current(received)
     gone = retention.expired(known, datetime.now(UTC), terms.keep, terms.age)
     left = [each for each in known if isinstance(each, Manifest) and each not in gone]
     if terms.budget is not None:
-        used = usage(location, source) - sum(each.size for each in gone)
-        while used > terms.budget and len(left) > 2:
+        used, received_sizes = usage(location, source) - sum(each.size for each in gone), _wal(location, source)
+        while used - _freed(received_sizes, left, current) > terms.budget and len(left) > 2:
             used -= left[0].size
             gone.append(left.pop(0))
     for each in gone:
@@ -88,13 +88,26 @@ def tidy(repository: Repository, received: Path, terms: Terms) -> list[str]:
 
 
 def _drop_wal(location: Location, source: str, left: list[Manifest], received: Path) -> None:
-    streams: dict[str, list[str]] = {}
-    for entry in location.list(f"{source}/wal"):
-        id, name = entry.name.split("/")[-2:]
-        streams.setdefault(id, []).append(name)
-    kept = [each for each in left if each.engine == "postgres"]
-    for name in retention.superfluous(kept, stream.current(received), streams):
+    for name in _superfluous(_wal(location, source), left, stream.current(received)):
         location.delete(f"{source}/wal/{name}")
+
+
+def _wal(location: Location, source: str) -> dict[str, int]:
+    """`<stream>/<file>` and its bytes."""
+    return {"/".join(each.name.split("/")[-2:]): each.size for each in location.list(f"{source}/wal")}
+
+
+def _superfluous(wal_files: Iterable[str], left: list[Manifest], current: str | None) -> list[str]:
+    streams: dict[str, list[str]] = {}
+    for each in wal_files:
+        id, name = each.split("/")
+        streams.setdefault(id, []).append(name)
+    return retention.superfluous([each for each in left if each.engine == "postgres"], current, streams)
+
+
+def _freed(wal_files: Mapping[str, int], left: list[Manifest], current: str | None) -> int:
+    """Bytes of WAL that go when only these backups are left."""
+    return sum(wal_files[name] for name in _superfluous(wal_files, left, current))
 
 
 def usage(location: Location, source: str) -> int:

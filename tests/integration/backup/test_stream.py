@@ -5,19 +5,20 @@ from __future__ import annotations
 import shutil
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from golive.backup import keyring, segment, ship, stream, wal
+from golive.backup import catalog, keyring, segment, ship, stream, wal, work
 from golive.backup.archive import Key
 from golive.backup.catalog import Manifest
 from golive.backup.credentials import Credentials
 from golive.backup.repository import Repository
 from golive.errors import BackupFailed, UsageError
 
-SIZE = 16 << 20
+SIZE, MIB = 16 << 20, 1 << 20
 BEGUN, MINUTE = datetime(2026, 11, 21, 2, 45, tzinfo=UTC), timedelta(minutes=1)
 WHOLE, NEXT = "000000010000000000000002", "000000010000000000000003"
 
@@ -160,3 +161,34 @@ def test_a_damaged_segment_is_found_and_how_far_one_can_go(
     into.mkdir()
     ship.fetch(repository, manifest, key, tmp_path / "nowhere", into, None, to_the_end=False)
     assert sorted(path.name for path in into.iterdir()) == [wal.segment_name(n, 1, SIZE) for n in (2, 3)]
+
+
+def test_over_the_budget_the_oldest_go_and_never_the_newest_two(
+    tmp_path: Path, archived: tuple[Repository, Manifest]
+) -> None:
+    repository, manifest = archived
+    location, made = repository.location(), []
+    for number in range(2, 6):
+        at = datetime.now(UTC) - (6 - number) * MINUTE
+        each = replace(
+            manifest, id=catalog.new_id(at, set()), begun=at, ended=at, size=MIB, start_lsn=f"0/{number}000028"
+        )
+        with location.put(each.archive) as file:
+            file.write(bytes(MIB))
+        catalog.write(location, each)
+        made.append(each.id)
+    for entry in location.list(f"{repository.source}/wal"):
+        with location.put(entry.name) as file:
+            file.write(bytes(2 * MIB))
+    terms = work.Terms(7, timedelta(days=7), 10 * MIB)  # all are 12, and with the oldest 2 of WAL go
+    stream.end(tmp_path / "app/received/db")
+
+    def left() -> list[str]:
+        return [each.id for each in catalog.backups(location, repository.source)]
+
+    assert work.tidy(repository, tmp_path / "app/received/db", terms) == made[:1]
+    assert left() == made[1:]
+    names = [entry.name.rsplit("/", 1)[1] for entry in location.list(f"{repository.source}/wal")]
+    assert names == [wal.segment_name(number, 1, SIZE) for number in (3, 4, 5)], "the rest still need these"
+    assert work.tidy(repository, tmp_path / "app/received/db", replace(terms, budget=1)) == made[1:2]
+    assert left() == made[2:]
