@@ -17,6 +17,10 @@ _LAST = re.compile(r"last completed transaction was at log time (.+)")
 _TORN = re.compile(r"(incorrect resource manager data checksum|invalid magic number|record with incorrect prev-link).*")
 
 
+LEAST = 1 << 20
+"""Bytes without which a disk is full."""
+
+
 @dataclass(frozen=True)
 class Latest:
     """All WAL there is."""
@@ -85,12 +89,12 @@ def settings(goal: Goal, received: Path | None) -> dict[str, str]:
     return found
 
 
-def refused(manifest: Manifest, goal: Goal, log: str) -> BackupFailed:
-    """What to say of a server that ended before it had recovered."""
+def refused(manifest: Manifest, goal: Goal, log: str, free: int) -> BackupFailed:
+    """What to say of a server that ended before it had recovered; `free` bytes are left on its disk."""
     fatal = [line for line in log.splitlines() if "FATAL:" in line or "PANIC:" in line]
     why = fatal[-1].partition(":  ")[2] if fatal else "it ended without a word"
     hint = "its log says more; the backup and the running database are as they were"
-    if "No space left" in log:
+    if "No space left" in log or free < LEAST:  # its log is on that disk too
         return BackupUntried(
             f"{manifest.name} could not be recovered",
             where=manifest.name,

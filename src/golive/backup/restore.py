@@ -259,7 +259,8 @@ async def _recovered(process: Process, manifest: Manifest, goal: Goal, work: Pat
             if lines[7:] and lines[7].strip() == "ready":
                 return
         await asyncio.sleep(0.02)
-    raise recovery.refused(manifest, goal, (work / "postgres.log").read_text(errors="replace"))
+    log = (work / "postgres.log").read_text(errors="replace")
+    raise recovery.refused(manifest, goal, log, shutil.disk_usage(work).free)
 
 
 def _last_commit(server: Server) -> str:

@@ -15,6 +15,7 @@ from golive.system.sessions import Listener
 from golive.units import human_duration, human_size
 
 LOG_LINES = 20
+FULL = "No space left on device"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ def ended(unit: Unit, facts: Facts) -> StartFailed:
         hint = "raise `memory` in the service's `limits`, or make it need less"
         return _error(unit, "ran out of memory before it was ready", why, hint, facts)
     return _error(unit, f"{exit} before it was ready", _cause(facts.log), _advice(unit, exit, facts.log), facts)
+
+
+def brief(exit: Exit, log: str) -> str:
+    """For a line in a table."""
+    return f"{exit}, the disk is full" if FULL in log else str(exit)
 
 
 def not_ready(unit: Unit, facts: Facts, timeout: timedelta) -> StartFailed:
@@ -82,7 +88,7 @@ def _cause(log: str) -> str | None:
 def _advice(unit: Unit, exit: Exit, log: str) -> str:
     if missing := re.search(r"No module named '([\w.]+)'", log):
         return f"add the package that has {missing[1]} to the dependencies"
-    if "No space left on device" in log:
+    if FULL in log:
         return "free some disk space: the disk it writes to is full; it starts again by itself, nothing was deleted"
     if re.search(r"address already in use", log, re.IGNORECASE):
         return "it listens on a port of its own choice; it has to take the port from $PORT"

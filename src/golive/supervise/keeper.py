@@ -162,7 +162,7 @@ class Keeper:
         if not became_ready:
             facts = explain.Facts(exit, log=self.tail())
             self._fail(explain.ended(self.unit, facts))
-        self._why = forced or str(exit)
+        self._why = forced or explain.brief(exit, self.tail())
         self.state = replace(self.state, process=None, last_exit=exit)
         return Run(became_ready, exit, bool(forced))
 

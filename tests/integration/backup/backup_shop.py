@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import signal
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -11,8 +15,9 @@ from golive.backup.archive import Key
 from golive.backup.location import Folder
 from golive.backup.server import Server
 from golive.data.postgres import Postgres
+from golive.errors import BackupFailed
 from golive.secret import Secret
-from golive.system.processes import Process
+from golive.system.processes import Process, Spec, start
 
 SOURCE = "shop/production/db"
 
@@ -44,3 +49,20 @@ class Shop:
     def beside(self) -> Path:
         """Where restored folders go."""
         return self.store.folder
+
+
+async def rows(shop: Shop, folder: Path) -> list[int]:
+    """What is in table `kept` of a restored folder, read by a server like the app's own."""
+    program = str(shop.scratch.engine.program("postgres"))
+    options = [f"unix_socket_directories={shop.scratch.sockets}", f"port={shop.scratch.port}", "listen_addresses="]
+    options += [f"{kind}_file={shop.beside / f'pg_{kind}.conf'}" for kind in ("hba", "ident")]
+    argv = (program, "-D", str(folder), *(part for option in options for part in ("-c", option)))
+    process = await start(Spec(argv, shop.scratch.environment(), folder, shop.beside / "x.log", shop.scratch.user))
+    try:
+        while True:
+            assert process.alive(), (shop.beside / "x.log").read_text()
+            with contextlib.suppress(BackupFailed), shop.scratch.session("shop") as session:
+                return [row[0] for row in session.execute("SELECT id FROM kept ORDER BY id")]
+            await asyncio.sleep(0.02)
+    finally:
+        await process.stop(timedelta(seconds=20), signal.SIGINT)

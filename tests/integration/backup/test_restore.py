@@ -14,40 +14,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
-from backup_shop import SOURCE, Shop
+from backup_shop import SOURCE, Shop, rows
 
 from golive.backup import base, catalog, segment, wal
 from golive.backup.recovery import AsBackedUp, Goal, Latest, Until
 from golive.backup.restore import Restored, restore
 from golive.errors import BackupFailed, Conflict, GoliveError
-from golive.system.processes import Process, Spec, start
+from golive.system.processes import Process
 
 
 async def restored(shop: Shop, goal: Goal, name: str = "restored") -> Restored:
     manifest = catalog.find(shop.location, SOURCE)
     received = shop.received if any(shop.received.iterdir()) else None
     return await restore(shop.scratch, shop.location, manifest, shop.key, goal, shop.beside / name, received)
-
-
-async def rows(shop: Shop, folder: Path) -> list[int]:
-    """What is in table `kept` of a restored folder, read by a server like the app's own."""
-    program = str(shop.scratch.engine.program("postgres"))
-    options = [f"unix_socket_directories={shop.scratch.sockets}", f"port={shop.scratch.port}", "listen_addresses="]
-    options += [f"{kind}_file={shop.beside / f'pg_{kind}.conf'}" for kind in ("hba", "ident")]
-    argv = (program, "-D", str(folder), *(part for option in options for part in ("-c", option)))
-    process = await start(Spec(argv, shop.scratch.environment(), folder, shop.beside / "x.log", shop.scratch.user))
-    try:
-        while True:
-            assert process.alive(), (shop.beside / "x.log").read_text()
-            with contextlib.suppress(BackupFailed), shop.scratch.session("shop") as session:
-                return [row[0] for row in session.execute("SELECT id FROM kept ORDER BY id")]
-            await asyncio.sleep(0.02)
-    finally:
-        await process.stop(timedelta(seconds=20), signal.SIGINT)
 
 
 async def caught_up(shop: Shop) -> None:

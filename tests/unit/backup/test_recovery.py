@@ -78,10 +78,12 @@ def test_a_time_after_the_end_says_when_the_end_was() -> None:
         "LOG:  last completed transaction was at log time 2026-11-21 02:50:00+00\n"
         "FATAL:  recovery ended before configured recovery target was reached"
     )
-    error = recovery.refused(OLD, Until(NOW), log)
+    error = recovery.refused(OLD, Until(NOW), log, 1 << 30)
     assert "ends before 2026-11-21 02:45:00 UTC" in error.what
     assert "02:50:00+00" in str(error.why)
-    assert recovery.refused(OLD, Latest(), "PANIC:  could not write: No space left on device").why == "the disk is full"
+    full = "PANIC:  could not write: No space left on device"
+    assert recovery.refused(OLD, Latest(), full, 1 << 30).why == "the disk is full"
+    assert recovery.refused(OLD, Latest(), "", 0).why == "the disk is full"
 
 
 @pytest.mark.parametrize("name", ["wal", "it's 100% wal"])

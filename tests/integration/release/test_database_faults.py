@@ -1,0 +1,158 @@
+"""A database under writes whose processes are killed and whose disk fills: what was acknowledged is there then."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Iterator
+
+import psutil
+import pytest
+from copies_host import SHOP, SHOP_BLUEPRINT, end_all, live_app, make_host
+from writes import Writes, until
+
+from golive.backup import budget, stream, wal
+from golive.daemon.backups import Backups
+from golive.data.postgres import Postgres
+from golive.errors import BackupFailed
+from golive.home import Home
+from golive.release import backups, resources
+from golive.release.host import Host
+from golive.secret import Secret
+from golive.supervise.unit import Status, UnitState
+from small_disk import empty, fill, small_disk
+
+SEED = 4
+SERVER, RECEIVER = resources.unit_name(SHOP, "db"), backups.unit_name(SHOP, "db")
+MB = 1 << 20
+
+
+@pytest.fixture
+def disk(golive_home: Home) -> Iterator[Home]:
+    """The apps of this home are on a disk of their own, which is small."""
+    with small_disk(golive_home.root / "apps", 220):
+        yield golive_home
+
+
+@pytest.fixture
+async def host(disk: Home) -> AsyncIterator[Host]:
+    host = make_host(disk)
+    await live_app(host, SHOP_BLUEPRINT)
+    yield host
+    await resources.stop(host, SHOP, "db/wal")
+    await end_all(host)
+
+
+@pytest.fixture
+async def looking(host: Host, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Backups]:
+    """What looks after the backups, one look at a time; the disk counts as nearly full 24 MB before it is."""
+    monkeypatch.setattr(budget, "FLOOR", 24 * MB)
+    made = Backups(host)
+    await look_until_received(made, host)
+    yield made
+    await made.stop()
+
+
+async def look_until_received(looking: Backups, host: Host) -> None:
+    await until("the database", lambda: state(host, SERVER).status is Status.READY)
+    await looking._look()
+    await until("a receiver", lambda: host.supervisor.state(RECEIVER) and state(host, RECEIVER).status is Status.READY)
+
+
+def state(host: Host, unit: str) -> UnitState:
+    found = host.supervisor.state(unit)
+    assert found is not None
+    return found
+
+
+async def writes(host: Host) -> Writes:
+    store = (await resources.declare(host, SHOP, SHOP_BLUEPRINT))["db"]
+    assert isinstance(store, Postgres)
+    url = store.variables()["url"]
+    assert isinstance(url, Secret)
+    return Writes(url.reveal())
+
+
+async def is_received(host: Host) -> None:
+    """All that was written a moment ago is."""
+    server = (await backups.backed(host, SHOP, "db")).server
+
+    def received() -> bool:
+        with contextlib.suppress(BackupFailed), server.session() as session:
+            row = session.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
+            query = "SELECT FROM pg_stat_replication WHERE write_lsn >= %s"
+            return any(session.execute(query, row).fetchall() for _ in range(50))
+        return False
+
+    await until("what was written to be received", received)
+
+
+def kill(host: Host, kind: str, chance: random.Random) -> None:
+    process = state(host, RECEIVER if kind == "the receiver" else SERVER).process
+    assert process is not None
+    children = [each.pid for each in psutil.Process(process.pid).children()]
+    victims = [process.pid]
+    if kind == "everything":
+        victims += children
+    elif kind == "a child" and children:
+        victims = [chance.choice(children)]
+    for victim in victims:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+
+
+async def test_kill_9_of_whatever_loses_nothing_and_all_is_received_again(host: Host, looking: Backups) -> None:
+    chance = random.Random(SEED)
+    kinds = ["the server", "everything", "a child", "the receiver", "the server"]
+    chance.shuffle(kinds)
+    mine = await writes(host)
+    with mine.going_on():
+        for kind in kinds:
+            await mine.go_on(chance.randrange(20, 200))
+            connections = len(mine.refused)
+            kill(host, kind, chance)
+            if kind != "the receiver":
+                await until("the connection's end", lambda before=connections: len(mine.refused) > before)
+            await mine.go_on()
+            await is_received(host)
+    assert mine.lost() == set()
+    found = await backups.backed(host, SHOP, "db")
+    assert stream.folders(found.received)[0][2] is False, "it is one stream still"
+    names = [path.name for path in (found.received / stream.CURRENT).iterdir()]
+    assert wal.missing(names, "0/2000000", 16 * MB) == []
+    # It waited for the database and was not tried again and again.
+    assert state(host, RECEIVER).restarts <= 2 * len(kinds)
+
+
+async def test_a_full_disk_stops_receiving_first_and_loses_nothing(host: Host, looking: Backups, disk: Home) -> None:
+    apps, mine = disk.root / "apps", await writes(host)
+    before = stream.current(disk.received(*SHOP, "db"))
+    with mine.going_on():
+        await mine.go_on()
+        fill(apps, 20 * MB)
+        await looking._look()
+        trouble = host.backup_trouble[SHOP, "db"]
+        assert "writes are not received any more" in trouble
+        assert "PostgreSQL goes on without" in trouble
+        await mine.go_on()
+        server = (await backups.backed(host, SHOP, "db")).server
+        with server.session() as session:
+            assert session.execute("SELECT slot_name FROM pg_replication_slots").fetchall() == []
+
+        fill(apps)
+        await until("writes to be refused", lambda: any("No space left" in text for text in mine.refused))
+        with pytest.raises(BackupFailed), server.session() as session:
+            while session.execute("SELECT pg_logical_emit_message(true, 'x', 'x'), pg_switch_wal()"):
+                pass  # until there is no room in pg_wal
+        await until("a word of the full disk", lambda: "the disk is full" in state(host, SERVER).reason)
+        empty(apps)
+        await mine.go_on()
+        await looking._look()
+        assert (SHOP, "db") not in host.backup_trouble
+        await look_until_received(looking, host)
+        await is_received(host)
+        assert backups.needs_base(host, await backups.backed(host, SHOP, "db"))
+    assert mine.lost() == set()
+    assert stream.current(disk.received(*SHOP, "db")) != before
