@@ -1,4 +1,4 @@
-"""What is remembered of a backup is what came of it."""
+"""What is remembered of a backup is what came of it, and of migrations when they began."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from release_fakes import SHOP, World
 
-from golive.errors import BackupFailed, Cancelled
+from golive.errors import BackupFailed, Cancelled, NotFound
 from golive.release.backups import recorded
+from golive.release.restores import before_migration
 
 
 async def raised(error: BaseException) -> dict[str, Any]:
@@ -36,3 +37,26 @@ async def test_what_failed_is_told_from_what_was_stopped(world: World) -> None:
     assert "backups made before stand" in said["hint"]
     said = await remembered(world, raised(KeyboardInterrupt()), KeyboardInterrupt)
     assert said["kind"] == Cancelled.__name__
+
+
+def test_the_moment_before_the_last_migrations(world: World) -> None:
+    state = world.state
+    state.remember_app(SHOP, "/src")
+
+    def deployed(said: str) -> float:
+        id = state.queue_deployment(SHOP, "deploy", {}, "me")
+        state.end_step(id, state.begin_step(id, "migrate"), "done", said)
+        return state.steps(id)[0].started_at
+
+    with pytest.raises(NotFound) as caught:
+        before_migration(world.host, SHOP)
+    assert "--to-time" in str(caught.value.hint)
+    deployed("1 applied, schema at 1")
+    began = deployed("2 applied, schema at 3")
+    deployed("schema at 3")
+    assert before_migration(world.host, SHOP).timestamp() == pytest.approx(began)
+    for applied in (["4.sql"], []):  # by hand, the second time with nothing to do
+        state.audit("me", "migrate", SHOP)
+        state.audit("me", "migrate.done", SHOP, applied=applied)
+    first = next(entry for entry in reversed(state.audit_log(SHOP)) if entry.action == "migrate")
+    assert before_migration(world.host, SHOP).timestamp() == pytest.approx(first.at)
