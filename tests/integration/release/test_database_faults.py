@@ -10,22 +10,19 @@ from collections.abc import AsyncIterator, Iterator
 
 import psutil
 import pytest
+from backed_host import RECEIVER, SERVER, is_received, look_until_received, state, writes
 from copies_host import SHOP, SHOP_BLUEPRINT, end_all, live_app, make_host
-from writes import Writes, until
+from writes import until
 
 from golive.backup import budget, stream, wal
 from golive.daemon.backups import Backups
-from golive.data.postgres import Postgres
 from golive.errors import BackupFailed
 from golive.home import Home
 from golive.release import backups, resources
 from golive.release.host import Host
-from golive.secret import Secret
-from golive.supervise.unit import Status, UnitState
 from small_disk import empty, fill, small_disk
 
 SEED = 4
-SERVER, RECEIVER = resources.unit_name(SHOP, "db"), backups.unit_name(SHOP, "db")
 MB = 1 << 20
 
 
@@ -55,40 +52,6 @@ async def looking(host: Host, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     await made.stop()
 
 
-async def look_until_received(looking: Backups, host: Host) -> None:
-    await until("the database", lambda: state(host, SERVER).status is Status.READY)
-    await looking._look()
-    await until("a receiver", lambda: host.supervisor.state(RECEIVER) and state(host, RECEIVER).status is Status.READY)
-
-
-def state(host: Host, unit: str) -> UnitState:
-    found = host.supervisor.state(unit)
-    assert found is not None
-    return found
-
-
-async def writes(host: Host) -> Writes:
-    store = (await resources.declare(host, SHOP, SHOP_BLUEPRINT))["db"]
-    assert isinstance(store, Postgres)
-    url = store.variables()["url"]
-    assert isinstance(url, Secret)
-    return Writes(url.reveal())
-
-
-async def is_received(host: Host) -> None:
-    """All that was written a moment ago is."""
-    server = (await backups.backed(host, SHOP, "db")).server
-
-    def received() -> bool:
-        with contextlib.suppress(BackupFailed), server.session() as session:
-            row = session.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
-            query = "SELECT FROM pg_stat_replication WHERE write_lsn >= %s"
-            return any(session.execute(query, row).fetchall() for _ in range(50))
-        return False
-
-    await until("what was written to be received", received)
-
-
 def kill(host: Host, kind: str, chance: random.Random) -> None:
     process = state(host, RECEIVER if kind == "the receiver" else SERVER).process
     assert process is not None
@@ -107,7 +70,7 @@ async def test_kill_9_of_whatever_loses_nothing_and_all_is_received_again(host: 
     chance = random.Random(SEED)
     kinds = ["the server", "everything", "a child", "the receiver", "the server"]
     chance.shuffle(kinds)
-    mine = await writes(host)
+    mine = await writes(host, SHOP_BLUEPRINT)
     with mine.going_on():
         for kind in kinds:
             await mine.go_on(chance.randrange(20, 200))
@@ -127,7 +90,7 @@ async def test_kill_9_of_whatever_loses_nothing_and_all_is_received_again(host: 
 
 
 async def test_a_full_disk_stops_receiving_first_and_loses_nothing(host: Host, looking: Backups, disk: Home) -> None:
-    apps, mine = disk.root / "apps", await writes(host)
+    apps, mine = disk.root / "apps", await writes(host, SHOP_BLUEPRINT)
     before = stream.current(disk.received(*SHOP, "db"))
     with mine.going_on():
         await mine.go_on()
