@@ -26,6 +26,7 @@ KINDS = (
     "examples",
     "import",
     "backup",
+    "branch",
     "recovery",
     "recover",
     "migrate",
@@ -92,6 +93,10 @@ def _runner(kind: str, options: argparse.Namespace) -> Callable[[], Result]:
         from benchmarks import backup
 
         return lambda: backup.run(options.gigabytes, options.rounds)
+    if kind == "branch":
+        from benchmarks import branch
+
+        return lambda: branch.run(options.gigabytes, options.rounds)
     if kind == "recovery":
         from benchmarks import recovery
 
@@ -126,7 +131,8 @@ def _arguments() -> argparse.Namespace:
         help="edge: against Traefik, Caddy and nginx; deploy: deploys and rollbacks under load; grpc: gRPC, "
         "gRPC-web and REST of one service meanwhile; idle: memory and processor time at rest; start: how long commands "
         "take; build: beside the bare tools; examples: all five, up, in a browser, changed under load; import: other "
-        "platforms' files of the corpus; backup: backup and restore beside pg_dump and pgBackRest; recovery: "
+        "platforms' files of the corpus; backup: backup and restore beside pg_dump and pgBackRest; branch: "
+        "a branch of a database under writes, where files are cloned and beside pg_dump | psql; recovery: "
         "a database under writes killed with -9 at random, its directory deleted, instants brought back; recover: "
         "two examples on an empty home, from a folder and from S3; migrate: migrations of a large table under writes, "
         "rehearsed, deployed, refused; check: planted faults, and how many are found",
@@ -136,11 +142,11 @@ def _arguments() -> argparse.Namespace:
         type=float,
         help="of each load (edge: 5), at rest (idle: 60), of kills (deploy: 30), of all rounds (build: 420)",
     )
-    parser.add_argument("--rounds", type=int, default=3, help="edge, build, backup: interleaved rounds (3)")
+    parser.add_argument("--rounds", type=int, default=3, help="edge, build, backup, branch: interleaved rounds (3)")
     parser.add_argument("--kills", type=int, default=115, help="recovery: rounds (115)")
     parser.add_argument("--moments", type=int, default=20, help="recovery: instants that are brought back (20)")
     parser.add_argument("--seed", type=int, help="recovery: of the rounds, to have the same again")
-    parser.add_argument("--gigabytes", type=float, default=1.5, help="backup: of the database (1.5)")
+    parser.add_argument("--gigabytes", type=float, default=1.5, help="backup, branch: of the database (1.5)")
     parser.add_argument(
         "--only", action="append", help="edge: only this engine; build, examples: this example; may be repeated"
     )

@@ -102,9 +102,10 @@ def parse_status(data: Any) -> Status:
 
 
 @contextmanager
-def scratch(source: Path) -> Iterator[Golive]:
-    """A copy of an app, and a home of its own; afterwards everything that ran in it is ended."""
-    with tempfile.TemporaryDirectory(prefix="golive-bench-", ignore_cleanup_errors=True) as name:
+def scratch(source: Path, folder: Path | None = None) -> Iterator[Golive]:
+    """A copy of an app, and a home of its own, in `folder` where one is named; afterwards everything that ran in it is
+    ended."""
+    with tempfile.TemporaryDirectory(prefix="golive-bench-", dir=folder, ignore_cleanup_errors=True) as name:
         directory = Path(name)
         directory.chmod(0o755)  # apps run under users of their own
         checkout = directory / source.name

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -31,6 +32,8 @@ class Ledger:
     """Writers that commit row after row, each acknowledged; a row whose commit was cut off was never promised."""
 
     url: str
+    statement: str = INSERT
+    """Of the writer's number and the row's."""
     acknowledged: dict[int, dict[int, float]] = field(default_factory=dict)
     """When (monotonic) each row of each writer was."""
     connections: dict[int, int] = field(default_factory=dict)
@@ -59,7 +62,7 @@ class Ledger:
                     first = True
                     while not self._stop.is_set():
                         n += 1
-                        connection.execute(INSERT, (writer, n))
+                        connection.execute(self.statement, (writer, n))
                         mine[n] = time.monotonic()
                         self.connections[writer] = self.connections.get(writer, 0) + first
                         first = False
@@ -106,6 +109,15 @@ class Ledger:
         """They were counted, and do not come back."""
         for writer, n, _ in lost:
             del self.acknowledged[writer][n]
+
+    def longest_wait(self, began: float, ended: float) -> float:
+        """Seconds between two rows of a writer, the longest of those that reach into that time (monotonic)."""
+        longest = 0.0
+        for rows in self.acknowledged.values():
+            times = [*rows.copy().values(), time.monotonic()]
+            waits = (after - before for before, after in pairwise(times) if after >= began and before <= ended)
+            longest = max(longest, max(waits, default=0.0))
+        return longest
 
     def moment(self) -> Moment:
         """Now, and what the server says of it a moment later, when every commit of it has ended."""

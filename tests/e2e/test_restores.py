@@ -36,6 +36,10 @@ def test_a_table_that_was_dropped_comes_back(make_app: MakeApp) -> None:
     assert "1,000" in done.out
     assert "nothing of the live database has changed" in done.err
     assert sql(app, "SELECT count(*) FROM other") == "0"
+    branch = app.command("db", "branch", "create", "then", "--at", at).ok()
+    assert "unpacking the backup" in branch.err
+    assert app.command("db", "shell", "db@then", "--", "-Atc", "SELECT count(*) FROM kept").ok().out.strip() == "1000"
+    app.command("db", "branch", "drop", "then").ok()
     with Load(app) as load:
         swapped = app.command("restore", "swap", "--yes").ok()
     load.unharmed()

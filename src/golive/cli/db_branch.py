@@ -41,19 +41,28 @@ named = click.argument("name", shell_complete=complete.branches)
 @branch.command()
 @click.argument("name")
 @which
+@click.option("--at", "moment", metavar="TIME", help="As it was then, from its backups: 14:30, 2026-12-24T18:00.")
+@click.option("--backup", "id", metavar="ID", help="As a backup has it; golive backup list shows them.")
 @expires
 @as_json
 @place_options
-def create(target: Target, name: str, resource: str | None, expires: str | None, as_json: bool) -> int:
+def create(target: Target, name: str, expires: str | None, as_json: bool, **of: str | None) -> int:
     """Make the branch NAME; its URL is on stdout. Removed after 7 days unless --expires says otherwise. Ctrl-C leaves
-    nothing of it.
+    nothing of it. With --at or --backup it is a restore, and takes as long as one.
 
     \b
     Examples:
       golive db branch create try-1
+      golive db branch create yesterday --at 2026-12-24T18:00
       DATABASE_URL=$(golive db branch create try-1 --expires 2h) ./manage.py test
     """
-    body = {**target.query(), "name": name, "resource": resource}
+    if of["moment"] and of["id"]:
+        raise UsageError("a branch is of one moment", hint="--at or --backup")
+    body: dict[str, Any] = {**target.query(), "name": name, "resource": of["resource"], "backup": of["id"]}
+    if of["moment"]:
+        from golive.cli.restore import moment_of
+
+        body["at"] = moment_of(of["moment"])
     return _make("/v1/db/branches", {**body, "expires": _seconds(expires or "7d")}, as_json)
 
 

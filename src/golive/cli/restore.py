@@ -49,7 +49,7 @@ def restore(context: click.Context, /, **asked: Any) -> int | None:
             "a restore goes to one moment", hint="one of --to-time, --backup, --before-migration, --latest"
         )
     target = find(asked["directory"], asked["environment"], asked["app"])
-    at = _moment(asked["moment"]) if asked["moment"] else None
+    at = moment_of(asked["moment"]) if asked["moment"] else None
     body = {"resource": asked["resource"], "id": asked["id"], "at": at, "before_migration": asked["before_migration"]}
     if asked["yes"]:
         body["swap"] = True
@@ -78,7 +78,7 @@ def _show_redis(done: dict[str, Any]) -> None:
         )
 
 
-def _moment(text: str) -> float:
+def moment_of(text: str) -> float:
     """A time of day is today's, or yesterday's when that is still to come."""
     from datetime import timedelta
 

@@ -225,10 +225,13 @@ class BranchCall(PlaceCall):
 
 
 class MakeBranchCall(BranchCall):
-    """`expires` in seconds from now; None never. `resource`: the first PostgreSQL when none is named."""
+    """`expires` in seconds from now; None never. `resource`: the first PostgreSQL when none is named. Of the present,
+    else of what the backups have: as it was `at` (seconds since the epoch), or the `backup` of that id."""
 
     resource: str | None = Field(None, max_length=100)
     expires: float | None = Field(None, gt=0, le=10 * 365 * 86400, allow_inf_nan=False)
+    at: float | None = Field(None, ge=0, lt=2**33, allow_inf_nan=False)
+    backup: str | None = Field(None, max_length=100)
 
 
 class UpgradeCall(DatabaseCall):

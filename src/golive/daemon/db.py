@@ -6,8 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from golive.backup.restoring import Wish
 from golive.daemon import api
 from golive.release import branches, copies, db, promotion
 from golive.release import upgrade as upgrades
@@ -71,9 +73,11 @@ async def make_branch(host: Host, call: api.MakeBranchCall, actor: str, *, anew:
         if anew:
             made = await branches.reset(host, call.place, call.name, actor=actor, expires_at=expires_at, report=report)
         else:
+            wish = Wish(call.backup, datetime.fromtimestamp(call.at, UTC) if call.at is not None else None)
             made = await branches.create(
-                host, call.place, call.resource, call.name, actor=actor, expires_at=expires_at, report=report
-            )
+                host, call.place, call.resource, call.name, wish if wish != Wish() else None,
+                actor=actor, expires_at=expires_at, report=report,
+            )  # fmt: skip
         say({"type": "branch", **made})
 
     async for line in lasting(work):

@@ -314,6 +314,8 @@ class Server:
 
     async def _make_branch(self, request: Request) -> Any:
         call = await _call(api.MakeBranchCall, request)
+        if call.at is not None or call.backup is not None:
+            await self._daemon.backups.step_aside(call.place)
         return self._stream(db.make_branch(self._daemon.host, call, _actor(request), anew=False))
 
     async def _reset_branch(self, request: Request) -> Any:

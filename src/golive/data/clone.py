@@ -2,7 +2,7 @@
 
 Where the filesystem clones (XFS, btrfs, APFS) no data is copied: both share their blocks until one writes. Elsewhere
 the kernel copies. The new server then recovers from the backup's start, as from any base backup; a temporary slot keeps
-the WAL that it needs for that. All that touches the data folders is done by the engine's own user.
+the WAL that it needs for that. All that touches the data folders is done by the engine's own user, see `copier`.
 
     <folder>/data.new/      being made; takes the place of data/ by rename, in `adopt`
     <folder>/data.old/      what it replaced; goes away
@@ -12,26 +12,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import json
+import os
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import golive
-from golive.data.place import failed, open_folder, own, write_config
+from golive.data import wire
+from golive.data.place import failed, log_tail, open_folder, own
+from golive.data.pool_plan import verifier
 from golive.data.postgres import Postgres
+from golive.data.postgres_plan import SUPERUSER
 from golive.errors import ResourceFailed
-from golive.system import users
 from golive.system.files import remove_tree
-from golive.system.processes import Completed, Limits, run
 
-if TYPE_CHECKING:
-    from psycopg import AsyncConnection
-
+COPIER = Path(__file__).with_name("copier.py")
 EMPTY = (
     *("pg_wal/archive_status", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots"),
     *("pg_stat_tmp", "pg_subtrans"),
@@ -39,12 +41,13 @@ EMPTY = (
 """Folders that a server wants to find, and whose content is not for another one."""
 _LEFT_OUT = {name.split("/")[0] for name in EMPTY} | {
     *("postmaster.pid", "postmaster.opts", "backup_label", "backup_label.old", "backup_manifest", "tablespace_map"),
-    *("standby.signal", "recovery.signal", "postgresql.auto.conf.tmp"),
+    *("standby.signal", "recovery.signal", "postgresql.auto.conf.tmp", "current_logfiles.tmp"),
 }
-_PACKAGE = Path(golive.__file__).parent
-_CLONING = {"linux": "--reflink=always", "darwin": "-c"}
-_GONE = re.compile(r"No such file or directory$")
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
+
+LOADED = "SELECT pg_conf_load_time()"
+RELOAD = 30.0
+"""Seconds in which a server reads its configuration anew."""
 
 Report = Callable[[str], None]
 
@@ -63,33 +66,86 @@ async def clone(source: Postgres, target: Postgres, report: Report, *, gently: b
 
     `gently`: what has to be copied leaves the disk to others half of the time.
     """
-    import psycopg
-
     began = time.monotonic()
     beside = target.folder / "data.new"
-    await asyncio.to_thread(open_folder, target.place, target.name)
-    await asyncio.to_thread(remove_tree, beside)
-    own(beside, target.place.user)
     try:
-        async with await source.superuser("postgres") as session:
+        async with _session(source) as session:
             await _require_inside(session, source)
             report("checkpoint of the source")
-            first = await _begin(session, source)
-            shared = await _shares(source, beside)
-            report("cloning the files" if shared else "copying the files")
-            await _copy_files(source, beside, shared=shared, gently=gently)
-            at = datetime.now(UTC)
-            label, last = await _end(session, source)
-            await _copy_wal(source, beside, (first, last), shared=shared)
-        await _put(target, beside, label)
-    except psycopg.Error as error:
+            beginning = asyncio.ensure_future(_begin(session, source))
+            try:
+                await asyncio.to_thread(_make_room, target, beside)
+                async with copier(source, beside, gently=gently) as copying:
+                    shared = await copying.ask("probe")
+                    first = await beginning
+                    report("cloning the files" if shared else "copying the files")
+                    await copying.ask("files", EMPTY)
+                    at = datetime.now(UTC)
+                    label, last = await _end(session, source)
+                    await copying.ask("some", await asyncio.to_thread(_wal, source, first, last))
+                    await copying.ask("write", "backup_label", label)
+            finally:
+                beginning.cancel()
+                await asyncio.gather(beginning, return_exceptions=True)
+    except wire.WireError as error:
         raise ResourceFailed(
             f"{source.name} could not be copied",
             where=str(source.log),
-            why=str(error).strip().splitlines()[0],
+            why=str(error),
             hint="look whether it runs: golive status; nothing was changed",
         ) from error
     return Cloned(shared, at, time.monotonic() - began)
+
+
+def _session(store: Postgres) -> AbstractAsyncContextManager[wire.Session]:
+    return wire.session(store.place.sockets("postgres", store.name), store.place.port, SUPERUSER, "postgres")
+
+
+def _make_room(target: Postgres, beside: Path) -> None:
+    open_folder(target.place, target.name)
+    remove_tree(beside)
+    own(beside, target.place.user)
+
+
+async def recovered(target: Postgres, timeout: timedelta) -> None:
+    """Returns when its server has replayed what was written while it was copied. ResourceFailed when it has not."""
+    sockets = target.place.sockets("postgres", target.name)
+    try:
+        await wire.ready(sockets, target.place.port, SUPERUSER, timeout.total_seconds())
+    except wire.WireError as error:
+        raise _refused(target, error) from error
+
+
+async def hand_over(target: Postgres) -> None:
+    """The app's role gets in, with this one's own password: all else that an app needs is in the copy. Its
+    configuration is written before; when this returns it is in force. ResourceFailed when the server refuses."""
+    role, password = target.role, verifier(target.password.reveal())
+    try:
+        async with _session(target) as session:
+            # Should it fail, the log must not show it: it has the password's verifier in it.
+            await session.query("SET log_min_error_statement = panic")
+            await session.query("SET log_min_duration_statement = -1")
+            await session.query(f"ALTER ROLE \"{role}\" PASSWORD '{password}'")
+            before = await _text(session, LOADED)
+            await session.query("SELECT pg_reload_conf()")
+        async with asyncio.timeout(RELOAD):
+            while True:  # a new session has what the server's first process has read by then
+                async with _session(target) as session:
+                    if await _text(session, LOADED) != before:
+                        return
+                await asyncio.sleep(0.01)
+    except (wire.WireError, TimeoutError) as error:
+        raise _refused(target, error) from error
+
+
+def _refused(target: Postgres, error: Exception) -> ResourceFailed:
+    return ResourceFailed(
+        f"{target.name} does not come up on the copied data",
+        where=str(target.log),
+        why=str(error) or "it did not read its configuration",
+        hint="the end of its log says more",
+        log=log_tail(target.log),
+    )
 
 
 def adopt(target: Postgres) -> None:
@@ -105,7 +161,7 @@ def adopt(target: Postgres) -> None:
         raise failed(target.name, f"{data} cannot be put in place", error) from error
 
 
-async def _require_inside(session: AsyncConnection[Any], source: Postgres) -> None:
+async def _require_inside(session: wire.Session, source: Postgres) -> None:
     spaces = await _text(
         session, "SELECT coalesce(string_agg(spcname, ', '), '') FROM pg_tablespace WHERE spcname !~ '^pg_'"
     )
@@ -118,113 +174,83 @@ async def _require_inside(session: AsyncConnection[Any], source: Postgres) -> No
         )
 
 
-async def _begin(session: AsyncConnection[Any], source: Postgres) -> str:
+async def _begin(session: wire.Session, source: Postgres) -> str:
     """The name of the first WAL segment that will be needed; it and those after it are kept until the session ends."""
     name = f"golive_clone_{time.time_ns()}"
-    await session.execute("SELECT pg_create_physical_replication_slot(%s, true, true)", (name,))
+    await session.query(f"SELECT pg_create_physical_replication_slot('{name}', true, true)")
     modern, old = "pg_backup_start('golive', true)", "pg_start_backup('golive', true, false)"
     return await _text(session, f"SELECT pg_walfile_name({modern if source.engine.major >= 15 else old})")
 
 
-async def _end(session: AsyncConnection[Any], source: Postgres) -> tuple[str, str]:
+async def _end(session: wire.Session, source: Postgres) -> tuple[str, str]:
     """The backup label, and the name of the last WAL segment."""
     modern, old = "SELECT labelfile FROM pg_backup_stop(false)", "SELECT labelfile FROM pg_stop_backup(false, false)"
     label = await _text(session, modern if source.engine.major >= 15 else old)
     return label, await _text(session, "SELECT pg_walfile_name(pg_current_wal_lsn())")
 
 
-async def _text(session: AsyncConnection[Any], query: str) -> str:
-    cursor = await session.execute(query.encode())
-    row = await cursor.fetchone()
-    return str(row[0]) if row else ""
+async def _text(session: wire.Session, query: str) -> str:
+    rows = await session.query(query)
+    return rows[0][0] or "" if rows else ""
 
 
-async def _shares(source: Postgres, beside: Path) -> bool:
-    """Whether a file of the source can be cloned there: tried, since no list of filesystems is complete."""
-    probe = beside / "pg_control.probe"
-    done = await _cp(source, (source.data / "global/pg_control",), probe, shared=True)
-    await _run(source, "rm", "-f", str(probe))
-    return done.code == 0
-
-
-async def _copy_files(source: Postgres, beside: Path, *, shared: bool, gently: bool) -> None:
-    entries = await asyncio.to_thread(lambda: sorted(path for path in source.data.iterdir()))
-    wanted = [path for path in entries if path.name not in _LEFT_OUT]
-    if gently and not shared and _can_be_gentle(source):
-        done = await _gently(source, wanted, beside)
-        if done.code:
-            raise _failed(source, beside, done.output.splitlines())
-    else:
-        await _whole(source, wanted, beside, shared=shared)
-    done = await _run(source, "mkdir", "-p", "-m", "700", *(str(beside / name) for name in EMPTY))
-    if done.code:
-        raise _failed(source, beside, done.output.splitlines())
-
-
-async def _copy_wal(source: Postgres, beside: Path, span: tuple[str, str], *, shared: bool) -> None:
-    first, last = span[0][8:], span[1][8:]
-    names = await asyncio.to_thread(lambda: sorted(path.name for path in (source.data / "pg_wal").iterdir()))
-    wanted = [
-        source.data / "pg_wal" / name
+def _wal(source: Postgres, first: str, last: str) -> list[str]:
+    """From the first segment to the last, on whatever timeline, with the histories of those."""
+    names = sorted(path.name for path in (source.data / "pg_wal").iterdir())
+    return [
+        f"pg_wal/{name}"
         for name in names
-        if name.endswith(".history") or (_SEGMENT.fullmatch(name) and first <= name[8:] <= last)
+        if name.endswith(".history") or (_SEGMENT.fullmatch(name) and first[8:] <= name[8:] <= last[8:])
     ]
-    await _whole(source, wanted, beside / "pg_wal", shared=shared)
 
 
-async def _whole(source: Postgres, paths: Sequence[Path], target: Path, *, shared: bool) -> None:
-    """Files that the server removes meanwhile are none of the backup's; whatever else cp complains of is an error."""
-    said: list[str] = []
-    done = await _cp(source, paths, target, shared=shared, on_line=said.append)
-    wrong = [line for line in said if line.strip() and not _GONE.search(line)]
-    if wrong or done.code not in (0, 1):
-        raise _failed(source, target, wrong or done.output.splitlines())
+@dataclass(frozen=True)
+class Copier:
+    """The other program, which copies the data folder of `name`."""
+
+    name: str
+    process: asyncio.subprocess.Process
+
+    async def ask(self, *order: Any) -> bool:
+        """See `copier.obey`. ResourceFailed when it cannot."""
+        answer = await self._answer(order)
+        if "done" in answer:
+            return bool(answer["done"])
+        raise ResourceFailed(
+            f"{self.name} could not be copied",
+            where=answer["where"],
+            why="the disk is full" if answer["why"] == os.strerror(errno.ENOSPC) else answer["why"],
+            hint="free some disk space, then try again; the database itself goes on as before",
+        )
+
+    async def _answer(self, order: tuple[Any, ...]) -> dict[str, Any]:
+        assert self.process.stdin and self.process.stdout  # noqa: S101 - started with both
+        self.process.stdin.write(json.dumps(order).encode() + b"\n")
+        said = await self.process.stdout.readline()
+        return json.loads(said) if said else {"where": str(COPIER), "why": "the program that copies ended"}
 
 
-async def _cp(
-    source: Postgres, paths: Sequence[Path], target: Path, *, shared: bool, on_line: Callable[[str], None] | None = None
-) -> Completed:
-    how = [_CLONING[source.place.machine.os]] if shared and source.place.machine.os in _CLONING else []
-    return await _run(source, "cp", "-R", "-p", *how, *map(str, paths), str(target), on_line=on_line)
-
-
-def _can_be_gentle(source: Postgres) -> bool:
-    """Whether the engine's user can read golive's own code."""
+@asynccontextmanager
+async def copier(source: Postgres, target: Path, *, gently: bool = False) -> AsyncIterator[Copier]:
+    """It works as the engine's user, and ends with the block, whatever it is doing."""
     user = source.place.user
-    return user is None or all(users.can_reach(user, path) for path in (Path(sys.executable), _PACKAGE))
-
-
-async def _gently(source: Postgres, paths: Sequence[Path], target: Path) -> Completed:
-    argv = (sys.executable, "-m", "golive.system.gently", *map(str, paths), str(target))
-    environment = {"PYTHONPATH": str(_PACKAGE.parent), "PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/bin:/bin"}
-    limits, name = Limits(nice=10), f"{source.place.label(source.name)}/clone"
-    return await run(argv, env=environment, cwd=Path("/"), user=source.place.user, limits=limits, name=name)
-
-
-async def _run(source: Postgres, *argv: str, on_line: Callable[[str], None] | None = None) -> Completed:
-    name = f"{source.place.label(source.name)}/clone"
-    return await run(argv, env=source.environment(), cwd=Path("/"), user=source.place.user, name=name, on_line=on_line)
-
-
-async def _put(target: Postgres, beside: Path, label: str) -> None:
-    """golive writes the label in its own folder; into the data folder the engine's user takes it."""
-    own_copy = target.folder / "backup_label"
-    await asyncio.to_thread(write_config, own_copy, label, target.place.user)
+    asked = {
+        "user": (user.uid, user.gid, user.groups) if user else None,
+        "source": str(source.data),
+        "target": str(target),
+        "leave_out": sorted(_LEFT_OUT),
+        "gently": gently,
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", str(COPIER)),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        env={"LC_ALL": "C.UTF-8"}, cwd="/", start_new_session=True,
+    )  # fmt: skip
+    assert process.stdin  # noqa: S101 - started with it
     try:
-        done = await _run(target, "cp", str(own_copy), str(beside / "backup_label"))
-        if done.code:
-            raise _failed(target, beside, done.output.splitlines())
+        process.stdin.write(json.dumps(asked).encode() + b"\n")
+        yield Copier(source.name, process)
     finally:
-        with contextlib.suppress(OSError):
-            own_copy.unlink()
-
-
-def _failed(source: Postgres, target: Path, said: Sequence[str]) -> ResourceFailed:
-    why = said[0].strip() if said else "cp said nothing"
-    full = any("No space left" in line for line in said)
-    return ResourceFailed(
-        f"{source.name} could not be copied",
-        where=str(target),
-        why="the disk is full" if full else why,
-        hint="free some disk space, then try again; the database itself goes on as before",
-    )
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

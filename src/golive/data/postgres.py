@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import pwd
 import re
@@ -204,11 +205,11 @@ class Postgres:
         30 s for the first (a checkpoint), 2 s for the second: recovery from the log makes up for what they held.
         """
         await asyncio.to_thread(open_sockets, self.place, "postgres", self.name)
-        found = await asyncio.to_thread(leftovers.working_in, self.data, ("postgres",))
-        server = self._server_pid()
-        await leftovers.end([p for p in found if p.pid == server], signal.SIGINT, 30)
-        found = await asyncio.to_thread(leftovers.working_in, self.data, ("postgres",))
-        await leftovers.end(found, signal.SIGQUIT, 2)
+        if found := await asyncio.to_thread(leftovers.working_in, self.data, ("postgres",)):
+            server = self._server_pid()
+            await leftovers.end([p for p in found if p.pid == server], signal.SIGINT, 30)
+            found = await asyncio.to_thread(leftovers.working_in, self.data, ("postgres",))
+            await leftovers.end(found, signal.SIGQUIT, 2)
         # Its process is gone for certain. Left there, a reboot could give the number to another process of the same
         # user, and PostgreSQL would take that for a running server.
         with contextlib.suppress(OSError):
@@ -241,6 +242,7 @@ class Postgres:
         import psycopg
 
         deadline = time.monotonic() + timeout.total_seconds()
+        pauses = itertools.chain((0.01, 0.01, 0.02, 0.02, 0.03, 0.03), itertools.repeat(0.05))
         while True:
             try:
                 async with await self.superuser("postgres"):
@@ -255,7 +257,7 @@ class Postgres:
                         hint="the end of its log says what it was doing",
                         log=log_tail(self.log),
                     ) from error
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(next(pauses))
 
     async def provision(self) -> None:
         import psycopg

@@ -10,12 +10,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from golive.backup.restoring import Wish
 from golive.blueprint.models import Resource
 from golive.data import clone
 from golive.data.postgres import Postgres
 from golive.data.postgres_plan import LIGHT
 from golive.errors import Conflict, NotFound, ResourceFailed, UsageError
-from golive.release import copies, databases, resources
+from golive.release import backups, copies, databases, resources, restores
 from golive.release.host import Host
 from golive.secret import Secret
 from golive.state.records import Copy, Place
@@ -25,10 +26,22 @@ from golive.system.offload import Offload
 Report = Callable[[str], None]
 
 
-async def create(
-    host: Host, place: Place, resource: str | None, label: str, *, actor: str, expires_at: float | None, report: Report
+async def create(  # noqa: PLR0913 - what the command takes
+    host: Host,
+    place: Place,
+    resource: str | None,
+    label: str,
+    wish: Wish | None = None,
+    *,
+    actor: str,
+    expires_at: float | None,
+    report: Report,
 ) -> dict[str, Any]:
-    """As JSON, see `view`. Broken off or failed, nothing of it is left."""
+    """As JSON, see `view`. Broken off or failed, nothing of it is left. With a `wish` it is of what backups have."""
+    if wish is not None:
+        return await _create_from_backup(
+            host, place, resource, label, wish, actor=actor, expires_at=expires_at, report=report
+        )
     async with host.copying(place), long_work() as offload:
         source, declared = await source_of(host, place, resource)
         copy = copies.declare(
@@ -42,6 +55,49 @@ async def create(
             await copies.drop(host, copy)
             raise
         return await view(host, copy)
+
+
+async def _create_from_backup(  # noqa: PLR0913 - what `create` takes, and the moment
+    host: Host,
+    place: Place,
+    resource: str | None,
+    label: str,
+    wish: Wish,
+    *,
+    actor: str,
+    expires_at: float | None,
+    report: Report,
+) -> dict[str, Any]:
+    """The same of what a restore brings back: the WAL to a moment, or a backup as it was taken."""
+    source, declared = await source_of(host, place, resource)
+    found = await backups.find(host, place, source.name)
+    async with host.copying(place), backups.alone(host, place, source.name, "a restore") as offload:
+        copy = copies.declare(
+            host, place, source.name, label, "branch",
+            actor=actor, origin="a restore that is being made", expires_at=expires_at, settings=LIGHT,
+        )  # fmt: skip
+        host.state.audit(actor, "db.branch", place, copy=copy.name)
+        try:
+            done = await restores.bring(offload, found, wish, await _postgres(host, copy), _steps(report))
+            report("starting it")
+            copy = await _open(host, offload, copy, declared.mask, restores.origin(wish, done), report)
+        except BaseException:
+            await asyncio.shield(restores.taken_back(host, copy))
+            raise
+        return await view(host, copy)
+
+
+def _steps(report: Report) -> Callable[[dict[str, Any]], None]:
+    """What a restore reports again and again, once each."""
+    names = {"unpack": "unpacking the backup", "replay": "replaying what was written since"}
+    said: set[str] = set()
+
+    def tell(line: dict[str, Any]) -> None:
+        if line["what"] not in said:
+            said.add(line["what"])
+            report(names.get(line["what"], line["what"]))
+
+    return tell
 
 
 async def reset(
@@ -88,7 +144,7 @@ async def fill(
     target = await _postgres(host, copy)
     if rules:
         await databases.check_masks(offload, source, rules)
-    cloned = await databases.clone(offload, source, target, report)
+    cloned = await clone.clone(source, target, report)
     if copy.state != "making":
         host.state.set_copy(copy, "changing")
         copy = replace(copy, state="changing")
@@ -96,19 +152,29 @@ async def fill(
         await target.before_start()
     await asyncio.to_thread(clone.adopt, target)
     report("recovering")
+    of = origin(cloned.at, shared=cloned.shared)
+    if not rules:
+        return await copies.open_clone(host, copy, of)
+    return await _open(host, offload, copy, rules, of, report)
+
+
+async def _open(host: Host, offload: Offload, copy: Copy, rules: dict[str, str], of: str, report: Report) -> Copy:
+    """Started with what is in its data folder, masked, and ready."""
     await copies.start(host, copy, offload)
     if rules:
-        await databases.mask(offload, await _postgres(host, copy), rules, mask_key(host, copy), report)
-    return await copies.settle(host, copy, "ready", origin=origin(cloned.at, shared=cloned.shared), offload=offload)
+        await databases.mask(
+            offload, await _postgres(host, copy), rules, mask_key(host, copy.place, copy.resource), report
+        )
+    return await copies.settle(host, copy, "ready", origin=of, offload=offload)
 
 
 def origin(at: datetime, *, shared: bool) -> str:
     return f"live at {at:%Y-%m-%d %H:%M:%S} UTC, {'cloned' if shared else 'copied'}"
 
 
-def mask_key(host: Host, copy: Copy) -> Secret:
+def mask_key(host: Host, place: Place, resource: str) -> Secret:
     """The same for every branch of a resource, so that all show the same people."""
-    row = next(row for row in host.state.resources(copy.place) if row.name == copy.resource)
+    row = next(row for row in host.state.resources(place) if row.name == resource)
     password = host.state.resource_password(row).reveal()
     return Secret(hashlib.sha256(f"golive mask {password}".encode()).hexdigest())
 

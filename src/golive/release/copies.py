@@ -9,6 +9,7 @@ makes an empty database.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import re
 import secrets
@@ -16,9 +17,11 @@ import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from golive.blueprint.models import Resource
+from golive.data import clone
 from golive.data.pool_plan import pool_name
 from golive.data.postgres import Postgres
 from golive.data.store import Store, store_for
@@ -28,7 +31,7 @@ from golive.release.host import Host
 from golive.secret import Secret
 from golive.state.records import Copy, CopyKind, CopyState, Place, ResourceRow
 from golive.system import extents, ports
-from golive.system.files import remove_tree, tree_size
+from golive.system.files import remove_tree
 from golive.system.offload import Offload
 
 log = logging.getLogger("golive.copies")
@@ -121,6 +124,29 @@ async def start(host: Host, copy: Copy, offload: Offload | None = None, *, passi
     return made
 
 
+async def open_clone(host: Host, copy: Copy, origin: str) -> Copy:
+    """Start it on a copy of a database that was provisioned, and make it `ready`: what `start` and `settle` do, by
+    nothing but what such a copy needs, since a branch is waited for."""
+    made = await _launch(host, copy)
+    assert isinstance(made, Postgres)  # noqa: S101 - nothing else is cloned
+    unit = resources.unit_name(copy.place, copy.name)
+    waiting = [
+        asyncio.ensure_future(host.supervisor.wait_ready(unit, resources.READY, timedelta(0))),
+        asyncio.ensure_future(clone.recovered(made, resources.READY)),
+    ]
+    try:
+        await asyncio.gather(*waiting)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+    changed = replace(copy, state="ready", origin=origin)
+    await (await store(host, changed)).prepare()
+    await clone.hand_over(made)
+    host.state.set_copy(copy, "ready", origin=origin)
+    return changed
+
+
 async def _launch(host: Host, copy: Copy, *, passing: bool = False) -> Store:
     made = await store(host, copy)
     if isinstance(made, Postgres):
@@ -159,8 +185,23 @@ async def drop(host: Host, copy: Copy) -> None:
     if (folder / "data").exists():
         made = await store(host, copy)
         await made.before_start()  # what a daemon that was killed left in there
-    await asyncio.to_thread(remove_tree, folder)
+    await _removed(folder)
+    for row in host.state.resources(copy.place):
+        if row.name == copy.name:
+            await asyncio.to_thread(remove_tree, resources.placement(host, row).sockets(row.engine, row.name))
     host.state.forget_copy(copy)
+
+
+async def _removed(folder: Path) -> None:
+    """Every second somebody may write the index of a log in there, once more while it goes."""
+    for tries in range(10):
+        try:
+            await asyncio.to_thread(remove_tree, folder)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or tries == 9:
+                raise
+        else:
+            return
 
 
 def find(host: Host, place: Place, name: str) -> Copy:
@@ -187,9 +228,7 @@ async def view(host: Host, copy: Copy) -> dict[str, Any]:
     """As JSON. `size` is what its files hold, `disk` what would be free without it, both in bytes; times in seconds
     since the epoch. `running` is said of its server."""
     row, folder = _row(host, copy), host.home.resource(*copy.place, copy.name)
-    size, disk = await asyncio.gather(
-        asyncio.to_thread(tree_size, folder), asyncio.to_thread(extents.own_bytes, folder)
-    )
+    size, disk = await asyncio.to_thread(extents.sizes, folder)
     return {
         "name": copy.name,
         "resource": copy.resource,

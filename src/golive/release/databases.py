@@ -19,7 +19,6 @@ from golive.secret import Secret
 from golive.system.offload import Offload
 
 if TYPE_CHECKING:
-    from golive.data.clone import Cloned
     from golive.data.maintain import Step
     from golive.data.postgres import Postgres
     from golive.migrate.account import Account
@@ -77,21 +76,6 @@ async def _pool_order(port: int, password: Secret, command: str) -> None:
             await console.execute(command.encode())
     except psycopg.Error as error:
         raise ResourceFailed(f"PgBouncer on port {port} refused {command}", why=str(error).strip()) from None
-
-
-async def clone(
-    offload: Offload, source: Postgres, target: Postgres, report: Callable[[str], None], *, gently: bool = False
-) -> Cloned:
-    """See `golive.data.clone`."""
-    return await offload.reporting(report, _clone, source, target, gently)
-
-
-async def _clone(
-    source: Postgres, target: Postgres, gently: bool, report: Callable[[str], None] = lambda _: None
-) -> Cloned:
-    from golive.data.clone import clone
-
-    return await clone(source, target, report, gently=gently)
 
 
 async def check_masks(offload: Offload, store: Postgres, rules: Mapping[str, str]) -> None:

@@ -151,7 +151,7 @@ async def rehearse(
             target = await copies.store(host, copy)
             if not isinstance(target, Postgres):
                 raise ResourceFailed(f"{copy.name} is no PostgreSQL", where=copy.name)
-            await databases.clone(offload, source, target, say, gently=True)
+            await clone.clone(source, target, say, gently=True)
             await asyncio.to_thread(clone.adopt, target)
             say("recovering")
             await copies.start(host, copy, offload, passing=True)

@@ -21,6 +21,7 @@ from golive.release import backups, copies
 from golive.release.backups import Backed, Report
 from golive.release.host import Host
 from golive.state.records import Copy, CopyKind, Place
+from golive.system.offload import Offload
 
 KEPT = timedelta(days=7)
 """How long what was restored, and what was replaced, stays."""
@@ -54,24 +55,30 @@ async def make(host: Host, found: Backed, asked: Asked, actor: str, report: Repo
         )  # fmt: skip
         try:
             store = await _postgres(host, copy)
-            await asyncio.to_thread(open_folder, store.place, store.name)
-            await asyncio.to_thread(open_sockets, store.place, "postgres", store.name)
-            server = backups.server_of(store)
-            terms = (server, found.repository, found.received, wish, store.data)
-            done: dict[str, Any] = await offload.reporting(report, restoring.run, *terms)
+            done = await bring(offload, found, wish, store, report)
             report({"what": "start"})
             await copies.start(host, copy)
-            copy = await copies.settle(host, copy, "ready", origin=_origin(wish, done))
+            copy = await copies.settle(host, copy, "ready", origin=origin(wish, done))
         except BaseException:
-            await asyncio.shield(_taken_back(host, copy))
+            await asyncio.shield(taken_back(host, copy))
             raise
         host.state.audit(actor, "restore", place, resource=found.name, copy=copy.name, backup=done["id"])
         report({"what": "compare"})
-        tables = await _compared(host, found, server)
+        tables = await _compared(host, found, backups.server_of(store))
     return {"copy": copy.name, **done, "tables": tables, "expires_at": copy.expires_at}
 
 
-async def _taken_back(host: Host, copy: Copy) -> None:
+async def bring(offload: Offload, found: Backed, wish: Wish, store: Postgres, report: Report) -> dict[str, Any]:
+    """What is wished for, in the data folder of `store`, which must not be there; see `restoring.run`."""
+    await asyncio.to_thread(open_folder, store.place, store.name)
+    await asyncio.to_thread(open_sockets, store.place, "postgres", store.name)
+    terms = (backups.server_of(store), found.repository, found.received, wish, store.data)
+    done: dict[str, Any] = await offload.reporting(report, restoring.run, *terms)
+    return done
+
+
+async def taken_back(host: Host, copy: Copy) -> None:
+    """A copy whose restore failed or was stopped, gone with what it had begun."""
     folder = host.home.resource(*copy.place, copy.name)
     await restore.tidy(folder / "data.restoring")
     await copies.drop(host, copy)
@@ -80,11 +87,11 @@ async def _taken_back(host: Host, copy: Copy) -> None:
 async def settle_interrupted(host: Host) -> None:
     """At the daemon's start: the server of a restore that was killed goes before its copy does."""
     for copy in host.state.copies():
-        if copy.kind == "restored" and copy.state == "making":
+        if copy.kind in ("restored", "branch") and copy.state == "making":
             await restore.tidy(host.home.resource(*copy.place, copy.name) / "data.restoring")
 
 
-def _origin(wish: Wish, done: dict[str, Any]) -> str:
+def origin(wish: Wish, done: dict[str, Any]) -> str:
     if wish.id is not None:
         return f"backup {done['id']}, as it was taken"
     to = f"to {wish.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if wish.at else "to the last write received"

@@ -22,7 +22,6 @@ from golive.data.postgres import Postgres
 from golive.engines.engine import Engine
 from golive.errors import Conflict, GoliveError, NotFound, ResourceFailed, UsageError
 from golive.release import backups, copies, databases, pools, replicas, resources
-from golive.release.branches import long_work
 from golive.release.holding import held
 from golive.release.host import Host
 from golive.state.records import Copy, Place
@@ -53,8 +52,7 @@ class Upgrade:
         )  # fmt: skip
         try:
             made = await _postgres(self.host, copy)
-            async with long_work() as offload:
-                await databases.clone(offload, self.old, made, lambda text: self.say(f"rehearsal: {text}"))
+            await clone.clone(self.old, made, lambda text: self.say(f"rehearsal: {text}"))
             await asyncio.to_thread(clone.adopt, made)
             await copies.start(self.host, copy)
             await copies.stop(self.host, copy)

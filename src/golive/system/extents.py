@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,25 +18,32 @@ _LAST, _SHARED = 0x1, 0x2000
 _AT_ONCE = 256
 
 
-def own_bytes(folder: Path) -> int:
-    """Bytes on disk that would be free again without the folder. Where nothing can be shared, all of it."""
-    total = 0
+def sizes(folder: Path) -> tuple[int, int]:
+    """Bytes on disk of all that is in the folder, and of those what would be free again without it; where nothing can
+    be shared, all of it. Hard links count once."""
+    held, own = 0, 0
+    seen: set[int] = set()
     for root, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):  # files of a running server come and go
-                total += _own(Path(root) / name)
-    return total
+                path = f"{root}/{name}"
+                info = os.lstat(path)
+                if info.st_ino not in seen:
+                    seen.add(info.st_ino)
+                    held += info.st_blocks * 512
+                    own += _own(path, info)
+    return held, own
 
 
-def _own(path: Path) -> int:
-    info = path.lstat()
-    if not path.is_file() or path.is_symlink():
-        return 0
+def _own(path: str, info: os.stat_result) -> int:
+    whole = info.st_blocks * 512
+    if not stat.S_ISREG(info.st_mode) or not whole:
+        return whole
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         return sum(length for length, flags in _extents(fd) if not flags & _SHARED)
     except OSError:
-        return info.st_blocks * 512
+        return whole
     finally:
         os.close(fd)
 

@@ -32,6 +32,7 @@ INSERT INTO users (name) VALUES ('Nobody');
 CREATE TRIGGER note BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION note();
 CREATE MATERIALIZED VIEW mails AS SELECT email FROM users;
 CREATE TABLE written (id bigserial PRIMARY KEY);
+CREATE UNLOGGED TABLE fleeting AS SELECT repeat('x', 1000) FROM generate_series(1, 1000);
 ANALYZE;
 """
 
@@ -108,6 +109,8 @@ async def test_a_branch_has_all_that_was_committed_before_it_and_nothing_that_is
     [(settings,)] = await rows(made["url"], "SELECT current_setting('fsync') || current_setting('shared_buffers')")
     assert settings == "on64MB"
 
+    assert await rows(made["url"], "SELECT count(*) FROM fleeting") == [(0,)]
+
     again = await create(host, "try-2", [])
     same = "SELECT email, name, ref, vip FROM users ORDER BY id"
     assert await rows(again["url"], same) == await rows(made["url"], same)
@@ -116,6 +119,7 @@ async def test_a_branch_has_all_that_was_committed_before_it_and_nothing_that_is
 
 
 async def test_reset_brings_the_present_under_the_same_url(host: Host) -> None:
+    sockets = {path.name for path in host.home.run.glob("po-*")}
     made = await create(host, "try", [])
     await rows(made["url"], "CREATE TABLE mine AS SELECT 1")
     async with await live(host) as db:
@@ -128,6 +132,7 @@ async def test_reset_brings_the_present_under_the_same_url(host: Host) -> None:
     assert not [path.name for path in folder.iterdir() if path.name.startswith("data.")]
     assert (await branches.drop(host, SHOP, "try", actor="me")) == {"dropped": "db@try"}
     assert not folder.exists()
+    assert {path.name for path in host.home.run.glob("po-*")} == sockets
 
 
 async def test_a_rule_that_cannot_be_followed_stops_it_before_anything_is_copied(host: Host) -> None:
