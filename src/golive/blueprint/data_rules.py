@@ -154,7 +154,7 @@ def _resources(facts: Facts) -> Iterator[Fault]:
         if resource.url_from is not None:
             if resource.url_from not in facts.table("env"):
                 yield _undeclared((*path, "url_from"), resource.url_from, facts)
-            for key in ("memory", "persistence", "eviction", "pool", "replicas", "mask"):
+            for key in ("memory", "persistence", "eviction", "pool", "replicas", "mask", "preview"):
                 if given.get(key) is not None:
                     yield Fault((*path, key), "has no meaning for a resource golive does not run", "take it out")
         if resource.direct_from is not None:
@@ -163,7 +163,7 @@ def _resources(facts: Facts) -> Iterator[Fault]:
             elif resource.direct_from not in facts.table("env"):
                 yield _undeclared((*path, "direct_from"), resource.direct_from, facts)
         owned = {
-            "postgres": ("extensions", "pool", "replicas", "mask", "direct_from"),
+            "postgres": ("extensions", "pool", "replicas", "mask", "preview", "direct_from"),
             "redis": ("eviction", "persistence"),
         }
         for other, keys in owned.items():

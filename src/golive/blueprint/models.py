@@ -290,6 +290,9 @@ class Resource(Model):
     mask: dict[Column, Masked] = Field(
         {}, description='PostgreSQL: columns that no branch shows, `"users.email" = "email"`.'
     )
+    preview: Literal["branch", "empty"] = Field(
+        "branch", description="PostgreSQL: what it begins with in a preview: production's as it is then, or nothing."
+    )
     prefix: str | None = Field(
         None,
         pattern=PREFIX_PATTERN,

@@ -26,6 +26,7 @@ from golive.release import (
     maintenance,
     migrations,
     pools,
+    previews,
     rehearsal,
     resources,
     schema,
@@ -281,6 +282,7 @@ class Deploy:
         if not self.blueprint.resources:
             note.skipped = True
             return
+        await previews.begin(self.host, self.place, self.stores, self.journal.note)
         self.reports = await resources.ensure(self.host, self.place, self.stores)
         self.reports |= await resources.check_externals(self.host, self.blueprint, self.values)
         if said := pools.migrated_through(self.blueprint, self.reports):

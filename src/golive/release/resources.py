@@ -45,13 +45,22 @@ async def declare(
         if resource.url_from is not None:
             continue
         row = rows.get(name)
-        engine = await _engine(host, resource, row, progress)
+        engine = await _engine(host, resource, row or model(host, place, name, resource), progress)
         if row is None:
             row = ResourceRow(place, name, resource.engine, engine.version, ports.choose(avoid=host.state.ports()), b"")
             host.state.add_resource(row, Secret(secrets.token_urlsafe(32)))
             row = next(r for r in host.state.resources(place) if r.name == name)
         found[name] = _store(host, row, resource, engine)
     return found | await pools.declare(host, place, blueprint, found)
+
+
+def model(host: Host, place: Place, name: str, resource: Resource) -> ResourceRow | None:
+    """The row of production's database as which one of a preview begins; None where it begins empty."""
+    if place.environment.split("/")[0] != "preview" or resource.engine != "postgres" or resource.preview == "empty":
+        return None
+    rows = {row.name: row for row in host.state.resources(Place(place.app, "production")) if row.engine == "postgres"}
+    row = rows.get(name)
+    return row if row and resource.version in (None, int(row.version.split(".")[0])) else None
 
 
 async def _engine(
