@@ -420,6 +420,9 @@ class EdgePolicy(Model):
     quota_resource: Name | None = Field(
         None, description="The Redis in which quotas are counted; the first that keeps what it holds when left out."
     )
+    redirect: dict[Domain, Domain] = Field(
+        {}, description='Domains that only lead to another: `"www.shop.dev" = "shop.dev"`; path and query are kept.'
+    )
     max_body: Size = Field(100 * 10**6, description="Request bodies above this get 413.")
     cache_memory: Size = Field(32 * 10**6, description="Of answers that the edge keeps for the app.")
     access_log: bool = Field(True, description="One JSON line for every request.")

@@ -269,6 +269,22 @@ def _domains(facts: Facts) -> Iterator[Fault]:
         yield Fault(("domains",), "must not be empty", "leave it out for <name>.localhost", also=(("name",),))
 
 
+def _redirected(facts: Facts) -> Iterator[Fault]:
+    """Overlays may have other domains: a redirect between two that are not there is moot."""
+    domains, redirect = facts.blueprint.domains, facts.blueprint.edge.redirect
+    for name, to in redirect.items():
+        at: KeyPath = ("edge", "redirect", name)
+        if (name in domains) != (to in domains):
+            missing = to if name in domains else name
+            yield Fault(at, f"`{missing}` is none of `domains`", f"golive domain add {missing}", also=(("domains",),))
+        elif name in domains and to in redirect:
+            yield Fault(at, f"`{to}` is redirected itself", "lead all of them to the one that answers")
+        elif name in domains and name == domains[0]:
+            yield Fault(at, "is the first of `domains`, at which the app is shown", "put one that answers first")
+        elif to.startswith("*."):
+            yield Fault(at, "leads to a wildcard", "to one name")
+
+
 def _headers(facts: Facts) -> Iterator[Fault]:
     for name, value in facts.blueprint.edge.headers.items():
         if not name or not all(c.isascii() and (c.isalnum() or c in "!#$%&'*+-.^_`|~") for c in name):
@@ -302,6 +318,7 @@ SERVICE_RULES = (
     _limited_paths,
     _caches,
     _domains,
+    _redirected,
     _headers,
     _networks,
 )

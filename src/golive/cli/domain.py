@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -129,33 +131,41 @@ def _json(one: Finding) -> dict[str, Any]:
 
 @domain.command()
 @click.argument("name", metavar="DOMAIN")
+@click.option("--www", is_flag=True, help="Also www.DOMAIN, which is redirected to it.")
 @click.option("--address", "given", multiple=True, help="This machine's public address, where it has none of its own.")
 @place_options
-def add(target: Target, name: str, given: tuple[str, ...]) -> int:
+def add(target: Target, name: str, www: bool, given: tuple[str, ...]) -> int:
     """Add a domain to golive.toml, and print the DNS records that it needs.
 
     \b
-    Example:
+    Examples:
       golive domain add shop.dev
+      golive domain add shop.dev --www
     """
     from golive.edge import records
 
     name = _valid(name)
+    if www and name.startswith(("www.", "*.")):
+        raise UsageError(f"there is no www.{name}", hint=f"golive domain add {name.partition('.')[2]} --www")
     addresses = tuple(map(records.parse_address, given)) or records.public_addresses()
     before = _declared(target)
-    if name in before:
-        output.say(f"nothing to do: {name} is in {FILE}")
+    added = (name, f"www.{name}") if www else (name,)
+    if all(each in before for each in added):
+        output.say(f"nothing to do: {' and '.join(added)} {'are' if www else 'is'} in {FILE}")
     else:
         # What was only implied, <app>.localhost, gives way.
         kept = before if _written(target) else ()
-        _write(target, (*kept, name))
+        moved = {f"www.{name}": name} if www else {}
+        _write(target, (*kept, *(each for each in added if each not in kept)), moved)
     if _is_local(name):
         return 0
     if addresses:
         print("records for your DNS provider:")
-        _print_records(records.wanted(name, addresses))
+        for each in added:
+            _print_records(records.wanted(each, addresses))
     else:
-        print(f"records for your DNS provider: A {name} with the address at which this machine is reached")
+        both = " and ".join(added)
+        print(f"records for your DNS provider: A {both} with the address at which this machine is reached")
     output.say("then: golive domain verify, and golive up")
     return 0
 
@@ -177,7 +187,7 @@ def rm(target: Target, name: str) -> int:
     left = tuple(n for n in before if n != name)
     if not left:
         raise UsageError(f"{name} is the only domain", hint=f"take `domains` out of {FILE} for <app>.localhost")
-    _write(target, left)
+    _write(target, left, gone=name)
     return 0
 
 
@@ -286,8 +296,11 @@ def _written(target: Target) -> bool:
     return table is not None
 
 
-def _write(target: Target, names: tuple[str, ...]) -> None:
-    """Into golive.toml, all else in it kept. BlueprintError, and nothing is written, when it would no longer load."""
+def _write(
+    target: Target, names: tuple[str, ...], moved: Mapping[str, str] = MappingProxyType({}), gone: str = ""
+) -> None:
+    """Into golive.toml, all else in it kept: domains, those that are redirected now, none to or from one that is gone.
+    BlueprintError, and nothing is written, when it would no longer load."""
     from golive.blueprint.checkout import Checkout
     from golive.blueprint.document import parse_document
     from golive.blueprint.resolve import resolve
@@ -298,7 +311,23 @@ def _write(target: Target, names: tuple[str, ...]) -> None:
     folder = _checkout(target)
     file = folder / FILE
     before = file.read_text(encoding="utf-8")
-    after = mend.written(before, [Setting(_path(target), list(names))])
+    policy = (*_path(target)[:-1], "edge", "redirect")
+    redirects = [Setting((*policy, name), to) for name, to in moved.items()]
+    after = _without(mend.written(before, [Setting(_path(target), list(names)), *redirects]), policy, gone)
     resolve(parse_document(after), Checkout(folder), target.environment)
     write_atomic(file, after, mode=file.stat().st_mode & 0o777)
     output.say(mend.diff(before, after).rstrip())
+
+
+def _without(text: str, policy: tuple[str, ...], gone: str) -> str:
+    """The file without redirects to and from a domain."""
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    table: Any = document
+    for key in policy:
+        table = table.get(key) if isinstance(table, dict) else None
+    redirects = table if isinstance(table, dict) else {}
+    for name in [name for name, to in redirects.items() if gone in (name, to)]:
+        del redirects[name]
+    return tomlkit.dumps(document)

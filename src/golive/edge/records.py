@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 TIMEOUT = 4.0
 """Seconds for one question to one name server."""
 MOST_SERVERS = 8
+PATIENCE = 20.0
+"""Seconds for all there is to ask about one domain."""
 KINDS = ("A", "AAAA")
 Address = tuple[str, int]
 
@@ -71,11 +73,18 @@ async def look(domain: str, addresses: tuple[str, ...], resolver: Address | None
     A name server that does not answer is a problem by name, never an error.
     """
     records = wanted(domain, addresses)
-    asked = f"golive-looks.{domain.removeprefix('*.')}" if domain.startswith("*.") else domain
     try:
-        servers = await name_servers(asked, resolver)
+        async with asyncio.timeout(PATIENCE):
+            return await _look(domain, records, resolver)
+    except TimeoutError:
+        return Finding(domain, records, problems=(f"DNS did not come to an answer within {PATIENCE:g} s",))
     except GoliveError as error:
         return Finding(domain, records, problems=(error.what,))
+
+
+async def _look(domain: str, records: tuple[Record, ...], resolver: Address | None) -> Finding:
+    asked = f"golive-looks.{domain.removeprefix('*.')}" if domain.startswith("*.") else domain
+    servers = await name_servers(asked, resolver)
     port = resolver[1] if resolver else 53
     answers = await asyncio.gather(*(_ask(asked, name, at, port, resolver) for name, at in servers))
     found = tuple(sorted({a for answer in answers for a in answer.addresses}))
@@ -122,9 +131,8 @@ async def name_servers(domain: str, resolver: Address | None) -> list[tuple[str,
         raise GoliveError(f"the name servers of {domain} answer with errors") from None
     except (dns.exception.DNSException, OSError) as error:
         raise GoliveError(f"DNS does not say who serves {domain}: {type(error).__name__}") from error
-    found = []
-    for name in names:
-        found += [(name.rstrip("."), address) for address in (await _addresses(name, asking))[:1]]
+    each = await asyncio.gather(*(_addresses(name, asking) for name in names))
+    found = [(name.rstrip("."), at[0]) for name, at in zip(names, each, strict=True) if at]
     if not found:
         raise GoliveError(f"the name servers of {domain} have no address: {', '.join(names)}")
     return found

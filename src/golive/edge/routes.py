@@ -68,9 +68,10 @@ def render_routes(config: EdgeConfig, layout: Layout, *, tls: bool) -> Json:
     hosts = []
     for site in sorted(config.sites, key=lambda s: (s.app, s.environment)):
         if tls:
-            hosts += _hosts(site, tuple(d for d in site.domains if d in ready), layout, tls=True)
+            domains = tuple(d for d in site.domains if d in ready)
+            hosts += [*_hosts(site, domains, layout, tls=True), *_moved(site, domains, layout, tls=True)]
         elif not site.policy.https:
-            hosts += _hosts(site, site.domains, layout, tls=False)
+            hosts += [*_hosts(site, site.domains, layout, tls=False), *_moved(site, site.domains, layout, tls=False)]
         else:
             hosts += _redirecting(site, ready, layout.https_port, config.challenges)
     hosts.append(_unknown())
@@ -96,7 +97,7 @@ def render_routes(config: EdgeConfig, layout: Layout, *, tls: bool) -> Json:
 def _hosts(site: Site, domains: tuple[str, ...], layout: Layout, *, tls: bool) -> list[Json]:
     """One virtual host for each set of domains with the same rules."""
     groups: dict[Rules, list[str]] = {}
-    for domain in domains:
+    for domain in (d for d in domains if d not in site.policy.redirect):
         beside = site.canary.rules_for(domain) if site.canary else ()
         groups.setdefault((site.rules_for(domain), beside), []).append(domain)
     return [_host(site, rules, sorted(names), layout, tls=tls) for rules, names in groups.items()]
@@ -458,6 +459,29 @@ def _redirecting(site: Site, ready: set[str], https_port: int, challenges: tuple
             **headers.response_headers(site.policy, tls=False),
         }
         for (has, asked), domains in groups.items()
+    ]
+
+
+def _moved(site: Site, domains: tuple[str, ...], layout: Layout, *, tls: bool) -> list[Json]:
+    """Hosts of domains that only lead to another. Over HTTP they become HTTPS first: who has HSTS for one, has it."""
+    port, usual = (layout.https_port, 443) if tls else (layout.http_port, 80)
+    how: Json = {"response_code": "PERMANENT_REDIRECT" if port == usual else "TEMPORARY_REDIRECT"}
+    how |= {} if port == usual else {"port_redirect": port}
+    return [
+        {
+            "name": f"{site.app}/{site.environment} {domain}",
+            "domains": [domain],
+            "routes": [
+                {
+                    "match": {"prefix": "/"},
+                    "redirect": {"host_redirect": site.policy.redirect[domain], **how},
+                    **_marked(site, ""),
+                }
+            ],
+            **headers.response_headers(site.policy, tls=tls),
+        }
+        for domain in sorted(domains)
+        if domain in site.policy.redirect
     ]
 
 

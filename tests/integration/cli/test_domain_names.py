@@ -50,6 +50,23 @@ def test_a_domain_is_added_with_its_records_and_taken_out(checkout: Path, capsys
     assert domains(checkout) == ["shop.dev"]
 
 
+def test_www_leads_to_the_domain_and_goes_with_it(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert domain(checkout, "add", "shop.dev", "--www", "--address", "203.0.113.7") == 0
+    out = capsys.readouterr().out
+    assert "A     shop.dev  203.0.113.7" in out
+    assert "A     www.shop.dev  203.0.113.7" in out
+    assert domains(checkout) == ["shop.dev", "www.shop.dev"]
+    edge = tomllib.loads((checkout / "golive.toml").read_text())["edge"]
+    assert edge == {"redirect": {"www.shop.dev": "shop.dev"}}
+    assert domain(checkout, "add", "shop.dev", "--www", "--address", "203.0.113.7") == 0
+    assert "nothing to do" in capsys.readouterr().err
+    assert domain(checkout, "rm", "www.shop.dev") == 0
+    assert domains(checkout) == ["shop.dev"]
+    assert tomllib.loads((checkout / "golive.toml").read_text())["edge"] == {"redirect": {}}
+    assert domain(checkout, "add", "www.shop.dev", "--www") == 2
+    assert "golive domain add shop.dev --www" in capsys.readouterr().err
+
+
 def test_what_cannot_be_is_said_and_changes_nothing(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert domain(checkout, "add", "https://shop.dev") == 2
     assert "is not a domain" in capsys.readouterr().err

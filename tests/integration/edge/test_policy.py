@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from edge_harness import Request, Running, Upstreams, answer, rule, site
 
-from golive.blueprint.models import RateLimit
+from golive.blueprint.models import EdgePolicy, RateLimit
 from golive.edge.headers import SECURITY
 from golive.edge.model import Endpoint, RouteRule, Site, Upstream
 
@@ -113,6 +113,26 @@ async def test_limits_count_by_address_path_and_survive_a_route_change(envoy: Ru
     assert await statuses("/ai/deeper", 1) == [429]
     assert await statuses("/all", 4) == [200] * 3 + [429]
     assert (await statuses("/", 20)).count(200) in range(8, 16)
+
+
+@pytest.mark.parametrize("https", [True, False])
+async def test_a_domain_that_only_leads_to_another(envoy: Running, upstreams: Upstreams, https: bool) -> None:
+    shop, www = "shop.localhost", "www.shop.localhost"
+    policy = EdgePolicy.model_validate({"https": https, "redirect": {www: shop}})
+    up = Upstream(A, (await upstreams.serve(answer(b"ok")),))
+    await envoy.edge.apply(
+        envoy.config(Site("threadr", "production", (shop, www), (rule(A),), policy), upstreams=(up,))
+    )
+    there = envoy.edge.url(shop, https=https)
+    async with envoy.client(http2=https) as client:
+        got = await client.post(f"{envoy.edge.url(www, https=https)}/a%20b?c=d&e", content=b"kept")
+        assert (got.status_code, got.headers["location"]) == (307, f"{there}/a%20b?c=d&e")
+        assert ("strict-transport-security" in got.headers) == https
+        assert (await client.get(there)).text == "ok"
+        if https:  # over HTTP a name becomes HTTPS before it leads anywhere: HSTS of each
+            plain = await client.get(envoy.edge.url(www, https=False))
+            assert plain.headers["location"] == envoy.edge.url(www) + "/"
+    assert [request.headers["host"].partition(":")[0] for request in upstreams.seen] == [shop]
 
 
 async def test_bodies_above_the_limit_are_refused_with_and_without_a_length(

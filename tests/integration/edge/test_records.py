@@ -21,11 +21,13 @@ HERE = ("203.0.113.7", "2001:db8::7")
 
 @dataclass
 class Zone(asyncio.DatagramProtocol):
-    """A name server of shop.test.: what it has, and how it misbehaves."""
+    """A name server of shop.test.: what it has, and how it misbehaves; `broken` as a resolver too."""
 
     data: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     lame: bool = False
     silent: bool = False
+    garbage: bool = False
+    broken: str = ""
     rcode: str = "NOERROR"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -35,7 +37,15 @@ class Zone(asyncio.DatagramProtocol):
         query = dns.message.from_wire(data)
         name, kind = query.question[0].name.to_text(), query.question[0].rdtype.name
         looked_for = kind in ("A", "AAAA") and not name.startswith("ns")
-        if self.silent and looked_for:
+        if (self.silent and looked_for) or self.broken == "silent":
+            return
+        if self.garbage and looked_for:
+            self.transport.sendto(data[:2] + b"no DNS", address)  # type: ignore[attr-defined]
+            return
+        if self.broken:
+            failed = dns.message.make_response(query)
+            failed.set_rcode(dns.rcode.from_text(self.broken))
+            self.transport.sendto(failed.to_wire(), address)  # type: ignore[attr-defined]
             return
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.AA | dns.flags.RA
@@ -137,6 +147,30 @@ async def test_servers_that_disagree_lie_or_keep_silent_are_named(
     assert "ns2.shop.test is named as a name server" in (await problems(servers))[0]
     servers.two.silent = True
     assert "ns2.shop.test does not answer" in (await problems(servers))[0]
+
+
+async def test_a_resolver_that_fails_keeps_silent_or_talks_nonsense_is_said_in_bounded_time(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("golive.edge.records.TIMEOUT", 0.3)
+    servers.both("www.shop.test.", "A", HERE[0])
+    servers.one.garbage = True
+    assert await problems(servers) == ("the name server ns1.shop.test does not answer",)
+    servers.one.garbage = False
+    servers.one.broken = "SERVFAIL"
+    assert await problems(servers) == ("the name servers of www.shop.test answer with errors",)
+    servers.one.broken = "silent"
+    assert "DNS does not say who serves www.shop.test" in (await problems(servers))[0]
+    # Each question has its time; all together have no more than this.
+    monkeypatch.setattr("golive.edge.records.TIMEOUT", 60.0)
+    monkeypatch.setattr("golive.edge.records.PATIENCE", 0.3)
+    assert await problems(servers) == ("DNS did not come to an answer within 0.3 s",)
+
+
+async def test_aliases_in_a_circle_come_to_an_end(servers: Servers) -> None:
+    servers.both("www.shop.test.", "CNAME", "app.shop.test.")
+    servers.both("app.shop.test.", "CNAME", "www.shop.test.")
+    assert await problems(servers) == ("missing: A www.shop.test 203.0.113.7",)
 
 
 async def test_a_name_that_nobody_registered(servers: Servers) -> None:
