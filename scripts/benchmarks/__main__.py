@@ -31,6 +31,7 @@ KINDS = (
     "recover",
     "migrate",
     "check",
+    "canary",
 )
 
 
@@ -109,6 +110,10 @@ def _runner(kind: str, options: argparse.Namespace) -> Callable[[], Result]:
         from benchmarks import migrate
 
         return lambda: migrate.run(options.rows)
+    if kind == "canary":
+        from benchmarks import canary
+
+        return canary.run
     if kind == "check":
         from benchmarks import check
 
@@ -135,7 +140,8 @@ def _arguments() -> argparse.Namespace:
         "a branch of a database under writes, where files are cloned and beside pg_dump | psql; recovery: "
         "a database under writes killed with -9 at random, its directory deleted, instants brought back; recover: "
         "two examples on an empty home, from a folder and from S3; migrate: migrations of a large table under writes, "
-        "rehearsed, deployed, refused; check: planted faults, and how many are found",
+        "rehearsed, deployed, refused; check: planted faults, and how many are found; canary: good and bad releases, "
+        "and how many requests the bad ones touched",
     )
     parser.add_argument(
         "--seconds",

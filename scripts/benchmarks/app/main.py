@@ -7,15 +7,20 @@ lost 2 of 368,459 GETs, one of them provably so.
 
 import asyncio
 import os
+import random
 
 from aiohttp import WSCloseCode, web
 
 RELEASE = "0"
+ERRORS = 0.0
+"""Share of the answers at / that are 500."""
 SOCKETS = web.AppKey("sockets", set)
 STOPPING = web.AppKey("stopping", asyncio.Event)
 
 
-async def ok(_request):
+async def ok(request):
+    if request.path == "/" and random.random() < ERRORS:
+        return web.json_response({"status": "broken"}, status=500)
     return web.json_response({"status": "ok"})
 
 
