@@ -6,15 +6,18 @@ import asyncio
 import itertools
 import json
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from socket import create_connection as socket_to
 
 import pytest
 from e2e_apps import API, MakeApp
 from e2e_harness import App, Golive, until
 from e2e_walk import doom
+from websockets.sync.client import ClientConnection, connect
 
 from golive.system.http import Connection, Streams
 
@@ -168,17 +171,31 @@ def test_by_hand_by_cookie_and_its_end(make_app: MakeApp) -> None:
     assert app.request("GET", "/page/", headers=mine).text == "<p>2</p>"
     assert app.get("/page/").text == "<p>1</p>"
     assert "set-cookie" not in app.request("GET", "/", headers=mine).headers
+    with socket(app, mine) as opened:
+        assert json.loads(opened.recv())["version"] == "2"
+        ends_by_hand(app, command, mine)
+        opened.send("still there")
+        assert opened.recv() == "still there"
+    assert "no canary" in app.command("traffic", "50%").failed().err
+
+    assert "no canary" not in app.up("--no-canary").ok().err
+    assert app.version() == "2"
+    app.golive.no_strays()
+
+
+def ends_by_hand(app: App, command: subprocess.Popen[str], mine: dict[str, str]) -> None:
     command.send_signal(signal.SIGINT)  # who watches goes, and it goes on
     assert "the canary goes on" in app.golive.finish(command).err
     ended = app.command("rollback").ok()
     assert "the canary of release 2 is ended" in ended.err
     assert app.request("GET", "/", headers=mine).json()["version"] == "1"
     assert app.deployments()[0]["state"] == "undone"
-    assert "no canary" in app.command("traffic", "50%").failed().err
 
-    assert "no canary" not in app.up("--no-canary").ok().err
-    assert app.version() == "2"
-    app.golive.no_strays()
+
+def socket(app: App, headers: dict[str, str]) -> ClientConnection:
+    raw = socket_to(("127.0.0.1", app.golive.https_port))
+    tls, url = app.golive.tls(), f"wss://{app.domain}:{app.golive.https_port}/ws"
+    return connect(url, sock=raw, ssl=tls, server_hostname=app.domain, additional_headers=headers, proxy=None)
 
 
 @pytest.mark.nightly

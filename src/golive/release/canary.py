@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from golive.blueprint.models import ServiceKind
 from golive.edge.counts import Counts
 from golive.errors import CanaryStopped
+from golive.release.closed import in_force
 from golive.release.comparison import Pair, judge
 from golive.release.instances import wait_ready
 from golive.release.traffic import edge_config, upstream_names
@@ -93,15 +94,20 @@ class _Watch:
             if not await self._look(base):
                 continue
             passed = time.monotonic() - began
-            verdict = judge(policy, trial.window, passed)
+            verdict = judge(policy, trial.window, passed, held=trial.held or self._closed())
             if verdict.worse:
                 raise self._stopped(verdict.service, verdict.worse, passed)
             if time.monotonic() - told > TELL:
                 told = time.monotonic()
                 self.deploy.journal.log(STEP, self._words())
-            if verdict.go_on and not trial.held:
+            if verdict.go_on and not (trial.held or self._closed()):
                 break
         note.detail = self._words()
+
+    def _closed(self) -> bool:
+        """Nobody comes, so there is nothing to judge by."""
+        maintenance = self.deploy.host.state.maintenance(self.deploy.place)
+        return in_force(maintenance, time.time()) is not None
 
     async def _shift(self) -> None:
         host = self.deploy.host

@@ -39,9 +39,9 @@ class Verdict:
     service: str = ""
 
 
-def judge(policy: Canary, window: Mapping[str, Pair], passed: float) -> Verdict:
-    """What follows from a step that has lasted `passed` seconds."""
-    last = passed >= max(policy.wait, policy.every).total_seconds()
+def judge(policy: Canary, window: Mapping[str, Pair], passed: float, *, held: bool = False) -> Verdict:
+    """What follows from a step that has lasted `passed` seconds; one that is `held` has no last look."""
+    last = not held and passed >= max(policy.wait, policy.every).total_seconds()
     for service, (new, old) in window.items():
         if said := _failing(policy, new, old, LAST_DOUBT if last else DOUBT) or _slow(policy, new, old, last):
             return Verdict(worse=said, service=service)

@@ -145,7 +145,8 @@ def _rules(
             rule = rule_of(name, service, prefix, grpc_upstream(generation), (), blueprint)
             rule = replace(rule, strip_prefix=False, timeout=timedelta(0), compression=False)
             rules.append(replace(rule, rules=(), grpc=True))
-    rules = shifted(rules, blueprint, shifts(host, app.place, suspended))
+    if any(service.replaces for service in blueprint.services.values()):
+        rules = shifted(rules, blueprint, shifts(host, app.place, suspended))
     if app.place in host.waiting:
         rules = [replace(rule, hold=host.waiting[app.place]) for rule in rules if rule.targets[0][0] != STATIC] + [
             rule for rule in rules if rule.targets[0][0] == STATIC

@@ -69,6 +69,7 @@ def test_at_the_last_look_less_doubt_is_enough() -> None:
     doubtful = {"web": (counts(180, 5), counts(3000))}
     assert not judge(POLICY, doubtful, 300).worse
     assert judge(POLICY, {"web": (counts(160, 5), counts(3000))}, 600).worse
+    assert not judge(POLICY, {"web": (counts(160, 5), counts(3000))}, 600, held=True).worse
     assert judge(POLICY, {"web": (counts(40, 1), counts(700))}, 600).go_on
 
 

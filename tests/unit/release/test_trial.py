@@ -16,7 +16,8 @@ from golive.errors import CanaryStopped, Conflict, GoliveError, NotFound, UsageE
 from golive.release import canary, steering
 from golive.release.drain import Drain
 from golive.release.undo import undo
-from golive.state.records import Deployment, DeploymentState, GenerationState, Shift
+from golive.secret import Secret
+from golive.state.records import Deployment, DeploymentState, GenerationState, Maintenance, Shift
 
 G = GenerationState
 FAST = {"steps": ["5%", "50%"], "every": "0s", "requests": 10, "wait": "1h", "slower": False}
@@ -160,6 +161,18 @@ async def test_what_somebody_chooses_stays_until_he_says_otherwise(world: World)
     await task
     assert [s.detail.partition(":")[0] for s in world.state.steps(row.id) if s.name == "canary"] == ["20%", "50%"]
     assert world.state.app(SHOP).live == 2  # type: ignore[union-attr]
+
+
+async def test_a_step_does_not_end_while_the_app_is_closed(world: World) -> None:
+    row = await begun(world)
+    world.state.set_maintenance(Maintenance(SHOP, 0.0, None, "me", Secret("pass")))
+    counting(world, lambda upstream, n: Counts(1000 * n, 0))
+    task = await until_it_runs(world, row)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not task.done()
+    world.state.end_maintenance(SHOP)
+    await task
 
 
 async def test_everything_by_hand_is_its_end_and_what_is_worse_is_stopped_also_by_hand(world: World) -> None:
