@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from golive.blueprint.caching import CachedPath
-from golive.blueprint.models import EdgePolicy, Quota, RateLimit
+from golive.blueprint.models import Quota, RateLimit
 from golive.blueprint.routing import Rule
 from golive.edge import headers, hot, limits, protect, quota, shares, shield
+from golive.edge.answers import answer, marked, moved, redirecting, unknown
 from golive.edge.closed import USUAL, closed_routes, entrances, largest
-from golive.edge.model import Challenge, Closed, EdgeConfig, HotFile, RouteRule, Site, cluster_name
+from golive.edge.model import Closed, EdgeConfig, HotFile, RouteRule, Site, cluster_name
 from golive.edge.resource import HTTP, Json, Layout, discovery, seconds, typed
 from golive.edge.rules import Looks, added, fallback, literal_start, location, matched, rewritten
 from golive.edge.static_plan import FALLBACK
@@ -69,12 +70,12 @@ def render_routes(config: EdgeConfig, layout: Layout, *, tls: bool) -> Json:
     for site in sorted(config.sites, key=lambda s: (s.app, s.environment)):
         if tls:
             domains = tuple(d for d in site.domains if d in ready)
-            hosts += [*_hosts(site, domains, layout, tls=True), *_moved(site, domains, layout, tls=True)]
+            hosts += [*_hosts(site, domains, layout, tls=True), *moved(site, domains, layout, tls=True)]
         elif not site.policy.https:
-            hosts += [*_hosts(site, site.domains, layout, tls=False), *_moved(site, site.domains, layout, tls=False)]
+            hosts += [*_hosts(site, site.domains, layout, tls=False), *moved(site, site.domains, layout, tls=False)]
         else:
-            hosts += _redirecting(site, ready, layout.https_port, config.challenges)
-    hosts.append(_unknown())
+            hosts += redirecting(site, ready, layout.https_port, config.challenges)
+    hosts.append(unknown())
     name = "https" if tls else "http"
     longest = max(largest(config.sites), hot.largest(config))
     return discovery(
@@ -104,14 +105,14 @@ def _hosts(site: Site, domains: tuple[str, ...], layout: Layout, *, tls: bool) -
 
 
 def _host(site: Site, rules: Rules, domains: list[str], layout: Layout, *, tls: bool) -> Json:
-    routes = [{**made, **_marked(site, "", made["metadata"]["filter_metadata"])} for made in shield.routes(site)]
+    routes = [{**made, **marked(site, "", made["metadata"]["filter_metadata"])} for made in shield.routes(site)]
     closures = (site.closed, *(rule.closed for release in rules for rule in release))
-    routes += [{**made, **_marked(site, "")} for made in entrances(closures, secure=tls)]
-    routes += [{**made, **_marked(site, "")} for made in protect.routes(site, secure=tls)]
+    routes += [{**made, **marked(site, "")} for made in entrances(closures, secure=tls)]
+    routes += [{**made, **marked(site, "")} for made in protect.routes(site, secure=tls)]
     own = _closed(site, site.closed, "", {"prefix": "/"})
     own.append(_too_large(site))
     own += _releases(site, rules, layout, tls=tls)
-    own.append(_answer(site, 404, "Not found"))
+    own.append(answer(site, 404, "Not found"))
     routes += protect.admitted(site, own, secure=tls)
     host: Json = {
         "name": f"{site.app}/{site.environment} {domains[0]}",
@@ -131,7 +132,7 @@ def _releases(site: Site, rules: Rules, layout: Layout, *, tls: bool) -> list[Js
     own = _release(site, rules[0], layout, tls=tls)
     if site.canary is None:
         return own
-    nothing = _answer(site, 404, "Not found")
+    nothing = answer(site, 404, "Not found")
     stay = [*_release(site, rules[1], layout, tls=tls), nothing]
     come = [*_release(site, tuple(map(shares.undrawn, rules[1])), layout, tls=tls), nothing]
     share, rest = site.canary.share, site.canary.rest
@@ -225,7 +226,7 @@ def _redirect(site: Site, part: Part, rule: Rule, adding: list[Rule]) -> Json:
         "match": matched(rule, part.prefix),
         "direct_response": {"status": rule.status},
         "response_headers_to_add": [*added(adding, looks), to],
-        **_marked(site, part.rule.service),
+        **marked(site, part.rule.service),
     }
     return {**made, "typed_per_filter_config": looks.filters()}
 
@@ -258,7 +259,7 @@ def _leads_to(start: str, rule: RouteRule, rules: tuple[RouteRule, ...]) -> Rout
 
 
 def _closed(site: Site, closed: Closed | None, service: str, match: Json) -> list[Json]:
-    marks = _marked(site, service)
+    marks = marked(site, service)
     return [{**made, **marks} for made in closed_routes(closed, match)] if closed else []
 
 
@@ -319,7 +320,7 @@ def _route(site: Site, passage: Passage, retry_on: str, tests: list[Json]) -> Js
             "idle_timeout": seconds(max(rule.idle_timeout, (rule.hold or timedelta(0)) * 2)),
             "retry_policy": retry_policy(retry_on, rule.hold or RETRY_FOR),
         },
-        **_marked(site, rule.service, limits.slots(_limits(site, passage))),
+        **marked(site, rule.service, limits.slots(_limits(site, passage))),
     }
     if rule.hold:
         made["request_body_buffer_limit"] = HELD_BODY
@@ -359,7 +360,7 @@ def _hot(site: Site, passage: Passage, file: HotFile, layout: Layout) -> Json:
         "direct_response": {"status": 200, "body": {"filename": str(layout.bodies / file.name)}},
         "response_headers_to_add": [*headers.request_headers(own), *passage.response_headers],
         "typed_per_filter_config": _counted(site, passage, passage.filters | _uncompressed()),
-        **_marked(site, passage.to.service, limits.slots(_limits(site, passage))),
+        **marked(site, passage.to.service, limits.slots(_limits(site, passage))),
     }
 
 
@@ -411,95 +412,9 @@ def _prefix(prefix: str) -> Json:
     return {"path_separated_prefix": base} if base else {"prefix": "/"}
 
 
-def _marked(site: Site, service: str, slots: Json | None = None) -> Json:
-    """What filters are told of a route: its name and whether to log it, for the access log, and its rate limits.
-
-    A name, and not metadata in fields: looking three of them up costs 2 us of every request.
-    """
-    name = {"name": "/".join(filter(None, (site.app, site.environment, service)))}
-    facts = (slots or {}) | ({} if site.policy.access_log else {"golive": {"log": False}})
-    return name | ({"metadata": {"filter_metadata": facts}} if facts else {})
-
-
 def _too_large(site: Site) -> Json:
     """An announced length above the limit is refused before a byte of the body is read."""
     above = {"start": site.policy.max_body + 1, "end": 2**63 - 1}
-    made = _answer(site, 413, "The request body is too large")
+    made = answer(site, 413, "The request body is too large")
     made["match"]["headers"] = [{"name": "content-length", "range_match": above}]
     return made
-
-
-def _answer(site: Site, status: int, text: str) -> Json:
-    return {
-        "match": {"prefix": "/"},
-        "direct_response": {"status": status, "body": {"inline_string": text + "\n"}},
-        **_marked(site, ""),
-    }
-
-
-def _redirecting(site: Site, ready: set[str], https_port: int, challenges: tuple[Challenge, ...]) -> list[Json]:
-    """HTTP hosts of a TLS site. A browser may keep a permanent redirect for years: not one to a makeshift port."""
-    groups: dict[tuple[bool, tuple[Challenge, ...]], list[str]] = {}
-    for domain in site.domains:
-        asked = tuple(c for c in challenges if c.domain == domain)
-        groups.setdefault((domain in ready, asked), []).append(domain)
-    code = "PERMANENT_REDIRECT" if https_port == 443 else "TEMPORARY_REDIRECT"
-    redirect: Json = {
-        "match": {"prefix": "/"},
-        "redirect": {"https_redirect": True, "response_code": code}
-        | ({} if https_port == 443 else {"port_redirect": https_port}),
-        **_marked(site, ""),
-    }
-    waiting = _answer(site, 503, "This domain has no certificate yet")
-    return [
-        {
-            "name": f"{site.app}/{site.environment} {sorted(domains)[0]}",
-            "domains": sorted(domains),
-            "routes": [*(_challenge(site, c) for c in asked), redirect if has else waiting],
-            **headers.response_headers(site.policy, tls=False),
-        }
-        for (has, asked), domains in groups.items()
-    ]
-
-
-def _moved(site: Site, domains: tuple[str, ...], layout: Layout, *, tls: bool) -> list[Json]:
-    """Hosts of domains that only lead to another. Over HTTP they become HTTPS first: who has HSTS for one, has it."""
-    port, usual = (layout.https_port, 443) if tls else (layout.http_port, 80)
-    how: Json = {"response_code": "PERMANENT_REDIRECT" if port == usual else "TEMPORARY_REDIRECT"}
-    how |= {} if port == usual else {"port_redirect": port}
-    return [
-        {
-            "name": f"{site.app}/{site.environment} {domain}",
-            "domains": [domain],
-            "routes": [
-                {
-                    "match": {"prefix": "/"},
-                    "redirect": {"host_redirect": site.policy.redirect[domain], **how},
-                    **_marked(site, ""),
-                }
-            ],
-            **headers.response_headers(site.policy, tls=tls),
-        }
-        for domain in sorted(domains)
-        if domain in site.policy.redirect
-    ]
-
-
-def _challenge(site: Site, challenge: Challenge) -> Json:
-    return {
-        "match": {"path": challenge.path},
-        "direct_response": {"status": 200, "body": {"inline_string": challenge.answer}},
-        **_marked(site, ""),
-    }
-
-
-def _unknown() -> Json:
-    """Any other host: it must not reach an app, and must not say which apps are here."""
-    return {
-        "name": "unknown",
-        "domains": ["*"],
-        "routes": [
-            {"match": {"prefix": "/"}, "direct_response": {"status": 404, "body": {"inline_string": "Unknown host\n"}}}
-        ],
-        **headers.response_headers(EdgePolicy(), tls=False),
-    }
