@@ -77,6 +77,11 @@ class Home:
         return self.root / "edge"
 
     @property
+    def geoip(self) -> Path:
+        """The user's GeoIP database."""
+        return self.root / "geoip.mmdb"
+
+    @property
     def ca(self) -> Path:
         return self.root / "ca"
 

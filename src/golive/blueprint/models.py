@@ -424,6 +424,10 @@ class EdgePolicy(Model):
         {}, description='Domains that only lead to another: `"www.shop.dev" = "shop.dev"`; path and query are kept.'
     )
     max_body: Size = Field(100 * 10**6, description="Request bodies above this get 413.")
+    country: bool = Field(
+        False,
+        description="X-Country-Code and X-Region-Code for the services, by the GeoIP database in golive's home.",
+    )
     cache_memory: Size = Field(32 * 10**6, description="Of answers that the edge keeps for the app.")
     access_log: bool = Field(True, description="One JSON line for every request.")
     shield: Shield | None = Field(None, description="Stops what only scanners and attack tools ask for.")

@@ -71,6 +71,8 @@ def validation_bootstrap(layout: Layout, resources: dict[str, Json]) -> Json:
     for listener in listeners:
         for chain in [*listener["filter_chains"]]:
             manager = chain["filters"][-1]["typed_config"]
+            if "rds" not in manager:  # neither routes nor a log of its own
+                continue
             # Loading opens it; it would then belong to whoever checked.
             for log in manager["access_log"]:
                 log["typed_config"]["path"] = os.devnull
@@ -84,6 +86,11 @@ def validation_bootstrap(layout: Layout, resources: dict[str, Json]) -> Json:
         "clusters": [_plain(x) for x in resources["cds"]["resources"]],
     }
     return {**_common(layout, 1000), "static_resources": static}
+
+
+def empty_bootstrap(layout: Layout) -> Json:
+    """What every other one begins with."""
+    return _common(layout, 1000)
 
 
 def _discovered(made: Json, resources: dict[str, Json]) -> Json:

@@ -9,12 +9,13 @@ import os
 import resource
 import shutil
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from golive.edge import hot, logs
+from golive.edge import geoip, hot, logs
 from golive.edge.admin import Admin
-from golive.edge.bootstrap import render_bootstrap, validation_bootstrap
+from golive.edge.bootstrap import empty_bootstrap, render_bootstrap, validation_bootstrap
 from golive.edge.guards import NONE, guards_in
 from golive.edge.limits import known_in
 from golive.edge.model import EdgeConfig
@@ -63,6 +64,8 @@ class Edge:
         self._mode = 0o640 if self._user else 0o600
         self._pusher = Pusher(self.layout, self.admin, mode=self._mode)
         self._lock = asyncio.Lock()
+        self._locating = asyncio.Lock()
+        self._database: tuple[str, str | None] | None = None
 
     def prepare(self) -> bool:
         """Directories, bootstrap and, where there are none, resource files that serve nothing. Safe to repeat.
@@ -152,6 +155,7 @@ class Edge:
             running = await self.admin.running()
             kept = known_in(current["ecds"]) if running and "ecds" in current else None
             config = await asyncio.to_thread(hot.place, config, self.layout.bodies, self._mode)
+            config = await self._located(config)
             guarded = guards_in(current["lds"]) if running and "lds" in current else NONE
             wanted = render(config, self.layout, kept, guarded)
             writes = plan(current, wanted)
@@ -162,10 +166,57 @@ class Edge:
                 await asyncio.to_thread(hot.sweep, config, self.layout.bodies)
             return bool(writes)
 
+    async def _located(self, config: EdgeConfig) -> EdgeConfig:
+        """Sites that want to know the country do where there is a database."""
+        if not geoip.wanted(config):
+            return config
+        await self.locate()
+        there = self.layout.geoip.exists()
+        sites = (replace(site, located=there and site.policy.country) for site in config.sites)
+        return replace(config, sites=tuple(sites))
+
+    async def locate(self) -> str | None:
+        """See to it that Envoy reads the GeoIP database as it is now. What is wrong with it, in a sentence."""
+        async with self._locating:
+            return await self._locate()
+
+    async def _locate(self) -> str | None:
+        source, there = self._home.geoip, self.layout.geoip.exists()
+        stands = "the last good one is used" if there else "requests have no X-Country-Code"
+        found = await asyncio.to_thread(geoip.identity, source)
+        if found is None:
+            return f"there is no GeoIP database at {source}: {stands}"
+        if self._database and self._database[0] == found and (there or self._database[1]):
+            return self._database[1]
+        why = await self._try_database(source)
+        said = f"the GeoIP database at {source} cannot be used ({why}): {stands}" if why else None
+        self._database = (found, said)
+        return said
+
+    async def _try_database(self, source: Path) -> str | None:
+        """Use it once Envoy has loaded it; why it could not be."""
+        try:
+            candidate = await asyncio.to_thread(geoip.copied, source, self.layout, self._mode)
+            if self._user:
+                geoip.owned(self.layout, self._user.uid, self._user.gid)
+            if await asyncio.to_thread(geoip.is_same, candidate, self.layout.geoip):
+                candidate.unlink()
+                return None
+            await self._validate(geoip.validation(empty_bootstrap(self.layout), candidate), "validate-geoip.json")
+            candidate.replace(self.layout.geoip)
+        except OSError as error:
+            return error.strerror or str(error)
+        except EdgeRejected as error:
+            return (error.why or "Envoy refuses it").rpartition(". Error ")[2]
+        return None
+
     async def validate(self, files: dict[str, Json]) -> None:
         """Have Envoy load the files without serving. EdgeRejected with its words."""
-        path = self.layout.directory / "validate.json"
-        write_atomic(path, json.dumps(validation_bootstrap(self.layout, files)), sync=False)
+        await self._validate(validation_bootstrap(self.layout, files), "validate.json")
+
+    async def _validate(self, bootstrap: Json, name: str) -> None:
+        path = self.layout.directory / name
+        write_atomic(path, json.dumps(bootstrap), sync=False)
         try:
             argv = (str(self._envoy), "--mode", "validate", "--config-path", str(path), "--log-level", "error")
             done = await run(

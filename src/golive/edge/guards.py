@@ -6,19 +6,21 @@ ones, because a browser may ask for one domain on another's connection.
 
 from __future__ import annotations
 
-from golive.edge import shield
+from golive.edge import geoip, shield
 from golive.edge.model import EdgeConfig
-from golive.edge.resource import Json, extension
+from golive.edge.resource import Json, Layout, extension
 
 Guards = frozenset[str]
 SHIELD = "shield"
+GEOIP = "geoip"
 NONE: Guards = frozenset()
-FILTERS = {shield.RBAC: SHIELD}
+FILTERS = {shield.RBAC: SHIELD, geoip.FILTER: GEOIP}
 
 
 def needed(config: EdgeConfig) -> Guards:
     """By the sites of a configuration."""
-    return frozenset({SHIELD} if any(site.policy.shield for site in config.sites) else ())
+    found = {SHIELD} if any(site.policy.shield for site in config.sites) else set()
+    return frozenset(found | ({GEOIP} if any(site.located for site in config.sites) else set()))
 
 
 def guards_in(lds: Json) -> Guards:
@@ -29,9 +31,10 @@ def guards_in(lds: Json) -> Guards:
     return frozenset(FILTERS[name] for name in names if name in FILTERS)
 
 
-def first_filters(guards: Guards) -> list[Json]:
+def first_filters(guards: Guards, layout: Layout) -> list[Json]:
     """Before all others, each turned on by the routes that need it."""
     made = [extension(shield.RBAC, "extensions.filters.http.rbac.v3.RBAC")] if SHIELD in guards else []
+    made += geoip.filters(layout) if GEOIP in guards else []
     return [{**one, "disabled": True} for one in made]
 
 

@@ -203,7 +203,7 @@ def _http_filters(layout: Layout, guards: Guards) -> list[Json]:
     # Each costs microseconds of every request that passes it, so only routes that need one turn it on.
     by_route = [{**made, "disabled": True} for made in (web, body, look, query)]
     router = extension(f"{HTTP}router", "extensions.filters.http.router.v3.Router")
-    return [*first_filters(guards), limit, *(_compressor(name) for name in COMPRESSORS), *by_route, router]
+    return [*first_filters(guards, layout), limit, *(_compressor(name) for name in COMPRESSORS), *by_route, router]
 
 
 def _compressor(name: str) -> Json:

@@ -181,6 +181,8 @@ class Site:
     probe: Secret | None = None
     serves: tuple[str, ...] = ()
     canary: Canary | None = None
+    located: bool = False
+    """There is a GeoIP database for `policy.country`."""
 
     def rules_for(self, domain: str) -> tuple[RouteRule, ...]:
         """The rules that hold on a domain, longest prefix first."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from golive.edge.admin import Admin
+from golive.edge.guards import GEOIP, guards_in
 from golive.edge.hot import bodies_in, is_whole
 from golive.edge.limits import FILTER
 from golive.edge.render import CERTIFICATE, path_of
@@ -83,7 +84,8 @@ class Pusher:
     def current(self) -> dict[str, Json]:
         """The files as they are; one that cannot be read counts as missing, and is written anew.
 
-        So do routes that name a body which is not there, since Envoy would refuse them.
+        So do routes that name a body which is not there, and listeners that name such a database, since Envoy would
+        refuse them.
         """
         found: dict[str, Json] = {}
         names = [*STATS]
@@ -92,7 +94,16 @@ class Pusher:
         for name in names:
             with contextlib.suppress(OSError, ValueError):
                 found[name] = json.loads(path_of(name, self._layout).read_text())
-        return {n: f for n, f in found.items() if not n.startswith("rds") or all(map(is_whole, bodies_in(f)))}
+        lost = (
+            {"lds"}
+            if GEOIP in guards_in(found.get("lds", {"resources": []})) and not self._layout.geoip.exists()
+            else ()
+        )
+        return {
+            name: file
+            for name, file in found.items()
+            if name not in lost and (not name.startswith("rds") or all(map(is_whole, bodies_in(file))))
+        }
 
     async def push(self, writes: list[Write], *, running: bool) -> None:
         """Make the writes in order. EdgeRejected when Envoy refuses one: that file and the routes are then put back.

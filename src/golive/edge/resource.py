@@ -58,6 +58,11 @@ class Layout:
         """Where Envoy listens for the response cache."""
         return self.admin.parent / "origin.sock"
 
+    @property
+    def geoip(self) -> Path:
+        """The GeoIP database that Envoy reads; it watches the folder."""
+        return self.directory / "geoip" / "geoip.mmdb"
+
     def resource(self, name: str) -> Path:
         """`lds`, `cds`, `rds-http`, `rds-https` or `ecds`."""
         return self.directory / "resources" / f"{name}.json"

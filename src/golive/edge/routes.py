@@ -15,7 +15,7 @@ from datetime import timedelta
 from golive.blueprint.caching import CachedPath
 from golive.blueprint.models import Quota, RateLimit
 from golive.blueprint.routing import Rule
-from golive.edge import headers, hot, limits, protect, quota, shares, shield
+from golive.edge import geoip, headers, hot, limits, protect, quota, shares, shield
 from golive.edge.answers import answer, marked, moved, redirecting, unknown
 from golive.edge.closed import USUAL, closed_routes, entrances, largest
 from golive.edge.model import Closed, EdgeConfig, HotFile, RouteRule, Site, cluster_name
@@ -122,7 +122,9 @@ def _host(site: Site, rules: Rules, domains: list[str], layout: Layout, *, tls: 
         **headers.response_headers(site.policy, tls=tls),
         **headers.forwarded(*([shield.PROBE] if site.probe else [])),
     }
-    if filters := shield.shadow(site) | ({} if site.policy.compression else _uncompressed()):
+    if site.policy.country and not site.located:  # nobody looks it up, and what a client says is not it
+        host["request_headers_to_remove"] += [geoip.COUNTRY, geoip.REGION]
+    if filters := shield.shadow(site) | geoip.turned_on(site) | ({} if site.policy.compression else _uncompressed()):
         host["typed_per_filter_config"] = filters
     return host
 

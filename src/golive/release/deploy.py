@@ -30,7 +30,6 @@ from golive.release import (
     rehearsal,
     resources,
     schema,
-    shards,
     trial,
     verify,
 )
@@ -39,6 +38,7 @@ from golive.release.desired import Action, ServicePlan, plan_services, replaced
 from golive.release.host import Host
 from golive.release.instances import all_or_first_error, ensure_running, start_instances, wait_ready
 from golive.release.journal import Journal, StepNote
+from golive.release.notes import notes
 from golive.release.prober import Prober, ProbeReport
 from golive.release.scaling import reach
 from golive.release.secrets import Search, searching
@@ -198,7 +198,7 @@ class Deploy:
             host, place, self.blueprint, lambda p: self.journal.progress(p.name, p.done, p.total)
         )
         live = self._live()
-        said_of = shards.moved(host.release_blueprint(place, live) if live else None, self.blueprint)
+        said_of = await notes(host, host.release_blueprint(place, live) if live else None, self.blueprint)
         for text in (*pools.warnings(self.blueprint, self._environments(live or 0), self.stores), *said_of):
             self.journal.note(text)
         if read := await asyncio.to_thread(undeclared, loaded.checkout, self.blueprint, cache=host.home.cache):
