@@ -17,7 +17,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from golive.blueprint import caching, masking, models, shield
+from golive.blueprint import caching, jwt, masking, models, shield
 from golive.blueprint.models import Blueprint
 from golive.blueprint.positions import KeyPath
 from golive.errors import nearest
@@ -37,6 +37,7 @@ _STAND_INS: Mapping[str, Any] = {
     "because": "…",
     "path": "/",
     "ttl": "1s",
+    "jwks": "https://localhost/",
 }
 """For required keys, so that the rest can be checked; problems about them are not reported twice."""
 
@@ -52,6 +53,9 @@ _PATTERNS: Mapping[str, tuple[str, str | None]] = {
     ),
     caching.PATH_PATTERN: ("must be a path that starts with `/`, without `?` or `#`; `/*` only at its end", None),
     caching.HEADER_PATTERN: ("must be the name of a header", None),
+    models.PER_PATTERN: ("must be client, service, or `claim:` and a claim's name", "such as `claim:sub`"),
+    jwt.CLAIM_HEADER_PATTERN: ("must be a header that starts with `x-`", "such as `x-user-id`"),
+    jwt.CLAIM_PATTERN: ("must be the name of a claim", "such as `sub`, or `user.email` for one inside another"),
     masking.COLUMN_PATTERN: ("must be `table.column`, or `schema.table.column`", None),
     models.PREFIX_PATTERN: ("must be capital letters, digits and underscores, such as `CACHE`", None),
     models.TABLE_PATTERN: ("must be the name of a table, such as `migrations` or `drizzle.migrations`", None),

@@ -18,6 +18,7 @@ from golive.blueprint.caching import CachedPath
 from golive.blueprint.canary import Canary
 from golive.blueprint.checks_policy import ChecksPolicy
 from golive.blueprint.fields import AllowanceText, Duration, Model, RateText, Share, Size
+from golive.blueprint.jwt import Jwt
 from golive.blueprint.masking import Column, Masked
 from golive.blueprint.moves import Move
 from golive.blueprint.protect import Protect
@@ -29,6 +30,7 @@ VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 DOMAIN_PATTERN = r"^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
 ROUTE_PATTERN = r"^/[^?#\s\x00-\x1f]*$"
 PREFIX_PATTERN = r"^[A-Z][A-Z0-9_]*$"
+PER_PATTERN = r"^(client|service|claim:[A-Za-z0-9_-]{1,60})$"
 TABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_$-]{0,62}(\.[A-Za-z_][A-Za-z0-9_$-]{0,62})?$"
 QUOTA_KEY_PATTERN = r"^(client|service|header:[A-Za-z][A-Za-z0-9-]{0,63})$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -89,7 +91,11 @@ class RateLimit(Model):
     """At the edge, a token bucket per key; refused requests get 429 with Retry-After."""
 
     limit: RateText = Field(description="Requests per time.")
-    per: Literal["client", "service"] = Field("client", description="client: per IP address; service: all together.")
+    per: str = Field(
+        "client",
+        pattern=PER_PATTERN,
+        description="client: per IP address; service: all together; `claim:sub`: per value of a claim of `jwt`.",
+    )
     path: RoutePath | None = Field(None, description="Only requests under this path; else the whole route.")
     burst: int | None = Field(None, ge=1, description="Requests allowed at once; the limit's count when left out.")
 
@@ -235,6 +241,7 @@ class Service(Model):
     rate_limit: tuple[RateLimit, ...] = Field((), description="At the edge; every rule whose path matches counts.")
     quota: tuple[Quota, ...] = Field((), description="By the hour to the month; every rule whose path matches counts.")
     cache: tuple[CachedPath, ...] = Field((), description="Answers that the edge keeps; the longest path counts.")
+    jwt: Jwt | None = Field(None, description="Requests need a token that the edge has checked.")
     timeout: Duration = Field(timedelta(0), description="Whole response; 0 means none (streams, uploads).")
     idle_timeout: Duration = Field(timedelta(minutes=5), description="No byte either way for this long ends it.")
     overlap: bool = Field(

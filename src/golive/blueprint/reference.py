@@ -20,6 +20,7 @@ from golive.blueprint.caching import CachedPath
 from golive.blueprint.env import PARTS, RESERVED
 from golive.blueprint.faults import plain_type
 from golive.blueprint.fields import duration_text
+from golive.blueprint.jwt import Jwt
 from golive.blueprint.moves import Move, MoveMap
 from golive.blueprint.protect import Protect
 from golive.blueprint.shards import ShardMap
@@ -38,6 +39,7 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[[services.<name>.rate_limit]]", models.RateLimit),
     ("[[services.<name>.quota]]", models.Quota),
     ("[[services.<name>.cache]]", CachedPath),
+    ("[services.<name>.jwt]", Jwt),
     ("[[services.<name>.redirects]]", models.Redirect),
     ("[[services.<name>.rewrites]]", models.Rewrite),
     ("[[services.<name>.headers]]", models.HeaderRule),

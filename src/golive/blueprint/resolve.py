@@ -14,6 +14,7 @@ from golive.blueprint.document import Document
 from golive.blueprint.env import scopes
 from golive.blueprint.facts import Facts
 from golive.blueprint.faults import Fault, validate
+from golive.blueprint.jwt_rules import fill_keys
 from golive.blueprint.migration_tools import NEEDS_SERVICE, drizzle_table, tool_of
 from golive.blueprint.models import NAME_PATTERN, Blueprint
 from golive.blueprint.positions import KeyPath, key_path
@@ -169,6 +170,7 @@ def _attempt(
     _fill_prefixes(draft, table, checkout)
     _fill_migrations(draft, table, checkout)
     _fill_hooks(draft, table)
+    _fill_keys(draft, table, checkout)
     if "environment" in given:
         draft.faults.append(Fault(("environment",), "unknown key", _ENVIRONMENT_HINT))
     blueprint, shape = validate(table)
@@ -304,6 +306,12 @@ def _fill_prefixes(draft: _Draft, table: dict[str, Any], checkout: Checkout) -> 
         if evidence := detect_strip(checkout, service):
             service["strip_prefix"] = True
             draft.origins["services", name, "strip_prefix"] = Origin("detected", evidence)
+
+
+def _fill_keys(draft: _Draft, table: dict[str, Any], checkout: Checkout) -> None:
+    for name, service in _tables(table, "services").items():
+        if file := fill_keys(service, checkout):
+            draft.origins["services", name, "jwt", "keys"] = Origin("detected", file)
 
 
 def _fill_migrations(draft: _Draft, table: dict[str, Any], checkout: Checkout) -> None:

@@ -9,6 +9,7 @@ from golive.blueprint.facts import Facts
 from golive.blueprint.faults import Fault
 from golive.blueprint.hook_rules import HOOK_RULES
 from golive.blueprint.image_rules import IMAGE_RULES
+from golive.blueprint.jwt_rules import JWT_RULES
 from golive.blueprint.move_rules import MOVE_RULES
 from golive.blueprint.protect_rules import PROTECT_RULES
 from golive.blueprint.quota_rules import QUOTA_RULES
@@ -22,6 +23,6 @@ from golive.blueprint.traffic_rules import TRAFFIC_RULES
 def check(facts: Facts) -> list[Fault]:
     """Every fault of every rule."""
     routing = (*ROUTING_RULES, *DESTINATION_RULES, *STATIC_PREFIX_RULES, *TRAFFIC_RULES)
-    edge = (*routing, *PROTECT_RULES, *QUOTA_RULES)
+    edge = (*routing, *PROTECT_RULES, *QUOTA_RULES, *JWT_RULES)
     rules = (*SERVICE_RULES, *edge, *DATA_RULES, *HOOK_RULES, *IMAGE_RULES, *MOVE_RULES, *SHARD_RULES, *BACKUP_RULES)
     return [fault for rule in rules for fault in rule(facts)]

@@ -27,6 +27,7 @@ _MEANING: Mapping[str, tuple[ServiceKind, ...]] = {
     "rate_limit": (_WEB, _STATIC),
     "quota": (_WEB, _STATIC),
     "cache": (_WEB,),
+    "jwt": (_WEB,),
     "timeout": (_WEB,),
     "idle_timeout": (_WEB,),
     "health": (_WEB, _WORKER),

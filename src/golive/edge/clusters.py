@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from golive.edge.model import Endpoint, Stream, Upstream, cluster_name
@@ -40,10 +41,15 @@ BREAKERS = {
 
 
 def render_clusters(
-    upstreams: tuple[Upstream, ...], layout: Layout, streams: tuple[Stream, ...] = (), *, cache: bool = False
+    upstreams: tuple[Upstream, ...],
+    layout: Layout,
+    streams: tuple[Stream, ...] = (),
+    more: Iterable[Json] = (),
+    *,
+    cache: bool = False,
 ) -> Json:
-    """The CDS file. Sorted by name, so that the same set is the same file."""
-    made = [cluster(u, layout) for u in upstreams] + [stream_cluster(s) for s in streams]
+    """The CDS file, with `more` clusters. Sorted by name, so that the same set is the same file."""
+    made = [*(cluster(u, layout) for u in upstreams), *(stream_cluster(s) for s in streams), *more]
     if cache:
         from golive.edge.cached import cache_cluster
 

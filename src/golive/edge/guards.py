@@ -6,21 +6,26 @@ ones, because a browser may ask for one domain on another's connection.
 
 from __future__ import annotations
 
-from golive.edge import geoip, shield
+from golive.edge import geoip, jwt, shield
 from golive.edge.model import EdgeConfig
 from golive.edge.resource import Json, Layout, extension
 
 Guards = frozenset[str]
 SHIELD = "shield"
 GEOIP = "geoip"
+JWT = "jwt"
 NONE: Guards = frozenset()
-FILTERS = {shield.RBAC: SHIELD, geoip.FILTER: GEOIP}
+FILTERS = {shield.RBAC: SHIELD, geoip.FILTER: GEOIP, jwt.FILTER: JWT}
 
 
 def needed(config: EdgeConfig) -> Guards:
     """By the sites of a configuration."""
-    found = {SHIELD} if any(site.policy.shield for site in config.sites) else set()
-    return frozenset(found | ({GEOIP} if any(site.located for site in config.sites) else set()))
+    asked = {
+        SHIELD: any(site.policy.shield for site in config.sites),
+        GEOIP: any(site.located for site in config.sites),
+        JWT: bool(jwt.used(config)),
+    }
+    return frozenset(name for name, wanted in asked.items() if wanted)
 
 
 def guards_in(lds: Json) -> Guards:
@@ -35,7 +40,13 @@ def first_filters(guards: Guards, layout: Layout) -> list[Json]:
     """Before all others, each turned on by the routes that need it."""
     made = [extension(shield.RBAC, "extensions.filters.http.rbac.v3.RBAC")] if SHIELD in guards else []
     made += geoip.filters(layout) if GEOIP in guards else []
+    made += [jwt.http_filter(layout)] if JWT in guards else []
     return [{**one, "disabled": True} for one in made]
+
+
+def network_filters(guards: Guards) -> list[Json]:
+    """Before HTTP itself."""
+    return [jwt.connection_state()] if JWT in guards else []
 
 
 def log_fields(guards: Guards) -> dict[str, str]:

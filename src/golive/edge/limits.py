@@ -13,11 +13,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from golive.blueprint.models import RateLimit
+from golive.edge import jwt
 from golive.edge.model import EdgeConfig
 from golive.edge.resource import HTTP, Json, discovery, typed
 
 FILTER = f"{HTTP}local_ratelimit"
 SLOT = "golive.limit."
+CLAIM = "claim:"
 FILTER_KIND = "extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 ADDRESSES = 50000
 """Client addresses remembered for each class (default 20, rule 5), about 600 bytes each; the oldest go first."""
@@ -25,28 +27,33 @@ ADDRESSES = 50000
 
 @dataclass(frozen=True, order=True)
 class LimitClass:
-    """`count` per `seconds`, `burst` at once; `client` says whether each address has its own."""
+    """`count` per `seconds`, `burst` at once; `client`: each address has its own; `claim`: each value of a claim."""
 
     count: int
     seconds: int
     burst: int
     client: bool
+    claim: bool = False
 
     @classmethod
     def of(cls, limit: RateLimit) -> LimitClass:
         count, length = limit.limit.count, limit.limit.seconds
-        return cls(count, length, limit.burst or count, limit.per == "client")
+        return cls(count, length, limit.burst or count, limit.per == "client", limit.per.startswith(CLAIM))
 
     @classmethod
     def parse(cls, text: str) -> LimitClass:
         """The inverse of `str`."""
-        match = re.fullmatch(r"(\d+)/(\d+)s\+(\d+) (client|service)", text)
+        match = re.fullmatch(r"(\d+)/(\d+)s\+(\d+) (client|service|claim)", text)
         if not match:
             raise ValueError(f"{text!r} is not a limit class")
-        return cls(int(match[1]), int(match[2]), int(match[3]), match[4] == "client")
+        return cls(int(match[1]), int(match[2]), int(match[3]), match[4] == "client", match[4] == "claim")
 
     def __str__(self) -> str:
-        return f"{self.count}/{self.seconds}s+{self.burst} {'client' if self.client else 'service'}"
+        return f"{self.count}/{self.seconds}s+{self.burst} {self.of_whom}"
+
+    @property
+    def of_whom(self) -> str:
+        return "client" if self.client else "claim" if self.claim else "service"
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ def slots(limits: Iterable[tuple[RateLimit, str]]) -> Json:
     made: Json = {}
     for limit, scope in limits:
         kind = LimitClass.of(limit)
-        start = f"{SLOT}{'client' if kind.client else 'service'}"
+        start = f"{SLOT}{limit.per}." if kind.claim else f"{SLOT}{kind.of_whom}"
         number = sum(name.startswith(start) for name in made)
         made[f"{start}{number}"] = {"class": str(kind), "scope": scope}
     return made
@@ -131,6 +138,11 @@ def _descriptor(slot: str) -> Json:
     actions = [from_route("class"), from_route("scope")]
     if slot.startswith(f"{SLOT}client"):
         actions.append({"remote_address": {}})
+    if slot.startswith(f"{SLOT}{CLAIM}"):
+        claim = slot.removeprefix(f"{SLOT}{CLAIM}").rpartition(".")[0]
+        found = {"key": jwt.FILTER, "path": [{"key": jwt.PAYLOAD}, {"key": claim}]}
+        nobody = {"descriptor_key": "claim", "source": "DYNAMIC", "default_value": "nobody"}
+        actions.append({"metadata": {"metadata_key": found, **nobody}})
     return {"actions": actions}
 
 
@@ -138,5 +150,7 @@ def _bucket(kind: LimitClass) -> Json:
     entries: list[Json] = [{"key": "class", "value": str(kind)}, {"key": "scope"}]
     if kind.client:
         entries.append({"key": "remote_address"})
+    if kind.claim:
+        entries.append({"key": "claim"})
     bucket = {"max_tokens": kind.burst, "tokens_per_fill": kind.count, "fill_interval": f"{kind.seconds}s"}
     return {"entries": entries, "token_bucket": bucket}

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from golive.edge import headers, rules
-from golive.edge.guards import NONE, Guards, first_filters, log_fields
+from golive.edge.guards import NONE, Guards, first_filters, log_fields, network_filters
 from golive.edge.limits import FILTER as LIMIT_FILTER
 from golive.edge.limits import FILTER_KIND as LIMIT_KIND
 from golive.edge.model import Certificate, Stream, cluster_name
@@ -49,7 +49,8 @@ def render_listeners(
     """The LDS file, for TLS domains and whether their requests are logged, for streams, with these guards, and for the
     response cache."""
     chains = [_tls_chain(domain, layout, logged, guards) for domain, logged in sorted(domains.items())]
-    plain = {"filters": [_connection_manager("http", layout, [_site_log(layout, guards)], guards)]}
+    manager = _connection_manager("http", layout, [_site_log(layout, guards)], guards)
+    plain = {"filters": [*network_filters(guards), manager]}
     https = _listener("https", layout.https_port, layout)
     https |= {
         "listener_filters": [
@@ -132,11 +133,12 @@ def _tls_chain(domain: str, layout: Layout, logged: bool, guards: Guards) -> Jso
         "tls_certificate_sds_secret_configs": [secret],
     }
     tls = typed("extensions.transport_sockets.tls.v3.DownstreamTlsContext", common_tls_context=context)
+    manager = _connection_manager("https", layout, [_access_log(layout, guards)] if logged else [], guards)
     return {
         "name": domain,
         "filter_chain_match": {"server_names": [domain], "transport_protocol": "tls"},
         "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls},
-        "filters": [_connection_manager("https", layout, [_access_log(layout, guards)] if logged else [], guards)],
+        "filters": [*network_filters(guards), manager],
     }
 
 

@@ -87,6 +87,26 @@ class Protected:
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """What a JSON Web Token must be, and which paths need one; see `golive.blueprint.jwt.Jwt`.
+
+    Keys are asked for at `url`, or they are `keys`. `ca` vouches for `url`: PEM, or the path of a file; nobody when it
+    is empty. `claims` are pairs of a header and a claim.
+    """
+
+    url: str | None = None
+    keys: str | None = None
+    issuer: str | None = None
+    audience: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    exempt: tuple[str, ...] = ()
+    cookie: str | None = None
+    forward: bool = True
+    claims: tuple[tuple[str, str], ...] = ()
+    ca: str = ""
+
+
+@dataclass(frozen=True)
 class HotFile:
     """A static file that Envoy answers itself: its `size` bytes are in `file`, and get `name` among the edge's own.
 
@@ -127,7 +147,7 @@ class RouteRule:
     rewrites and headers by path, in the order they are asked; paths in them are as the client sees them. `serves_files`
     is the static server, which looks for a file before it follows a rewrite that says so; `hot` are files that need not
     go there. `closed` answers in place of the targets. `share`: two rules have this prefix, and this one's visitors are
-    those; the one with a percentage comes first. `cache` says which answers may be kept.
+    those; the one with a percentage comes first. `cache` says which answers may be kept, `tokens` which requests need one.
     """
 
     service: str
@@ -149,6 +169,7 @@ class RouteRule:
     closed: Closed | None = None
     share: Share | None = None
     cache: tuple[CachedPath, ...] = ()
+    tokens: Tokens | None = None
 
 
 @dataclass(frozen=True)

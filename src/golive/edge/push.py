@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from golive.edge import jwt
 from golive.edge.admin import Admin
-from golive.edge.guards import GEOIP, guards_in
+from golive.edge.guards import GEOIP, NONE, guards_in
 from golive.edge.hot import bodies_in, is_whole
 from golive.edge.limits import FILTER
 from golive.edge.render import CERTIFICATE, path_of
@@ -24,6 +25,7 @@ STATS = {
     "cds": "cluster_manager.cds",
     "lds": "listener_manager.lds",
     "ecds": f"extension_config_discovery.http_filter.{FILTER}",
+    jwt.FILE: f"extension_config_discovery.http_filter.{jwt.FILTER}",
     "rds-http": "http.http.rds.http",
     "rds-https": "http.https.rds.https",
 }
@@ -53,7 +55,12 @@ def plan(current: Mapping[str, Json], wanted: Mapping[str, Json]) -> list[Write]
     both = _both(current.get("cds"), wanted["cds"])
     if both != current.get("cds"):
         writes.append(Write("cds", both))
-    writes += [Write(n, wanted[n]) for n in ("ecds", "rds-http", "rds-https", "lds") if current.get(n) != wanted[n]]
+    routes = ("rds-http", "rds-https")
+    before = guards_in(current["lds"]) if "lds" in current else NONE
+    # Routes that ask for a filter find connections that have it.
+    order = ("lds", *routes) if "lds" in current and guards_in(wanted["lds"]) - before else (*routes, "lds")
+    settings = [name for name in ("ecds", jwt.FILE) if name in wanted]
+    writes += [Write(n, wanted[n]) for n in (*settings, *order) if current.get(n) != wanted[n]]
     if both != wanted["cds"]:
         writes.append(Write("cds", wanted["cds"]))
     gone = sorted(n for n in current if n.startswith(CERTIFICATE) and n not in wanted)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from golive.edge import jwt
 from golive.edge.clusters import render_clusters
-from golive.edge.guards import NONE, Guards, needed
+from golive.edge.guards import JWT, NONE, Guards, needed
 from golive.edge.limits import Known, known, render_limits
 from golive.edge.listeners import render_certificate, render_listeners
 from golive.edge.model import EdgeConfig
@@ -16,28 +17,34 @@ CERTIFICATE = "certificate "
 
 
 def render(config: EdgeConfig, layout: Layout, kept: Known | None = None, guarded: Guards = NONE) -> dict[str, Json]:
-    """Every file by name: `cds`, `rds-http`, `rds-https`, `ecds`, `lds`, and `certificate <domain>` for each.
+    """Every file by name: `cds`, `rds-http`, `rds-https`, `ecds`, `lds`, `certificate <domain>` for each, and
+    `ecds-jwt` where tokens are asked for.
 
     `kept` is what Envoy knows of rate limits already, and what no route may use any more; `guarded` are the guards that
     its listeners have already.
     """
     domains, owners = config.tls_domains(), config.owners()
+    guards = needed(config) | guarded
     routes = {
         "rds-http": render_routes(config, layout, tls=False),
         "rds-https": render_routes(config, layout, tls=True),
     }
     files = {
-        "cds": render_clusters(config.upstreams, layout, config.streams, cache=config.caches),
+        "cds": render_clusters(
+            config.upstreams, layout, config.streams, jwt.clusters(config, layout), cache=config.caches
+        ),
         "ecds": render_limits(known(config, routes.values()) | (kept or Known())),
         **routes,
         "lds": render_listeners(
             {d: owners[d].policy.access_log for d in domains},
             layout,
             config.streams,
-            needed(config) | guarded,
+            guards,
             cache=config.caches,
         ),
     }
+    if JWT in guards:
+        files[jwt.FILE] = jwt.render_tokens(config)
     for domain in domains:
         if found := config.certificate(domain):
             files[CERTIFICATE + domain] = render_certificate(domain, found)

@@ -15,10 +15,10 @@ from datetime import timedelta
 from golive.blueprint.caching import CachedPath
 from golive.blueprint.models import Quota, RateLimit
 from golive.blueprint.routing import Rule
-from golive.edge import geoip, headers, hot, limits, protect, quota, shares, shield
+from golive.edge import geoip, headers, hot, jwt, limits, protect, quota, shares, shield
 from golive.edge.answers import answer, marked, moved, redirecting, unknown
 from golive.edge.closed import USUAL, closed_routes, entrances, largest
-from golive.edge.model import Closed, EdgeConfig, HotFile, RouteRule, Site, cluster_name
+from golive.edge.model import Closed, EdgeConfig, HotFile, RouteRule, Site, Tokens, cluster_name
 from golive.edge.resource import HTTP, Json, Layout, discovery, seconds, typed
 from golive.edge.rules import Looks, added, fallback, literal_start, location, matched, rewritten
 from golive.edge.static_plan import FALLBACK
@@ -156,12 +156,13 @@ def _uncompressed() -> Json:
 
 
 def parts(rules: tuple[RouteRule, ...]) -> list[Part]:
-    """The rules cut at the paths that their limits and caches name; longest first: Envoy takes the first match."""
+    """The rules cut at the paths that limits, caches and tokens name; longest first: Envoy takes the first match."""
     found = []
     for rule in rules:
         beside = [r for r in rules if r.share and r.prefix == rule.prefix] if rule.share else [rule]
         named = [path for r in beside for path in (*(x.path for x in r.rate_limits), *(x.path for x in r.quotas))]
         named += [x.prefix for r in beside for x in r.cache]
+        named += [path for r in beside if r.tokens for path in (*r.tokens.paths, *r.tokens.exempt)]
         paths = [path.rstrip("/") or "/" for path in named if path and under(path, rule.prefix)]
         for prefix in dict.fromkeys([rule.prefix, *paths]):
             taken = next(
@@ -214,11 +215,27 @@ def _part_routes(site: Site, part: Part, rules: tuple[RouteRule, ...], layout: L
             made.append(_redirect(site, part, rule, adding))
         else:
             passage = _passage(part, rule, adding, rules)
-            made += [*_rewritten_to_closed(site, passage), *_thrice(site, passage)]
+            made += [*_rewritten_to_closed(site, passage), *_asked(site, passage)]
     looks = Looks()
     response = tuple(added(adding, looks))
     plain = Passage(part, part.rule, _prefix(part.prefix), response_headers=response, filters=looks.filters())
-    return made + [_hot(site, plain, file, layout) for file in part.hot()] + _thrice(site, plain)
+    return made + [_hot(site, plain, file, layout) for file in part.hot()] + _asked(site, plain)
+
+
+def _asked(site: Site, passage: Passage) -> list[Json]:
+    """The routes of a passage, which ask for a token where it is needed."""
+    made, needed, to = _thrice(site, passage), _tokens(passage), passage.to.tokens
+    if needed:
+        return jwt.guarded(site, needed, passage.match, made)
+    return jwt.unguarded(to, made) if to else made
+
+
+def _tokens(passage: Passage) -> Tokens | None:
+    """What a token must be for the path that is asked for, or for the one that it leads to; None where none is needed."""
+    asked, to = passage.part.rule.tokens, passage.to.tokens
+    if to and passage.start and jwt.may_lead_to_needed(to, passage.start):
+        return to
+    return asked if asked and jwt.needed_at(asked, passage.part.prefix) else None
 
 
 def _redirect(site: Site, part: Part, rule: Rule, adding: list[Rule]) -> Json:
@@ -301,9 +318,10 @@ def _thrice(site: Site, passage: Passage) -> list[Json]:
 
 
 def _cached(site: Site, passage: Passage) -> list[Json]:
-    """Requests that the cache may answer. Not while they are held: they would wait in the cache, not at the edge."""
+    """Requests that the cache may answer. Not while they are held: they would wait in the cache, not at the edge. What a
+    token is needed for is not for everybody."""
     rule, cache = passage.to, passage.part.cache
-    if cache is None or rule is not passage.part.rule or rule.hold or rule.grpc:
+    if cache is None or _tokens(passage) or rule is not passage.part.rule or rule.hold or rule.grpc:
         return []
     from golive.edge.cached import cache_route
 

@@ -20,6 +20,7 @@ EDGE_ONLY = {
     "rate_limit",
     "quota",
     "cache",
+    "jwt",
     "timeout",
     "idle_timeout",
     "scale",

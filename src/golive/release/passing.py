@@ -20,7 +20,8 @@ from golive.system.http import Headers
 
 def probe(host: Host, place: Place, blueprint: Blueprint) -> Secret | None:
     """The header's value; None where nothing stops anybody. Derived from the state's key, so it is written nowhere."""
-    stops = blueprint.edge.shield or blueprint.protect or any(s.quota for s in blueprint.services.values())
+    services = blueprint.services.values()
+    stops = blueprint.edge.shield or blueprint.protect or any(s.quota or s.jwt for s in services)
     return derived(host, f"probe {place}") if stops else None
 
 
