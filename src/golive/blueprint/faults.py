@@ -17,7 +17,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from golive.blueprint import caching, jwt, masking, models, shield
+from golive.blueprint import caching, jwt, masking, models
 from golive.blueprint.models import Blueprint
 from golive.blueprint.positions import KeyPath
 from golive.errors import nearest
@@ -46,7 +46,6 @@ _PATTERNS: Mapping[str, tuple[str, str | None]] = {
     models.VARIABLE_PATTERN: ("must be letters, digits and underscores, not starting with a digit", None),
     models.DOMAIN_PATTERN: ("must be a host name in lower case", "no scheme, port or path: `shop.example.com`"),
     models.ROUTE_PATTERN: ("must be a path that starts with `/`, without spaces, `?` or `#`", None),
-    shield.NETWORK_PATTERN: ("must be an address or a network", "such as `203.0.113.7` or `203.0.113.0/24`"),
     models.QUOTA_KEY_PATTERN: (
         "must be `client`, `service` or `header:` with the name of one",
         "what a token claims is anybody's word until the app has checked it; `header:Authorization` counts each token",

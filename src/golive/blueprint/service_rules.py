@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_network
 from itertools import combinations
 from zoneinfo import ZoneInfo
 
@@ -294,17 +293,6 @@ def _headers(facts: Facts) -> Iterator[Fault]:
             yield Fault(("edge", "headers", name), "must not contain line ends or control characters")
 
 
-def _networks(facts: Facts) -> Iterator[Fault]:
-    shield = facts.blueprint.edge.shield
-    for key, networks in (("allow", shield.allow), ("deny", shield.deny)) if shield else ():
-        for index, text in enumerate(networks):
-            try:
-                ip_network(text, strict=False)
-            except ValueError:
-                hint = "such as `203.0.113.7` or `203.0.113.0/24`"
-                yield Fault(("edge", "shield", key, index), f"`{text}` is not an address or a network", hint)
-
-
 SERVICE_RULES = (
     _meaningless_keys,
     _sources,
@@ -321,5 +309,4 @@ SERVICE_RULES = (
     _domains,
     _redirected,
     _headers,
-    _networks,
 )

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_network
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 
 from golive.blueprint.fields import Model
 
-NETWORK_PATTERN = r"^[0-9A-Fa-f.:]+(/\d{1,3})?$"
-Network = Annotated[str, Field(pattern=NETWORK_PATTERN, max_length=64)]
-OpenPath = Annotated[str, Field(pattern=r"^/[^?#\s\x00-\x1f]*$", max_length=200)]
+_OPEN_PATH = r"^/[^?#\s\x00-\x1f]*$"
+
+
+def _network(value: str) -> str:
+    try:
+        ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError("must be an address or a network, such as `203.0.113.7` or `203.0.113.0/24`") from None
+    return value
+
+
+def _open_path(value: str) -> str:
+    if not re.fullmatch(_OPEN_PATH, value) or len(value) > 200:
+        raise ValueError("must be a path that starts with `/`, without spaces, `?` or `#`")
+    return value
+
+
+# Checked by functions: each use of a pattern would be another compiled expression in memory.
+Network = Annotated[str, AfterValidator(_network)]
+OpenPath = Annotated[str, AfterValidator(_open_path), WithJsonSchema({"type": "string", "pattern": _OPEN_PATH})]
 
 
 class Shield(Model):

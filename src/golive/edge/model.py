@@ -147,7 +147,8 @@ class RouteRule:
     rewrites and headers by path, in the order they are asked; paths in them are as the client sees them. `serves_files`
     is the static server, which looks for a file before it follows a rewrite that says so; `hot` are files that need not
     go there. `closed` answers in place of the targets. `share`: two rules have this prefix, and this one's visitors are
-    those; the one with a percentage comes first. `cache` says which answers may be kept, `tokens` which requests need one.
+    those; the one with a percentage comes first. `cache` says which answers may be kept, `tokens` which requests need
+    one.
     """
 
     service: str

@@ -231,7 +231,7 @@ def _asked(site: Site, passage: Passage) -> list[Json]:
 
 
 def _tokens(passage: Passage) -> Tokens | None:
-    """What a token must be for the path that is asked for, or for the one that it leads to; None where none is needed."""
+    """What a token must be for the path that is asked for, or that it leads to; None where none is needed."""
     asked, to = passage.part.rule.tokens, passage.to.tokens
     if to and passage.start and jwt.may_lead_to_needed(to, passage.start):
         return to
@@ -318,8 +318,8 @@ def _thrice(site: Site, passage: Passage) -> list[Json]:
 
 
 def _cached(site: Site, passage: Passage) -> list[Json]:
-    """Requests that the cache may answer. Not while they are held: they would wait in the cache, not at the edge. What a
-    token is needed for is not for everybody."""
+    """Requests that the cache may answer. Not while they are held: they would wait in the cache, not at the edge; nor
+    those that need a token."""
     rule, cache = passage.to, passage.part.cache
     if cache is None or _tokens(passage) or rule is not passage.part.rule or rule.hold or rule.grpc:
         return []
