@@ -110,8 +110,9 @@ def give_up(host: Host, deployment: Deployment) -> None:
     ready = host.state.generations(deployment.place, (GenerationState.READY,))
     going = [g for g in ready if g.deployment == deployment.id and host.blueprint(g).services[g.service].route]
     if trial:
-        warm = {g.id for g in host.state.generations(deployment.place, (GenerationState.WARM,))}
-        going += [g for g in trial.generations.values() if g.id in warm]
+        before = (GenerationState.WARM, GenerationState.DRAINING)
+        tried = {g.id for g in trial.generations.values()}
+        going += [g for g in host.state.generations(deployment.place, before) if g.id in tried]
     for generation in going:
         until = time.time() + host.blueprint(generation).release.drain.total_seconds()
         state = GenerationState.DRAINING

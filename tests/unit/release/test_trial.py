@@ -220,6 +220,25 @@ async def test_a_daemon_that_died_meanwhile_takes_it_back_and_lets_what_is_open_
     assert "stop shop/production/web/d4/0" not in world.did
 
 
+async def test_one_that_was_warm_drains_before_it_is_that_again(world: World) -> None:
+    await world.live(blueprint({"web": WEB}, release=RELEASE))
+    await world.live(blueprint({"web": {**WEB, "command": "two"}}, release=RELEASE), 2)
+    world.state.set_generation(1, G.WARM, warm_until=9e9)
+    world.release(blueprint({"web": WEB}, release=RELEASE), 3)
+    row = world.deployment("rollback", {"release": 3, "canary": True})
+    counting(world, lambda upstream, n: Counts(100 * n, 50 * n) if "/d1" in upstream else Counts(1900 * n, 0))
+    assert isinstance(await stopped(world, row), CanaryStopped)
+    warm = world.state.generation(1)
+    assert (warm.state, warm.warm_until) == (G.DRAINING, 9e9)
+    assert "stop shop/production/web/d1/0" not in world.did
+    world.state.set_generation(1, G.DRAINING, drain_until=9e9, warm_until=9e9)
+    drain = Drain(world.host)
+    await drain.tick()
+    drain._idle_since[1] = 0.0
+    await drain.tick()
+    assert world.state.generation(1).state is G.WARM
+
+
 # One service replaces another
 
 PAIR = {
