@@ -15,8 +15,6 @@ from golive.edge.resource import Json, typed
 from golive.edge.rules import ADD_QUERY, QUERY
 
 UPSTREAM: Final = "quota"
-NOT_COUNTED: Final = 424
-"""The status of the counting process's answer when Redis did not count."""
 
 SCRIPT: Final = (
     ADD_QUERY.replace("function envoy_on_request", "local function add_query")

@@ -15,6 +15,9 @@ from typing import Final
 MOST_KEYS: Final = 250_000
 """Counted apart in one quota and period, about 100 bytes of Redis each; all further ones are counted together."""
 
+NOT_COUNTED: Final = 424
+"""The status of an answer when Redis did not count."""
+
 COUNT: Final = """
 local counts, fields, refused = {}, {}, 0
 for i, key in ipairs(KEYS) do

@@ -26,8 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from golive.edge.connection import listen_unix
-from golive.edge.quota import NOT_COUNTED
-from golive.edge.quota_count import Answer, Asked, answer, command, parse
+from golive.edge.quota_count import NOT_COUNTED, Answer, Asked, answer, command, parse
 from golive.secret import Secret
 from golive.system.resp import Address, Connection, RedisError, Value, connect
 
