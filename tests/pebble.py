@@ -39,10 +39,15 @@ class Pebble:
 
 @contextlib.contextmanager
 def pebble(
-    folder: Path, http_port: int, life: int = 7776000, nameserver: int | None = None, bad_nonces: int = 5
+    folder: Path,
+    http_port: int,
+    life: int = 7776000,
+    nameserver: int | None = None,
+    bad_nonces: int = 5,
+    accounts: dict[str, str] | None = None,
 ) -> Iterator[Pebble]:
     """It looks at names on `http_port`; certificates live for `life` seconds. `nameserver` is the port of another one.
-    So many of a hundred questions are refused for their nonce."""
+    So many of a hundred questions are refused for their nonce. It wants one of `accounts` (key id, HMAC key)."""
     program, names = shutil.which("pebble"), shutil.which("pebble-challtestsrv")
     if not program or not names:
         pytest.skip("pebble is not installed here (Debian: apt-get install pebble)")
@@ -64,6 +69,8 @@ def pebble(
         "ocspResponderURL": "",
         "certificateValidityPeriod": life,
     }
+    if accounts:
+        config |= {"externalAccountBindingRequired": True, "externalAccountMACKeys": accounts}
     (folder / "pebble.json").write_text(json.dumps({"pebble": config}))
     off = ("-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", "")
     with contextlib.ExitStack() as stack:

@@ -47,6 +47,13 @@ class Dns(Model):
         return self
 
 
+class Account(Model):
+    """An account that an authority made beforehand and binds golive's to (RFC 8555 7.3.4), as ZeroSSL and Google do."""
+
+    key_id: str = Field(min_length=1, max_length=500, description="What the authority calls it.")
+    secret_from: Variable = Field(description="Variable with its HMAC key, in base64url.")
+
+
 class Acme(Model):
     """Certificates by ACME (RFC 8555), answered over HTTP or by DNS. Names known here alone get the local CA's."""
 
@@ -60,5 +67,8 @@ class Acme(Model):
     )
     ca_file: str | None = Field(
         None, pattern=r"^/", description="PEM file on golive's machine that vouches for a directory of your own."
+    )
+    accounts: dict[Directory, Account] = Field(
+        {}, description="By directory: accounts that were made beforehand, for authorities that ask for one."
     )
     dns: Dns | None = Field(None, description="Show names by DNS records instead of over HTTP, see below.")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from golive.blueprint import checks_policy, models
-from golive.blueprint.acme import Acme, Dns
+from golive.blueprint.acme import Account, Acme, Dns
 from golive.blueprint.backup_policy import BackupPolicy
 from golive.blueprint.caching import CachedPath
 from golive.blueprint.env import PARTS, RESERVED
@@ -60,6 +60,7 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[edge.shield]", Shield),
     ("[protect]", Protect),
     ("[edge.acme]", Acme),
+    ('[edge.acme.accounts."<directory>"]', Account),
     ("[edge.acme.dns]", Dns),
     ("[build]", models.BuildPolicy),
     ("[secrets]", models.SecretsPolicy),

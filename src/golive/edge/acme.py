@@ -49,9 +49,13 @@ Publish = Callable[[tuple[Challenge, ...]], None]
 
 @dataclass(frozen=True)
 class Authority:
+    """`key_id` and `hmac` (base64url) are of an account that was made beforehand."""
+
     directory: str
     email: str | None = None
     ca_file: str | None = None
+    key_id: str | None = None
+    hmac: Secret = field(default_factory=lambda: Secret(""))
 
 
 @dataclass(frozen=True)
@@ -213,15 +217,39 @@ class _Attempt:
         network.post = _patient(network.post)  # type: ignore[method-assign]
         network.session.hooks["response"].append(self._note)
         found = client.ClientV2(client.ClientV2.get_directory(self._authority.directory, network), network)
-        if found.external_account_required():
-            raise GoliveError("it wants an account that was made beforehand, which golive cannot use yet")
-        new = messages.NewRegistration.from_data(email=self._authority.email, terms_of_service_agreed=True)
+        new = messages.NewRegistration.from_data(
+            email=self._authority.email,
+            terms_of_service_agreed=True,
+            external_account_binding=self._bound(found, account) if found.external_account_required() else None,
+        )
         try:
             found.new_account(new)
         except errors.ConflictError as error:
             body = messages.Registration()
             found.query_registration(messages.RegistrationResource(body=body, uri=error.location))
+        except messages.Error as error:  # no fault of the names
+            if error.code == "rateLimited":
+                raise
+            raise GoliveError(f"it takes no account: {error.detail or error.typ}") from error
         return found, account
+
+    def _bound(self, found: ClientV2, account: JWK) -> dict[str, Any]:
+        """The proof that the account which was made beforehand is ours."""
+        from acme import messages
+        from josepy.errors import Error as JoseError
+
+        key_id, hmac = self._authority.key_id, self._authority.hmac
+        if not key_id:
+            raise GoliveError("it wants an account that was made beforehand: [edge.acme.accounts]")
+        if not hmac:
+            raise GoliveError(f"the variable with the HMAC key of the account {key_id} has no value")
+        try:
+            made: dict[str, Any] = messages.ExternalAccountBinding.from_data(
+                account.public_key(), key_id, hmac.reveal(), found.directory
+            )
+        except (JoseError, ValueError, TypeError):
+            raise GoliveError(f"the HMAC key of the account {key_id} is no base64url") from None
+        return made
 
     def _note(self, response: requests.Response, *_: object, **__: object) -> None:
         """When an authority that refuses wants to be asked again."""

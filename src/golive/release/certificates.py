@@ -10,7 +10,9 @@ import contextlib
 import ipaddress
 import logging
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from golive.blueprint.acme import Acme, Dns
@@ -60,10 +62,15 @@ def obstacle(domain: str, policy: Acme | None, http_port: int) -> str | None:
     return None
 
 
-def authorities(policy: Acme) -> tuple[Authority, ...]:
-    """Pure: in the order in which they are asked."""
+def authorities(policy: Acme, values: Mapping[str, Secret] = MappingProxyType({})) -> tuple[Authority, ...]:
+    """Pure: in the order in which they are asked. `values` are the app's variables."""
     first = policy.directory or (STAGING if policy.staging else LETS_ENCRYPT)
-    return tuple(Authority(url, policy.email, policy.ca_file) for url in dict.fromkeys((first, *policy.fallback)))
+    found = []
+    for url in dict.fromkeys((first, *policy.fallback)):
+        account = policy.accounts.get(url)
+        bound = (account.key_id, values.get(account.secret_from, Secret(""))) if account else ()
+        found.append(Authority(url, policy.email, policy.ca_file, *bound))
+    return tuple(found)
 
 
 def showing(host: Host, blueprint: Blueprint, settings: Dns) -> Showing:
@@ -164,7 +171,8 @@ class Certificates:
         gateway = self._host.gateway
         try:
             shown = showing(self._host, blueprint, policy.dns) if policy.dns else None
-            order = Order(names, authorities(policy), gateway.certificates.accounts, gateway.http_port, shown)
+            whom = authorities(policy, self._host.state.variables(Place(blueprint.name, blueprint.environment)))
+            order = Order(names, whom, gateway.certificates.accounts, gateway.http_port, shown)
             return await self._offload.reporting(self._publish, _issue, order)
         except (GoliveError, RuntimeError) as error:
             log.exception("the order of a certificate")

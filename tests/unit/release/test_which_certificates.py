@@ -46,6 +46,16 @@ def test_authorities_in_their_order() -> None:
     assert [a.directory for a in authorities(two)] == ["https://a/d", "https://b/d"]
 
 
+def test_an_account_made_beforehand_goes_to_its_own_authority() -> None:
+    account = {"https://b/d": {"key_id": "kid", "secret_from": "HMAC"}}
+    two = Acme.model_validate({"directory": "https://a/d", "fallback": ["https://b/d"], "accounts": account})
+    assert [(a.key_id, a.hmac.reveal()) for a in authorities(two, {"HMAC": Secret("key")})] == [
+        (None, ""),
+        ("kid", "key"),
+    ]
+    assert not authorities(two)[1].hmac
+
+
 def test_due_is_what_has_none_or_an_old_one_and_has_waited_long_enough(tmp_path: Path) -> None:
     store = CertificateStore(tmp_path)
     for name, age, own in (("fresh.dev", 1, False), ("old.dev", 70, False), ("own.dev", 70, True)):
