@@ -45,6 +45,11 @@ class Shop:
             cursor = connection.execute(query)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
 
+    def admin(self, query: str) -> list[tuple[object, ...]]:
+        """As the superuser."""
+        with self.server.session() as session:
+            return session.execute(query.encode()).fetchall()
+
     @property
     def beside(self) -> Path:
         """Where restored folders go."""
@@ -66,3 +71,13 @@ async def rows(shop: Shop, folder: Path) -> list[int]:
             await asyncio.sleep(0.02)
     finally:
         await process.stop(timedelta(seconds=20), signal.SIGINT)
+
+
+async def caught_up(shop: Shop) -> None:
+    """Everything that was committed has been received."""
+    query = "SELECT write_lsn >= pg_current_wal_flush_lsn() FROM pg_stat_replication"
+    while True:
+        with shop.server.session() as session:
+            if any(row[0] for row in session.execute(query).fetchall()):
+                return
+        await asyncio.sleep(0.02)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from backup_shop import Shop
@@ -27,12 +29,18 @@ from golive.secret import Secret
 from golive.system import machine, ports, users
 from golive.system.processes import Process, start
 
+ENGINES = Path(tempfile.gettempdir()) / f"golive-test-engines-{os.geteuid()}" / "engines"
+"""Fetched once a machine: the same that other tests use."""
+
 
 @pytest.fixture
-async def shop(golive_home: Home) -> AsyncIterator[Shop]:
+async def shop(golive_home: Home, request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
+    """Of PostgreSQL 15, or of the major version that the test is parametrized with."""
+    ENGINES.mkdir(mode=0o711, parents=True, exist_ok=True)
+    golive_home.engines.symlink_to(ENGINES)
     user = users.ensure("golive-test") if os.geteuid() == 0 else None
     place = Placement("shop", "production", golive_home, ports.choose(), user, machine.inspect(), 2)
-    engine = await Engines(golive_home).find("postgres", 15)
+    engine = await Engines(golive_home).find("postgres", getattr(request, "param", 15))
     store = Postgres(Resource(engine="postgres"), "db", place, engine, Secret(secrets.token_urlsafe(24)))
     await store.prepare()
     process = await start(store.spec())

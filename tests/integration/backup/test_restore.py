@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from backup_shop import SOURCE, Shop, rows
+from backup_shop import SOURCE, Shop, caught_up, rows
 
 from golive.backup import base, catalog, segment, wal
 from golive.backup.recovery import AsBackedUp, Goal, Latest, Until
@@ -30,16 +30,6 @@ async def restored(shop: Shop, goal: Goal, name: str = "restored") -> Restored:
     manifest = catalog.find(shop.location, SOURCE)
     received = shop.received if any(shop.received.iterdir()) else None
     return await restore(shop.scratch, shop.location, manifest, shop.key, goal, shop.beside / name, received)
-
-
-async def caught_up(shop: Shop) -> None:
-    """Everything that was committed has been received."""
-    query = "SELECT write_lsn >= pg_current_wal_flush_lsn() FROM pg_stat_replication"
-    while True:
-        with shop.server.session() as session:
-            if any(row[0] for row in session.execute(query).fetchall()):
-                return
-        await asyncio.sleep(0.02)
 
 
 def nothing_left(shop: Shop) -> None:
@@ -164,18 +154,6 @@ async def test_two_restores_at_once_and_a_killed_one(shop: Shop) -> None:
     with pytest.raises(asyncio.CancelledError):
         await cut
     assert not list(shop.beside.glob("restored-cut*"))
-
-
-async def test_a_location_that_is_full_leaves_no_backup(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("golive.backup.archive.Writer.write", full)
-    with pytest.raises(BackupFailed) as caught:
-        await base.create(shop.server, shop.location, SOURCE, shop.key)
-    assert "free some disk space" in str(caught.value.hint)
-    assert catalog.backups(shop.location, SOURCE) == []
-    assert shop.location.list(SOURCE) == []
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 from copies_host import SHOP
-from writes import Writes, until
+from writes import PATIENCE, Writes, until
 
 from golive.blueprint.models import Blueprint
 from golive.daemon.backups import Backups
@@ -32,17 +33,17 @@ async def look_until_received(looking: Backups, host: Host) -> None:
 
 
 async def is_received(host: Host) -> None:
-    """All that was written a moment ago is."""
+    """All that was written a moment ago is; the receiver says so once a second."""
     server = (await backups.backed(host, SHOP, "db")).server
-
-    def received() -> bool:
-        with contextlib.suppress(BackupFailed), server.session() as session:
-            row = session.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
-            query = "SELECT FROM pg_stat_replication WHERE write_lsn >= %s"
-            return any(session.execute(query, row).fetchall() for _ in range(50))
-        return False
-
-    await until("what was written to be received", received)
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with contextlib.suppress(BackupFailed), server.session() as session:
+                row = session.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
+                for _ in range(60):
+                    if session.execute("SELECT FROM pg_stat_replication WHERE write_lsn >= %s", row).fetchall():
+                        return
+                    await asyncio.sleep(0.03)
+            await asyncio.sleep(0.03)
 
 
 async def writes(host: Host, blueprint: Blueprint) -> Writes:

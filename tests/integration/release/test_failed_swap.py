@@ -61,6 +61,7 @@ def taken(port: int) -> Iterator[threading.Event]:
         thread.join()
 
 
+@pytest.mark.nightly
 async def test_what_stands_is_said_and_the_next_daemon_makes_an_end_of_it(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

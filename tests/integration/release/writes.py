@@ -44,6 +44,7 @@ class Writes:
                         number += 1
                         connection.execute("INSERT INTO written VALUES (%s, repeat('x', 500))", (number,))
                         self.done.append(number)
+                        time.sleep(0.001)
             except psycopg.Error as error:
                 self.refused.append(str(error))
                 time.sleep(0.02)
