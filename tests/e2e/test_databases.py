@@ -26,6 +26,9 @@ def test_looking_after_the_databases_of_an_app(make_app: MakeApp) -> None:
     assert seen.code == 1, seen.text
     assert "critical  public.item_id_seq" in seen.out
     assert "cache: Redis" in seen.out
+    asked = app.command("debug", "db", "--json").ok().json()
+    assert (asked["verdict"].startswith("works"), asked["failed"]) == (True, False)
+    assert "works; a question takes" in app.command("debug", "redis", "cache").ok().out
     assert "did you mean cache?" in app.command("db", "insight", "cash").failed().err
     sizes = app.command("db", "size", "--json").ok().json()["resources"]
     assert [each["name"] for each in sizes] == ["db", "cache"]

@@ -45,8 +45,8 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request and its answer, undecoded. Seconds: `connect` (with DNS), `tls`, `first` (of asking, to the first byte
-    of the answer), `whole`; the first two are None where a connection was there already."""
+    """A request and its answer, undecoded. Seconds: `dns`, `connect` (with DNS), `tls`, `first` (of asking, to the
+    first byte of the answer), `whole`; the first three are None where a connection was there already."""
 
     method: str
     url: str
@@ -182,6 +182,7 @@ class Web:
 
     async def _exchange(self, method: str, url: str, sent: tuple[tuple[str, str], ...], limit: int) -> Exchange:
         phases = _Phases()
+        host = urlsplit(url).hostname or ""
         plain = {"user-agent": AGENT, "accept": "*/*", **dict(sent)}
         async with self._pool.stream(
             method, url.encode(), headers=list(plain.items()), extensions={"trace": phases.note}
@@ -204,7 +205,7 @@ class Web:
                 tuple((k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in response.headers),
                 bytes(body[:limit]),
                 cut,
-                phases.seconds(),
+                {"dns": self._network.looked_up.pop(host, None), **phases.seconds()},
             )
 
 
@@ -238,6 +239,8 @@ class _Network(httpcore.AsyncNetworkBackend):
         self._inner = httpcore.AnyIOBackend()
         self._host = host
         self._private: bool | None = None
+        self.looked_up: dict[str, float] = {}
+        """Seconds that finding a host's addresses took, for who asked for a connection to it."""
 
     async def connect_tcp(
         self,
@@ -247,10 +250,12 @@ class _Network(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
+        began = time.monotonic()
         if self._private is None:
             own = await addresses(self._host)
             self._private = not all(map(is_public, own))
         found = await addresses(host)
+        self.looked_up[host] = round(time.monotonic() - began, 4)
         if not self._private and not all(map(is_public, found)):
             raise httpcore.ConnectError(f"a public site leads to {host}, which is a private address: not gone to")
         error: Exception | None = None

@@ -50,6 +50,7 @@ COMMANDS = {
     "destroy": ("destroy", "Stop an app and remove its data."),
     "config": ("config", "The resolved blueprint, and where each value came from."),
     "check": ("check", "The production checklist, of an app or any URL."),
+    "debug": ("debug", "One request, CORS, DNS, TLS or database, explained."),
     "audit": ("audit", "Who changed what."),
     "recover": ("recover", "Make an empty machine what another one was, from its backups."),
     "doctor": ("doctor", "What this machine lacks, and what mends it."),
@@ -81,6 +82,7 @@ GROUPS = {
     "Look at it": (
         "status",
         "check",
+        "debug",
         "logs",
         "domain",
         "shield",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from golive.blueprint.models import Resource
 from golive.data import urls
 from golive.data.postgres import NO_FILE
+from golive.data.postgres_queries import MARK
 from golive.data.redis import TROUBLE, describe
 from golive.data.store import Report, Variables
 from golive.data.urls import Target
@@ -145,8 +146,8 @@ async def _postgres(target: Target, resource: Resource) -> Report:
         await _extensions(connection, resource)
         started = time.perf_counter()
         cursor = await connection.execute(
-            "SELECT current_setting('server_version'), pg_backend_pid(), pg_database_size(current_database()),"
-            " current_setting('max_connections')"
+            f"{MARK} check */ SELECT current_setting('server_version'), pg_backend_pid(),"
+            " pg_database_size(current_database()), current_setting('max_connections')"
         )
         version, backend, size, most = await cursor.fetchone() or ("0", 0, 0, "0")
         latency = (time.perf_counter() - started) * 1000

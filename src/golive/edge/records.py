@@ -46,8 +46,8 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """Of one server: addresses, or what is wrong with it."""
+class Answer:
+    """Of one name server: addresses, or what is wrong with it ("" when nothing is)."""
 
     server: str
     addresses: frozenset[str] = frozenset()
@@ -86,12 +86,12 @@ async def _look(domain: str, records: tuple[Record, ...], resolver: Address | No
     asked = f"golive-looks.{domain.removeprefix('*.')}" if domain.startswith("*.") else domain
     servers = await name_servers(asked, resolver)
     port = resolver[1] if resolver else 53
-    answers = await asyncio.gather(*(_ask(asked, name, at, port, resolver) for name, at in servers))
+    answers = await asyncio.gather(*(ask(asked, name, at, port, resolver) for name, at in servers))
     found = tuple(sorted({a for answer in answers for a in answer.addresses}))
     return Finding(domain, records, found, tuple(a.server for a in answers), problems(records, answers))
 
 
-def problems(records: tuple[Record, ...], answers: list[_Answer]) -> tuple[str, ...]:
+def problems(records: tuple[Record, ...], answers: list[Answer]) -> tuple[str, ...]:
     """Pure: each thing that is wrong, once, and with the server that says so where not all do."""
     said: dict[str, list[str]] = {}
     for answer in answers:
@@ -165,7 +165,8 @@ async def _addresses(name: Name | str, asking: Resolver) -> list[str]:
     return found
 
 
-async def _ask(domain: str, server: str, address: str, port: int, resolver: Address | None) -> _Answer:
+async def ask(domain: str, server: str, address: str, port: int, resolver: Address | None) -> Answer:
+    """What that name server itself says the addresses are; `resolver` follows an alias into another zone."""
     import dns.asyncquery
     import dns.exception
     import dns.flags
@@ -179,12 +180,12 @@ async def _ask(domain: str, server: str, address: str, port: int, resolver: Addr
         try:
             answer, _ = await dns.asyncquery.udp_with_fallback(query, address, TIMEOUT, port)
         except (dns.exception.DNSException, OSError):
-            return _Answer(server, trouble=f"the name server {server} does not answer")
+            return Answer(server, trouble=f"the name server {server} does not answer")
         code = dns.rcode.to_text(answer.rcode())
         if code not in ("NOERROR", "NXDOMAIN"):
-            return _Answer(server, trouble=f"the name server {server} answers {code}")
+            return Answer(server, trouble=f"the name server {server} answers {code}")
         if not answer.flags & dns.flags.AA:
-            return _Answer(server, trouble=f"{server} is named as a name server of {domain}, and does not know it")
+            return Answer(server, trouble=f"{server} is named as a name server of {domain}, and does not know it")
         alias = None
         here: set[str] = set()
         for record in (record for rrset in answer.answer for record in rrset):
@@ -195,7 +196,7 @@ async def _ask(domain: str, server: str, address: str, port: int, resolver: Addr
         found |= here
         if alias and not here:  # into another zone
             found |= {a for a in await _addresses(alias, _resolver(resolver)) if _kind(a) == kind}
-    return _Answer(server, frozenset(found))
+    return Answer(server, frozenset(found))
 
 
 def parse_resolver(text: str) -> Address:

@@ -57,6 +57,19 @@ def test_the_whole_list(leaves: Scratch, tmp_path: Path) -> None:
     assert json.loads(files["sarif"].read_text())["version"] == "2.1.0"
 
 
+def test_one_thing_at_a_time(leaves: Scratch) -> None:
+    url = json.loads(leaves("status", "--json").out)["apps"][0]["urls"][0]
+    said = leaves("debug", "request", url)
+    assert (said.code, "200" in said.out.splitlines()[-1]) == (0, True)
+    assert [line.split()[0] for line in said.out.splitlines() if line.endswith(" ms")][-2:] == ["wait", "body"]
+    found = json.loads(leaves("debug", "tls", url, "--json").out)
+    assert (found["verdict"], found["failed"]) == ("well", False)
+    refused = leaves("debug", "cors", url, "--origin", "https://elsewhere.test")
+    assert (refused.code, "no Access-Control-Allow-Origin" in refused.out) == (1, True)
+    assert "no resource of that engine" in leaves("debug", "db").err
+    assert "is no header" in leaves("debug", "request", url, "-H", "nonsense").err
+
+
 def test_ignored_until_a_day_then_mended(leaves: Scratch) -> None:
     file = leaves.cwd / "golive.toml"
     day = datetime.now(UTC).date()

@@ -9,6 +9,7 @@ import pytest
 from data_stores import Running, make
 
 from golive.blueprint.models import Resource
+from golive.checks.debug import database as debugged
 from golive.data import Placement, check_external
 from golive.engines import Engines
 from golive.errors import ResourceFailed
@@ -42,6 +43,18 @@ async def test_somebody_elses_postgres_answers_or_says_why_not(
 
     report = await check_external(POSTGRES, url)
 
+    account = await debugged.database(debugged.engine_of(url, "DATABASE_URL"), url, "DATABASE_URL")
+    assert account.verdict.startswith("works; ")
+    assert [phase.name for phase in account.phases] == ["DNS", "connect", "login"]
+    wrong = Secret(f"postgresql://my_app:{WORD}@{place_and_name}")
+    account = await debugged.database("postgres", wrong, "DATABASE_URL")
+    assert [(s.about, s.seen) for s in account.steps if s.state == "failed"] == [
+        ("login", "the user or password is wrong")
+    ]
+    nobody = Secret(f"postgresql://me:{WORD}@127.0.0.1:{ports.choose()}/app")
+    account = await debugged.database("postgres", nobody, "DATABASE_URL")
+    assert [step.about for step in account.steps if step.state == "failed"] == ["network"]
+    assert WORD not in str(account.to_json())
     assert report.version.startswith("15.")
     assert not report.pooled
     assert report.details["way"] == "direct"
