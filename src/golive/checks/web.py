@@ -46,7 +46,8 @@ class Bounds:
 @dataclass(frozen=True)
 class Exchange:
     """A request and its answer, undecoded. Seconds: `dns`, `connect` (with DNS), `tls`, `first` (of asking, to the
-    first byte of the answer), `whole`; the first three are None where a connection was there already."""
+    first byte of the answer), `body`, `whole` (with what this program itself did); the first three are None where a
+    connection was there already."""
 
     method: str
     url: str
@@ -227,6 +228,7 @@ class _Phases:
             "connect": between("connect_tcp.started", "connect_tcp.complete"),
             "tls": between("start_tls.started", "start_tls.complete"),
             "first": between("send_request_headers.started", "receive_response_headers.complete"),
+            "body": between("receive_response_headers.complete", "receive_response_body.complete"),
             "whole": round(time.monotonic() - self._began, 4),
         }
 

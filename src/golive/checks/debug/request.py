@@ -46,7 +46,7 @@ async def request(
             await own.close()
     steps = tuple(step for hop in hops for step in _steps(hop))
     phases = waterfall(hops)
-    last, whole = hops[-1], sum(_whole(hop) for hop in hops)
+    last, whole = hops[-1], phases[-1].began + phases[-1].took
     slowest = max(phases, key=lambda phase: phase.took)
     verdict = (
         f"{last.status} {last.reason}".strip() + f" after {_ms(whole)}, most of it {slowest.name} ({_ms(slowest.took)})"
@@ -66,8 +66,8 @@ def waterfall(hops: list[Exchange]) -> tuple[Phase, ...]:
             ("connect", max((hop.seconds.get("connect") or 0.0) - dns, 0.0)),
             ("TLS", hop.seconds.get("tls") or 0.0),
             ("wait", hop.seconds.get("first") or 0.0),
+            ("body", hop.seconds.get("body") or 0.0),
         ]
-        parts.append(("body", max(_whole(hop) - sum(took for _, took in parts), 0.0)))
         for name, took in parts:
             if took > 0:
                 found.append(Phase(name + mark, round(at, 4), round(took, 4)))
@@ -119,10 +119,6 @@ def _meaning(hop: Exchange) -> str:
     if hop.status >= 400:
         return "the app refuses the request as it is"
     return ""
-
-
-def _whole(hop: Exchange) -> float:
-    return hop.seconds.get("whole") or 0.0
 
 
 def _ms(seconds: float | None) -> str:
