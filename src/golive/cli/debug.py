@@ -34,7 +34,7 @@ def debug() -> None:
     \b
     Examples:
       golive debug request https://example.com/api/items
-      golive debug cors https://api.example.com/items --origin https://example.com --method PUT
+      golive debug cors https://api.example.com --origin https://example.com
       golive debug db
     """
 
