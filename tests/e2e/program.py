@@ -68,6 +68,8 @@ async def websocket(receive, send):
 async def answer(scope, receive, send):
     query = {k: v[0] for k, v in parse_qs(scope["query_string"].decode()).items()}
     path = scope["path"].rpartition("/")[2]
+    if path != "ready" and (pause := SETTINGS.get("pause")):
+        await asyncio.sleep(pause)
     if path == "ready" and FAIL == "unready":
         await reply(send, 500, "the database is on fire")
     elif path == "ready" and FAIL == "later" and scope["headers"]:

@@ -199,6 +199,19 @@ def socket(app: App, headers: dict[str, str]) -> ClientConnection:
 
 
 @pytest.mark.nightly
+def test_a_slow_one_is_stopped(make_app: MakeApp) -> None:
+    app = make_app(release=RELEASE.replace('"500ms"', '"8s"').replace("slower = false", 'slower = "1.5x"'))
+    app.up().ok()
+    app.change(version="slow", pause=0.3)
+    with Crowd(app) as crowd:
+        result = app.up().failed()
+    assert "the canary was stopped at 5%: api of release 2 does worse" in result.err, result.text
+    assert "95 of 100 requests took up to" in result.err
+    assert not crowd.answers["failed"]
+    assert app.releases() == {1: "live", 2: "failed"}
+
+
+@pytest.mark.nightly
 def test_a_daemon_that_dies_meanwhile_leaves_everything_as_it_was(own_home: Golive, make_app: MakeApp) -> None:
     app = make_app(own_home, release=RELEASE.replace("requests = 40", "requests = 1000000"))
     app.up().ok()

@@ -47,9 +47,17 @@ def probe_path(blueprint: Blueprint, service: Service) -> str | None:
 
 def health_path(blueprint: Blueprint, service: Service) -> str | None:
     """The path at which a client finds the service's own health path; None when its routes do not reach it."""
+    if shares_route(blueprint, service):
+        return None
     own = [probe.path for probe in (service.health.ready, service.health.live) if probe and probe.path]
     asked = [f"{p.rstrip('/')}{path}" for path in own for p in service.route] if service.strip_prefix else own
     return next((path for path in asked if _routed_to(blueprint, path) is service), None)
+
+
+def shares_route(blueprint: Blueprint, service: Service) -> bool:
+    """Whether another service may answer in its place: it replaces one, or is replaced."""
+    replaced = {each.replaces for each in blueprint.services.values()}
+    return bool(service.replaces) or any(blueprint.services.get(name or "") is service for name in replaced)
 
 
 def _routed_to(blueprint: Blueprint, path: str) -> Service | None:
@@ -77,7 +85,7 @@ async def through_the_edge(gateway: Gateway, blueprint: Blueprint, sent: Headers
         if path is None:
             continue
         static = service.kind is ServiceKind.STATIC
-        strict = static or path == health_path(blueprint, service)
+        strict = (static and not shares_route(blueprint, service)) or path == health_path(blueprint, service)
         asked = (*sent, *PAST_ENVOY) if static else sent
         evidence, seen = await _answers(address, name, path, asked, strict=strict)
         found.append(evidence)

@@ -6,11 +6,15 @@ import asyncio
 import itertools
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 
 from edge_harness import Request, Running, Upstreams, answer, rule, site
 
+from golive.blueprint.models import RateLimit, Service
+from golive.blueprint.routing import rules_of
 from golive.edge import counts
-from golive.edge.model import Canary, Share, Site, Upstream
+from golive.edge.model import Canary, Protected, RouteRule, Share, Site, Upstream
+from golive.secret import Secret
 
 A, B = "threadr/production/api/d1", "threadr/production/api/d2"
 DOMAIN = "threadr.localhost"
@@ -75,3 +79,43 @@ async def test_a_share_that_grows_moves_nobody(envoy: Running, upstreams: Upstre
             assert {(await client.get(url, headers={"cookie": ""})).text for _ in range(20)} == expected
             assert (await client.get(url, headers={"cookie": "golive-release=1.2"})).text == "A"
             assert (await client.get(url, headers={"cookie": "golive-release=2"})).text == "B"
+
+
+async def test_everything_that_a_route_may_have_it_may_have_in_both_releases(
+    envoy: Running, upstreams: Upstreams
+) -> None:
+    """A share within a canary too: who is known by both cookies gets the one service of the one release."""
+    settings = {"kind": "web", "redirects": [{"source": "/old/:x", "destination": "/new/:x"}]}
+    limits = (RateLimit.model_validate({"limit": "500/min", "path": "/login"}),)
+    names = [f"{release}-{service}" for release in "AB" for service in ("web", "next")]
+    up = tuple([Upstream(name, (await upstreams.serve(answer(name.encode())),)) for name in names])
+
+    def rules(release: str) -> tuple[RouteRule, ...]:
+        own = rules_of(Service.model_validate(settings))
+        web = rule(f"{release}-web", rules=own, rate_limits=limits)
+        taker, rest = Share("golive-traffic-web", "next", "web", 50), Share("golive-traffic-web", "web", "next", None)
+        both = replace(web, share=rest), replace(rule(f"{release}-next", grpc=True), share=taker)
+        return (*both, rule(f"{release}-web", prefix="/api", strip_prefix=True, hold=timedelta(seconds=3)))
+
+    share, rest = Share("golive-release", "2", "1.2", 20), Share("golive-release", "1.2", "2", None)
+    guard = Protected(Secret("key"), user="me", password=Secret("word"))
+    made = replace(site(*rules("A")), canary=Canary(share, rest, rules("B")), protected=guard)
+    assert await envoy.edge.apply(envoy.config(made, upstreams=up))
+    url = envoy.edge.url(DOMAIN)
+    async with envoy.client() as client:
+
+        async def told(path: str, *cookies: str) -> str:
+            found = await client.get(url + path, headers={"cookie": "; ".join(cookies)}, auth=("me", "word"))
+            client.cookies.clear()
+            return found.headers.get("location", found.text)
+
+        for release, key in (("A", "1.2"), ("B", "2")):
+            for service in ("web", "next"):
+                known = (f"golive-traffic-web={service}", f"golive-release={key}")
+                assert await told("/", *known) == f"{release}-{service}"
+                assert await told("/login", *known) == f"{release}-{service}"
+                assert await told("/api/x", *known) == f"{release}-web"
+            assert (await told("/old/1", f"golive-release={key}", "golive-traffic-web=web")).endswith("/new/1")
+        strangers = Counter([await told("/") for _ in range(120)])
+        assert (await client.get(url)).status_code == 401
+    assert {"A-web", "A-next", "B-web"} == set(strangers), strangers

@@ -13,7 +13,8 @@ from release_fakes import SHOP, WEB, blueprint
 from golive.daemon import daemon as daemon_module
 from golive.daemon import upkeep as module
 from golive.daemon.upkeep import BUSY, IDLE, SLOWEST, Upkeep
-from golive.state.records import DeploymentState
+from golive.release import shifts
+from golive.state.records import DeploymentState, Shift
 
 
 class Pauses:
@@ -116,6 +117,23 @@ async def test_history_is_forgotten_once_a_day(
         await upkeep.run()
     assert len(asked) == 1
     assert asked[0] == pytest.approx(time.time() - 90 * 86400, abs=60)
+
+
+async def test_a_share_that_has_changed_is_told_to_the_edge_once(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = {"web": WEB, "next": {**WEB, "replaces": "web"}}
+    await running.world.live(blueprint(pair))
+    upkeep, began = Upkeep(running.host), time.time()
+    running.state.set_shift(Shift(SHOP, "next", 0, 100, began, began + 100))
+    applied: list[int] = []
+    for seconds in (0.0, 10.5, 10.6, 99.0, 200.0, 300.0):
+        monkeypatch.setattr(shifts.time, "time", lambda later=seconds: began + later)
+        before = len(running.world.gateway.applied)
+        await upkeep._shift()
+        applied.append(len(running.world.gateway.applied) - before)
+    assert applied == [1, 1, 0, 1, 1, 0]
+    assert {rule.service for _, rule in running.world.gateway.applied[-1].rules()} == {"next"}
 
 
 async def test_a_loop_that_fails_is_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from release_fakes import WEB, blueprint
 
-from golive.release.verify import REQUIRED, _headers, _routed_to, judged, probe_path, probe_paths
+from golive.release.verify import REQUIRED, _headers, _routed_to, judged, probe_path, probe_paths, shares_route
 
 SITE: dict[str, Any] = {"kind": "static", "route": ["/"]}
 API: dict[str, Any] = {**WEB, "route": ["/api"]}
@@ -106,3 +106,11 @@ def test_a_header_that_was_given_up_is_not_missed() -> None:
     made = blueprint({"site": SITE}, edge={"headers": {"X-Frame-Options": ""}, "hsts": "0s"})
     kept = {name: "x" for name in REQUIRED if name not in ("x-frame-options", "strict-transport-security")}
     assert _headers(made, kept).ok
+
+
+def test_of_two_services_on_one_route_either_may_answer() -> None:
+    """So the health path of neither is asked for through the edge: the other one need not have it."""
+    ready = {"health": {"ready": {"path": "/ready"}}}
+    made = blueprint({"next": {**WEB, **ready, "replaces": "web"}, "web": {**WEB, **ready}, "api": API})
+    assert [shares_route(made, service) for service in made.services.values()] == [True, True, False]
+    assert probe_paths(made) == ("/", "/", "/api")
