@@ -17,7 +17,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from golive.blueprint import caching, jwt, masking, models
+from golive.blueprint import caching, images, jwt, masking, models
 from golive.blueprint.models import Blueprint
 from golive.blueprint.positions import KeyPath
 from golive.errors import nearest
@@ -49,6 +49,10 @@ _PATTERNS: Mapping[str, tuple[str, str | None]] = {
     models.QUOTA_KEY_PATTERN: (
         "must be `client`, `service` or `header:` with the name of one",
         "what a token claims is anybody's word until the app has checked it; `header:Authorization` counts each token",
+    ),
+    images.SOURCE_PATTERN: (
+        "must be a folder, such as `/uploads/*` or `https://cdn.example.com/products/*`",
+        "letters, digits and `_.~@-` between the slashes; no query",
     ),
     caching.PATH_PATTERN: ("must be a path that starts with `/`, without `?` or `#`; `/*` only at its end", None),
     caching.HEADER_PATTERN: ("must be the name of a header", None),

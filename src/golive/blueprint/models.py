@@ -18,6 +18,7 @@ from golive.blueprint.caching import CachedPath
 from golive.blueprint.canary import Canary
 from golive.blueprint.checks_policy import ChecksPolicy
 from golive.blueprint.fields import AllowanceText, Duration, Model, RateText, Share, Size
+from golive.blueprint.images import Images
 from golive.blueprint.jwt import Jwt
 from golive.blueprint.masking import Column, Masked
 from golive.blueprint.moves import Move
@@ -431,6 +432,7 @@ class EdgePolicy(Model):
         {}, description='Domains that only lead to another: `"www.shop.dev" = "shop.dev"`; path and query are kept.'
     )
     max_body: Size = Field(100 * 10**6, description="Request bodies above this get 413.")
+    images: Images | None = Field(None, description="Pictures made smaller at `/_golive/image`; none when left out.")
     country: bool = Field(
         False,
         description="X-Country-Code and X-Region-Code for the services, by the GeoIP database in golive's home.",

@@ -20,6 +20,7 @@ from golive.blueprint.caching import CachedPath
 from golive.blueprint.env import PARTS, RESERVED
 from golive.blueprint.faults import plain_type
 from golive.blueprint.fields import duration_text
+from golive.blueprint.images import Images
 from golive.blueprint.jwt import Jwt
 from golive.blueprint.moves import Move, MoveMap
 from golive.blueprint.protect import Protect
@@ -62,6 +63,7 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[edge.acme]", Acme),
     ('[edge.acme.accounts."<directory>"]', Account),
     ("[edge.acme.dns]", Dns),
+    ("[edge.images]", Images),
     ("[build]", models.BuildPolicy),
     ("[secrets]", models.SecretsPolicy),
     ("[[secrets.allow]]", models.AllowedSecret),

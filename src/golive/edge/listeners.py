@@ -45,9 +45,10 @@ def render_listeners(
     guards: Guards = NONE,
     *,
     cache: bool = False,
+    inside: Sequence[str] = (),
 ) -> Json:
-    """The LDS file, for TLS domains and whether their requests are logged, for streams, with these guards, and for the
-    response cache."""
+    """The LDS file, for TLS domains and whether their requests are logged, for streams, with these guards, for the
+    response cache and, by scheme, for the image service."""
     chains = [_tls_chain(domain, layout, logged, guards) for domain, logged in sorted(domains.items())]
     manager = _connection_manager("http", layout, [_site_log(layout, guards)], guards)
     plain = {"filters": [*network_filters(guards), manager]}
@@ -69,8 +70,15 @@ def render_listeners(
             https,
             *(_stream(stream) for stream in sorted(streams, key=lambda s: s.name)),
             *(_origin(layout) if cache else ()),
+            *(_inside(scheme, layout, guards) for scheme in inside),
         ],
     )
+
+
+def _inside(scheme: str, layout: Layout, guards: Guards) -> Json:
+    from golive.edge.pictures import inside_listener
+
+    return inside_listener(scheme, _connection_manager(scheme, layout, [], guards), layout)
 
 
 def _origin(layout: Layout) -> tuple[Json]:

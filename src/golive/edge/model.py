@@ -305,6 +305,11 @@ class EdgeConfig:
         """Whether any answer may be kept."""
         return any(rule.cache for _, rule in self.rules())
 
+    @property
+    def pictures(self) -> bool:
+        """Whether any site has pictures made smaller."""
+        return any(site.policy.images for site in self.sites)
+
     def owners(self) -> dict[str, Site]:
         """Every domain's site."""
         return {domain: site for site in self.sites for domain in site.domains}

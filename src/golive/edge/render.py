@@ -29,10 +29,15 @@ def render(config: EdgeConfig, layout: Layout, kept: Known | None = None, guarde
         "rds-http": render_routes(config, layout, tls=False),
         "rds-https": render_routes(config, layout, tls=True),
     }
+    more = list(jwt.clusters(config, layout))
+    inside: tuple[str, ...] = ()
+    if config.pictures:
+        from golive.edge import pictures
+
+        more.append(pictures.image_cluster(layout))
+        inside = pictures.schemes(config)
     files = {
-        "cds": render_clusters(
-            config.upstreams, layout, config.streams, jwt.clusters(config, layout), cache=config.caches
-        ),
+        "cds": render_clusters(config.upstreams, layout, config.streams, more, cache=config.caches),
         "ecds": render_limits(known(config, routes.values()) | (kept or Known())),
         **routes,
         "lds": render_listeners(
@@ -41,6 +46,7 @@ def render(config: EdgeConfig, layout: Layout, kept: Known | None = None, guarde
             config.streams,
             guards,
             cache=config.caches,
+            inside=inside,
         ),
     }
     if JWT in guards:

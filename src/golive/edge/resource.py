@@ -59,6 +59,15 @@ class Layout:
         return self.admin.parent / "origin.sock"
 
     @property
+    def images(self) -> Path:
+        """Where the image service listens."""
+        return self.admin.parent / "images.sock"
+
+    def inside(self, scheme: str) -> Path:
+        """Where Envoy listens for the image service, with the routes of `http` or `https`."""
+        return self.admin.parent / f"inside-{scheme}.sock"
+
+    @property
     def geoip(self) -> Path:
         """The GeoIP database that Envoy reads; it watches the folder."""
         return self.directory / "geoip" / "geoip.mmdb"

@@ -111,6 +111,10 @@ def _host(site: Site, rules: Rules, domains: list[str], layout: Layout, *, tls: 
     routes += [{**made, **marked(site, "")} for made in protect.routes(site, secure=tls)]
     own = _closed(site, site.closed, "", {"prefix": "/"})
     own.append(_too_large(site))
+    if site.policy.images:
+        from golive.edge.pictures import image_routes
+
+        own += image_routes(site, retry_policy(SAFE, RETRY_FOR), tls=tls)
     own += _releases(site, rules, layout, tls=tls)
     own.append(answer(site, 404, "Not found"))
     routes += protect.admitted(site, own, secure=tls)

@@ -23,8 +23,8 @@ from golive.system import users
 from golive.system.processes import Limits, ProcessId, Spec
 from golive.system.users import User
 
-CACHE = "cache"
-ALL = (CACHE,)
+CACHE, IMAGES = "cache", "images"
+ALL = (CACHE, IMAGES)
 """Units that may be there beside the edge and the static server."""
 
 
@@ -86,15 +86,19 @@ class Companions:
             self.supervisor.adopt(unit, before)
 
     def _socket(self, name: str) -> Path:
-        return {CACHE: self.edge.layout.cache}[name]
+        return {CACHE: self.edge.layout.cache, IMAGES: self.edge.layout.images}[name]
 
     def _unit(self, name: str) -> Unit:
-        module = {CACHE: "golive.edge.cache_server"}[name]
-        arguments = {CACHE: ("--origin", str(self.edge.layout.origin))}[name]
+        layout = self.edge.layout
+        module = {CACHE: "golive.edge.cache_server", IMAGES: "golive.edge.image_server"}[name]
+        arguments = {
+            CACHE: ("--origin", str(layout.origin)),
+            IMAGES: ("--inside", str(layout.images.parent), "--folder", str(layout.directory / "images")),
+        }[name]
         where = ("--socket", str(self._socket(name)), "--mode", "666")
         return own_unit(name, module, (*arguments, *where), self.home, self.user)
 
 
 def wanted(config: EdgeConfig) -> set[str]:
     """Pure: the units that a configuration needs."""
-    return {CACHE} if config.caches else set()
+    return {name for name, needed in ((CACHE, config.caches), (IMAGES, config.pictures)) if needed}

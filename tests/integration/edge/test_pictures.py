@@ -1,0 +1,171 @@
+"""The image service through a real Envoy: pictures, and what it refuses: bombs, other servers, what is no picture."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+import struct
+import sys
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpcore
+import httpx
+import pytest
+from edge_harness import Request, Running, Upstreams, answer, rule, site
+from PIL import Image
+
+from golive.edge import image_policy
+from golive.edge.image_server import Public
+from golive.edge.model import EdgeConfig, Endpoint, Upstream
+
+API = "threadr/production/api/d1"
+IMAGES = {"sources": ["/uploads/*", "https://cdn.localhost/*"], "widths": [64, 320]}
+
+
+def picture(size: tuple[int, int], kind: str = "PNG", **options: Any) -> bytes:
+    made = io.BytesIO()
+    Image.effect_noise(size, 50).convert("RGB").save(made, kind, **options)
+    return made.getvalue()
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of a few bytes that says it is huge."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(10**6))) + chunk(b"IEND", b"")
+    )
+
+
+TURNED = Image.Exif()
+TURNED[0x0112] = 6
+"""Orientation: the picture was taken with the camera on its side."""
+FILES = {
+    "/uploads/photo.png": picture((640, 400)),
+    "/uploads/turned.jpg": picture((200, 100), "JPEG", exif=TURNED),
+    "/uploads/bomb.png": bomb(60_000, 60_000),
+    "/uploads/wide.png": bomb(2**31 - 1, 1),
+    "/uploads/drawing.svg": b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
+    "/uploads/page.png": b"<html><script>alert(1)</script></html>",
+    "/uploads/cut.png": picture((640, 400))[:2000],
+    "/uploads/long.png": bytes(3 * 10**6),
+    "/secret.png": picture((10, 10)),
+}  # fmt: skip
+asked: list[Request] = []
+
+
+async def files(request: Request) -> bytes:
+    asked.append(request)
+    if request.path == "/uploads/moved.png":
+        return answer(b"", "302 Found", location="/secret.png")
+    body = FILES.get(request.path)
+    return answer(b"no", "404 Not Found") if body is None else answer(body, content_type="image/png", set_cookie="a=b")
+
+
+@pytest.fixture
+async def service(envoy: Running) -> AsyncIterator[asyncio.subprocess.Process]:
+    layout = envoy.edge.layout
+    command = [sys.executable, "-m", "golive.edge.image_server", "--socket", str(layout.images)]
+    command += ["--inside", str(layout.images.parent), "--folder", str(layout.directory / "images")]
+    process = await asyncio.create_subprocess_exec(*command)
+    async with asyncio.timeout(20):
+        while not layout.images.exists():
+            assert process.returncode is None
+            await asyncio.sleep(0.01)
+    yield process
+    if process.returncode is None:
+        os.kill(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def config(envoy: Running, at: Endpoint, **images: Any) -> EdgeConfig:
+    return envoy.config(site(rule(API), images={**IMAGES, **images}), upstreams=(Upstream(API, (at,)),))
+
+
+async def get(envoy: Running, client: httpx.AsyncClient, url: str, width: int = 64, **headers: str) -> httpx.Response:
+    target = envoy.edge.url("threadr.localhost") + "/_golive/image"
+    return await client.get(target, params={"url": url, "w": str(width)}, headers=headers)
+
+
+async def test_pictures_are_made_smaller_in_a_format_that_is_taken(
+    envoy: Running, upstreams: Upstreams, service: asyncio.subprocess.Process
+) -> None:
+    asked.clear()
+    at = await upstreams.serve(files)
+    await envoy.edge.apply(config(envoy, at))
+    async with envoy.client() as client:
+        first = await get(envoy, client, "/uploads/photo.png", accept="image/avif,image/webp,*/*", cookie="sid=1")
+        assert (first.status_code, first.headers["content-type"]) == (200, "image/avif"), first.text
+        assert Image.open(io.BytesIO(first.content)).size == (64, 40)
+        assert "accept" in first.headers["vary"]
+        assert first.headers["x-content-type-options"] == "nosniff"
+        assert "set-cookie" not in first.headers
+        assert "cookie" not in asked[0].headers
+        again = await get(envoy, client, "/uploads/photo.png", accept="image/avif,image/webp,*/*")
+        assert (again.content, "hit" in again.headers["cache-status"], len(asked)) == (first.content, True, 1)
+        tag = {"if-none-match": first.headers["etag"]}
+        assert (await get(envoy, client, "/uploads/photo.png", accept="image/avif", **tag)).status_code == 304
+        other = await get(envoy, client, "/uploads/photo.png", accept="image/webp")
+        assert other.headers["content-type"] == "image/webp"
+        turned = await get(envoy, client, "/uploads/turned.jpg", 320, accept="*/*")
+        made = Image.open(io.BytesIO(turned.content))
+        assert (made.format, made.size) == ("JPEG", (100, 200)), "upright, and not enlarged"
+        assert not made.getexif()
+        await envoy.edge.apply(config(envoy, at, ttl="2d"))
+        assert "hit" in (await get(envoy, client, "/uploads/photo.png", accept="image/webp")).headers["cache-status"]
+
+
+async def test_what_is_no_picture_or_too_much_of_one_is_refused(
+    envoy: Running, upstreams: Upstreams, service: asyncio.subprocess.Process
+) -> None:
+    asked.clear()
+    await envoy.edge.apply(config(envoy, await upstreams.serve(files), max_size="2MB"))
+    async with envoy.client() as client:
+        for url, status, why in (
+            ("/uploads/bomb.png", 415, "million pixels"),
+            ("/uploads/wide.png", 415, ""),
+            ("/uploads/drawing.svg", 415, "no JPEG"),
+            ("/uploads/page.png", 415, "no JPEG"),
+            ("/uploads/cut.png", 415, "no JPEG"),
+            ("/uploads/long.png", 413, "bytes"),
+            ("/uploads/none.png", 404, "404"),
+            ("/uploads/moved.png", 502, "302"),
+            ("/secret.png", 400, "sources"),
+            ("/uploads/../secret.png", 400, "plain path"),
+            ("https://evil.example/a.png", 400, "sources"),
+            ("https://cdn.localhost/a.png", 502, "cannot be asked"),
+        ):
+            got = await get(envoy, client, url, accept="image/webp")
+            assert (got.status_code, why in got.text) == (status, True), (url, got.status_code, got.text)
+            assert got.headers["cache-control"] == "no-store"
+        assert not [request for request in asked if request.path == "/secret.png"]
+        assert service.returncode is None
+        assert (await get(envoy, client, "/uploads/photo.png")).status_code == 200
+
+
+async def test_a_name_that_leads_into_the_own_network_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address that is looked at is the one that is used: a second answer of DNS changes nothing."""
+    connected: list[str] = []
+
+    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.append("inside")
+        writer.close()
+
+    server = await asyncio.start_server(served, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    backend = Public()
+    for host in ("inside.localhost", "127.0.0.1", "localhost"):
+        with pytest.raises(httpcore.ConnectError, match="not public"):
+            await backend.connect_tcp(host, port, 2)
+    assert not connected
+    monkeypatch.setattr(image_policy, "is_public", lambda address: True)
+    stream = await backend.connect_tcp("inside.localhost", port, 2)
+    await stream.aclose()
+    server.close()
