@@ -99,6 +99,11 @@ def _repository(host: Host, place: Place, name: str, policy: BackupPolicy) -> Re
     return dump.dumps_of(backups.repository(host, place, name, policy))
 
 
+def is_due(last: float, now: float) -> bool:
+    """Also when the last one is of tomorrow: the clock was set back since."""
+    return not 0 <= now - last < DAY
+
+
 @dataclass
 class DailyDumps:
     """Of the databases that somebody else runs, where backups are wanted: a day after the last one."""
@@ -125,7 +130,7 @@ class DailyDumps:
         try:
             known = (await listing(self.host, place, name))["dumps"]
             last = next((each["ended"] for each in known if "ended" in each), 0.0)
-            if not 0 <= now - last < DAY:  # of tomorrow: the clock was set back since
+            if is_due(last, now):
                 made = await create(self.host, place, name, lambda _: None)
                 log.info("%s of %s dumped: %s, %s tables", name, place, made["id"], made["tables"])
         except GoliveError as error:

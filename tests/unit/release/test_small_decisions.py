@@ -9,7 +9,7 @@ import pytest
 from release_fakes import SHOP, WEB, World, blueprint
 
 from golive.errors import BlueprintError
-from golive.release import environment
+from golive.release import dumps, environment
 from golive.release.plan import _changed_settings
 from golive.release.retention import expired, needed_artifacts
 from golive.secret import Secret
@@ -126,3 +126,11 @@ def test_a_secret_for_all_previews_is_not_made_again_for_one(world: World) -> No
     world.state.remember_app(preview, "/src")
     world.state.set_variable(SHOP._replace(environment="preview"), "KEY", Secret("shared"), "me")
     assert environment.generate_missing(world.host, preview, made, "me") == []
+
+
+def test_a_dump_is_due_a_day_after_the_last_whatever_the_clock_did() -> None:
+    assert dumps.is_due(0.0, 1e9)
+    assert not dumps.is_due(1e9, 1e9 + 3600)
+    assert dumps.is_due(1e9, 1e9 + dumps.DAY)
+    assert dumps.is_due(1e9 + dumps.DAY, 1e9)
+
