@@ -8,6 +8,7 @@ import itertools
 import os
 import pwd
 import re
+import shutil
 import signal
 import time
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from golive.blueprint.models import Resource
 from golive.data import postgres_plan
 from golive.data.place import (
+    MIB,
     Placement,
     failed,
     kept_major,
@@ -254,10 +256,15 @@ class Postgres:
                         f"{self.name}: PostgreSQL did not let golive in within {timeout.total_seconds():.0f} s",
                         where=str(self.log),
                         why=_reason(str(error)),
-                        hint="the end of its log says what it was doing",
+                        hint=self._why_not(),
                         log=log_tail(self.log),
                     ) from error
             await asyncio.sleep(next(pauses))
+
+    def _why_not(self) -> str:
+        if _disk_hint(log_tail(self.log)) or shutil.disk_usage(self.folder).free < MIB:
+            return "free some disk space: it comes back by itself, with all that was committed"
+        return "the end of its log says what it was doing"
 
     async def provision(self) -> None:
         import psycopg

@@ -16,6 +16,8 @@ from golive.units import human_duration, human_size
 
 LOG_LINES = 20
 FULL = "No space left on device"
+LEAST = 1 << 20
+"""Bytes without which a disk is full."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,9 @@ def ended(unit: Unit, facts: Facts) -> StartFailed:
     return _error(unit, f"{exit} before it was ready", _cause(facts.log), _advice(unit, exit, facts.log), facts)
 
 
-def brief(exit: Exit, log: str) -> str:
-    """For a line in a table."""
-    return f"{exit}, the disk is full" if FULL in log else str(exit)
+def brief(exit: Exit, log: str, free: int) -> str:
+    """For a line in a table. `free` bytes are left where it writes: on a full disk its log says nothing either."""
+    return f"{exit}, the disk is full" if exit.code != 0 and (FULL in log or free < LEAST) else str(exit)
 
 
 def not_ready(unit: Unit, facts: Facts, timeout: timedelta) -> StartFailed:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -162,7 +163,7 @@ class Keeper:
         if not became_ready:
             facts = explain.Facts(exit, log=self.tail())
             self._fail(explain.ended(self.unit, facts))
-        self._why = forced or explain.brief(exit, self.tail())
+        self._why = forced or explain.brief(exit, self.tail(), _free(self.unit.spec.output))
         self.state = replace(self.state, process=None, last_exit=exit)
         return Run(became_ready, exit, bool(forced))
 
@@ -267,6 +268,13 @@ def _taken(port: int) -> bool:
         except OSError as error:
             return error.errno == errno.EADDRINUSE
     return False
+
+
+def _free(path: Path | None) -> int:
+    """Bytes on its disk; many where there is none to ask."""
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(path.parent).free if path else 1 << 40
+    return 1 << 40
 
 
 def _size(path: Path | None) -> int:

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import psutil
 import pytest
@@ -16,7 +17,7 @@ from writes import until
 
 from golive.backup import budget, stream, wal
 from golive.daemon.backups import Backups
-from golive.errors import BackupFailed
+from golive.errors import BackupFailed, ResourceFailed
 from golive.home import Home
 from golive.release import backups, resources
 from golive.release.host import Host
@@ -109,6 +110,10 @@ async def test_a_full_disk_stops_receiving_first_and_loses_nothing(host: Host, l
             while session.execute("SELECT pg_logical_emit_message(true, 'x', 'x'), pg_switch_wal()"):
                 pass  # until there is no room in pg_wal
         await until("a word of the full disk", lambda: "the disk is full" in state(host, SERVER).reason)
+        store = (await resources.declare(host, SHOP, SHOP_BLUEPRINT))["db"]
+        with pytest.raises(ResourceFailed) as caught:
+            await store.ready(timedelta(seconds=0))
+        assert "it comes back by itself, with all that was committed" in str(caught.value.hint)
         empty(apps)
         await mine.go_on()
         await looking._look()

@@ -133,4 +133,3 @@ def test_a_dump_is_due_a_day_after_the_last_whatever_the_clock_did() -> None:
     assert not dumps.is_due(1e9, 1e9 + 3600)
     assert dumps.is_due(1e9, 1e9 + dumps.DAY)
     assert dumps.is_due(1e9 + dumps.DAY, 1e9)
-

@@ -111,3 +111,11 @@ def test_what_says_that_a_unit_is_ready() -> None:
     assert readiness(replace(UNIT, port=None)) is None
     http = Probe(Http("127.0.0.1", 8123, "/ready"))
     assert readiness(replace(UNIT, ready=http)) == http
+
+
+def test_a_full_disk_is_named_where_only_a_line_is_shown() -> None:
+    room, full = 1 << 30, "PANIC: could not write: No space left on device"
+    assert explain.brief(Exit(1), "", room) == "exited with 1"
+    assert explain.brief(Exit(1), full, room) == "exited with 1, the disk is full"
+    assert explain.brief(Exit(1), "", 0) == "exited with 1, the disk is full"
+    assert explain.brief(Exit(0), "", 0) == "exited with 0"
