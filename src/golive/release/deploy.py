@@ -83,7 +83,6 @@ class Deploy:
         try:
             return await self._run()
         finally:
-            trial.give_up(self.host, self.deployment)
             self.host.claimed -= self._claimed
             self.host.building.difference_update(self.artifacts.values())
 

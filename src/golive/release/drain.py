@@ -52,7 +52,9 @@ class Drain:
 
     def _is_unchanged(self, generation: Generation) -> bool:
         now = self.host.state.generations(generation.place, (generation.state,))
-        return generation in now and generation.id not in self.host.claimed
+        trial = self.host.trials.get(generation.place)
+        tried = {g.id for g in trial.generations.values()} if trial else set()
+        return generation in now and generation.id not in self.host.claimed | tried
 
     def _stop(self, generation: Generation) -> None:
         """Beside the ticks: one that takes its time to end must not hold up what drains elsewhere."""
