@@ -76,7 +76,15 @@ def _run(*words: str) -> str:
 
 
 def used(folder: Path) -> int:
-    """Bytes that are not free on the filesystem of the folder, as `df` counts, when all is written."""
-    os.sync()
-    info = os.statvfs(folder)
-    return (info.f_blocks - info.f_bfree) * info.f_frsize
+    """Bytes that are not free on the filesystem of the folder, as `df` counts, when all is written and XFS has put away
+    what was removed."""
+    seen = -1
+    for _ in range(20):
+        last = seen
+        os.sync()
+        time.sleep(0.5)
+        info = os.statvfs(folder)
+        seen = (info.f_blocks - info.f_bfree) * info.f_frsize
+        if abs(seen - last) < 1 << 20:
+            break
+    return seen

@@ -132,9 +132,9 @@ def require_reach(user: User | None, path: Path) -> None:
     )
 
 
-def write_config(path: Path, text: str, user: User | None) -> None:
+def write_config(path: Path, text: str, user: User | None, *, sync: bool = True) -> None:
     """A configuration file that the engine's group may read and only golive may change."""
-    write_atomic(path, text, mode=0o600)
+    write_atomic(path, text, mode=0o600, sync=sync)
     if user is not None:
         os.chown(path, 0, user.gid)
         path.chmod(0o640)

@@ -199,7 +199,8 @@ class Postgres:
             "pg_ident.conf": postgres_plan.user_map(me, self.place.user.name if self.place.user else me),
         }
         for name, text in files.items():
-            write_config(self.folder / name, text, self.place.user)
+            # What is closed is in the making: after a crash it is made anew.
+            write_config(self.folder / name, text, self.place.user, sync=not self.closed)
 
     async def before_start(self) -> None:
         """A server of this data directory that nobody knows of is shut down; backends without one are ended.

@@ -130,16 +130,17 @@ async def open_clone(host: Host, copy: Copy, origin: str) -> Copy:
     made = await _launch(host, copy)
     assert isinstance(made, Postgres)  # noqa: S101 - nothing else is cloned
     unit = resources.unit_name(copy.place, copy.name)
-    waiting = [
-        asyncio.ensure_future(host.supervisor.wait_ready(unit, resources.READY, timedelta(0))),
-        asyncio.ensure_future(clone.recovered(made, resources.READY)),
-    ]
+    alive = asyncio.ensure_future(host.supervisor.wait_ready(unit, resources.READY, timedelta(0)))
+    there = asyncio.ensure_future(clone.recovered(made, resources.READY))
     try:
-        await asyncio.gather(*waiting)
+        await asyncio.wait([alive, there], return_when=asyncio.FIRST_COMPLETED)
+        if not there.done():
+            await alive
+        await there
     finally:
-        for task in waiting:
+        for task in (alive, there):
             task.cancel()
-        await asyncio.wait(waiting)
+        await asyncio.gather(alive, there, return_exceptions=True)
     changed = replace(copy, state="ready", origin=origin)
     await (await store(host, changed)).prepare()
     await clone.hand_over(made)
