@@ -193,6 +193,7 @@ def test_a_wildcard_is_signed_by_dns(home: Golive, make_app: MakeApp, tmp_path: 
         app.up().ok()
         until("what is missing", lambda: "DNS_KEY has no value" in str(row(app, wild)["trouble"]))
         app.command("env", "set", "DNS_KEY", input=SECRET).ok()
+        assert SECRET not in app.command("env", "ls").ok().out
         home.api.send("POST", "/v1/domains/retry", {"app": app.name, "domains": [zone, wild]})
         until("a certificate", lambda: row(app, wild)["certificate"] == "acme")
         until("the edge has it", lambda: "Pebble" in served(home, f"any.{zone}").issuer.rfc4514_string())

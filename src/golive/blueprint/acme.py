@@ -72,3 +72,8 @@ class Acme(Model):
         {}, description="By directory: accounts that were made beforehand, for authorities that ask for one."
     )
     dns: Dns | None = Field(None, description="Show names by DNS records instead of over HTTP, see below.")
+
+    def variables(self) -> frozenset[str]:
+        """Names of those that are for getting certificates."""
+        dns = (*self.dns.variables, self.dns.secret_from) if self.dns else ()
+        return frozenset(name for name in (*dns, *(a.secret_from for a in self.accounts.values())) if name)

@@ -271,9 +271,11 @@ def environment_for(
 ) -> dict[str, str | Secret]:
     """The environment of one service: defaults, then its own constants, then values, then what golive injects.
 
-    `values` that are declared go to the services in `for`; those that nobody declared go to every service. A value of
-    a variable declared as a secret is a Secret in the result, whatever it was before.
+    `values` that are declared go to the services in `for`; those that nobody declared go to every service, but for
+    those by which certificates are got. A value of a variable declared as a secret is a Secret in the result, whatever
+    it was before.
     """
+    own = blueprint.edge.acme.variables() if blueprint.edge.acme else frozenset()
     environment: dict[str, str | Secret] = {}
     for name, variable in blueprint.env.items():
         text = default_text(variable)
@@ -282,6 +284,8 @@ def environment_for(
     environment |= blueprint.services[service].env
     for name, value in values.items():
         declared = blueprint.env.get(name)
+        if declared is None and name in own:
+            continue
         if declared is None or not declared.services or service in declared.services:
             secret = declared is not None and declared.type is VariableType.SECRET and isinstance(value, str)
             environment[name] = Secret(value) if secret and isinstance(value, str) else value

@@ -67,6 +67,7 @@ def secret_names(blueprint: Blueprint) -> set[str]:
     declared = {name for name, variable in blueprint.env.items() if variable.type is VariableType.SECRET}
     declared |= {r.url_from for r in blueprint.resources.values() if r.url_from}
     declared |= {"DATABASE_URL", *PASSWORDS} & blueprint.env.keys()
+    declared |= blueprint.edge.acme.variables() if blueprint.edge.acme else set()
     injected = {
         name
         for parts in resource_variables(blueprint).values()

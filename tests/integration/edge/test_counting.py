@@ -122,6 +122,11 @@ async def statuses(client: httpx.AsyncClient, url: str, count: int, **headers: s
     return [(await client.get(url, headers=headers)).status_code for _ in range(count)]
 
 
+async def chunks(count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield b"x" * 1000
+
+
 async def test_requests_are_counted_by_client_header_and_all_together(counted: Counted) -> None:
     to_search = compile_rewrite(Rewrite(source="/find/:term", destination="/search?q=:term", before_files=True))
     url = await counted.serve(
@@ -131,6 +136,7 @@ async def test_requests_are_counted_by_client_header_and_all_together(counted: C
                 quota(path="/ai", limit="3/day"),
                 quota(path="/keys", per="header:X-Api-Key", limit="2/month"),
                 quota(path="/all", per="service", limit="2/day"),
+                quota(path="/uploads", limit="9/hour"),
             ),
         ),
         rule(A, prefix="/find", quotas=(quota(limit="1/day"),), rules=(to_search,)),
@@ -154,6 +160,11 @@ async def test_requests_are_counted_by_client_header_and_all_together(counted: C
         plain = await client.get(f"{url}/other")
         assert "ratelimit" not in plain.headers
 
+        # A body waits while its request is counted, announced or not.
+        for content in (b"x" * 3_000_000, chunks(3_000)):
+            assert (await client.post(f"{url}/uploads", content=content)).status_code == 200
+            assert len(counted.upstreams.seen[-1].body) == 3_000_000
+
         end = span("day", datetime.now(UTC))[1]
         refused = await client.get(f"{url}/ai", headers={"accept": "application/json"})
         until = end - datetime.now(UTC)
@@ -171,7 +182,7 @@ async def test_requests_are_counted_by_client_header_and_all_together(counted: C
         await redis.call("SELECT", 3)
         keys = await redis.call("KEYS", "*")
         assert isinstance(keys, list)
-        assert len(keys) == 4
+        assert len(keys) == 5
         for key in keys:
             left = await redis.call("TTL", str(key))
             assert isinstance(left, int)

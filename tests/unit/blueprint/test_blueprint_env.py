@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from golive.blueprint.acme import Acme
 from golive.blueprint.env import (
     build_environment,
     check_environment,
@@ -194,6 +195,15 @@ def test_only_those_it_is_for_get_a_variable():
     given = environment_for(blueprint(ENV), "job", {"KEY": Secret(CANARY), "LEVEL": "warn"}, {})
     assert "KEY" not in given
     assert given["LEVEL"] == "warn"
+
+
+def test_what_gets_certificates_goes_to_no_service_that_does_not_declare_it() -> None:
+    account = {"https://ca/dir": {"key_id": "kid", "secret_from": "HMAC"}}
+    dns = {"server": "ns1.a.dev", "key": "k", "secret_from": "DNS_KEY"}
+    made = blueprint({"HMAC": {"type": "secret"}})
+    edge = made.edge.model_copy(update={"acme": Acme.model_validate({"accounts": account, "dns": dns})})
+    values = {"HMAC": "1", "DNS_KEY": "2", "OTHER": "3"}
+    assert set(environment_for(made.model_copy(update={"edge": edge}), "api", values, {})) == {"HMAC", "OTHER"}
 
 
 def test_a_secret_never_prints():
