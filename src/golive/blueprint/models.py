@@ -390,6 +390,10 @@ class ReleasePolicy(Model):
         description="blue-green: all traffic moves at once; canary: bit by bit, and back when it is worse.",
     )
     canary: Canary = Field(Canary(), description="Steps of a canary, and what stops it.")
+    require: tuple[str, ...] = Field(
+        (),
+        description="Checks or families of `golive check` that a new release has to pass, or traffic goes back.",
+    )
 
 
 class Hook(Model):

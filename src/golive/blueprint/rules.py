@@ -13,6 +13,7 @@ from golive.blueprint.jwt_rules import JWT_RULES
 from golive.blueprint.move_rules import MOVE_RULES
 from golive.blueprint.protect_rules import PROTECT_RULES
 from golive.blueprint.quota_rules import QUOTA_RULES
+from golive.blueprint.release_rules import RELEASE_RULES
 from golive.blueprint.routing_rules import ROUTING_RULES
 from golive.blueprint.service_rules import SERVICE_RULES
 from golive.blueprint.shard_rules import SHARD_RULES
@@ -24,5 +25,15 @@ def check(facts: Facts) -> list[Fault]:
     """Every fault of every rule."""
     routing = (*ROUTING_RULES, *DESTINATION_RULES, *STATIC_PREFIX_RULES, *TRAFFIC_RULES)
     edge = (*routing, *PROTECT_RULES, *QUOTA_RULES, *JWT_RULES)
-    rules = (*SERVICE_RULES, *edge, *DATA_RULES, *HOOK_RULES, *IMAGE_RULES, *MOVE_RULES, *SHARD_RULES, *BACKUP_RULES)
+    rules = (
+        *SERVICE_RULES,
+        *RELEASE_RULES,
+        *edge,
+        *DATA_RULES,
+        *HOOK_RULES,
+        *IMAGE_RULES,
+        *MOVE_RULES,
+        *SHARD_RULES,
+        *BACKUP_RULES,
+    )
     return [fault for rule in rules for fault in rule(facts)]

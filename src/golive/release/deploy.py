@@ -28,6 +28,7 @@ from golive.release import (
     pools,
     previews,
     rehearsal,
+    requirements,
     resources,
     schema,
     trial,
@@ -35,6 +36,7 @@ from golive.release import (
 )
 from golive.release.changeover import bring_back, change_over
 from golive.release.desired import Action, ServicePlan, plan_services, replaced
+from golive.release.drain import still_open
 from golive.release.host import Host
 from golive.release.instances import all_or_first_error, ensure_running, start_instances, wait_ready
 from golive.release.journal import Journal, StepNote
@@ -167,9 +169,10 @@ class Deploy:
             prober.passed_over()
             async with self.journal.step("verify") as note:
                 report = await self._verify(prober, note)
+        await requirements.met(self)
         async with self.journal.step("drain") as note:
             await self._rescale()
-            note.detail = self._leftovers()
+            note.detail = still_open(self.host, self.place, self.blueprint.release.drain)
         result = self._result(report)
         if self.deployment.kind != "restart":
             self.host.claimed -= self._claimed
@@ -394,11 +397,11 @@ class Deploy:
         try:
             await self.host.gateway.apply(edge_config(self.host))
         except BaseException:
-            await asyncio.shield(self._retract())
+            await asyncio.shield(self.retract())
             raise
         note.detail = f"release {self.release} is live"
 
-    async def _retract(self) -> None:
+    async def retract(self) -> None:
         """Traffic goes back to what was live before."""
         self.host.state.retract(self.deployment.id, *self._before)
         for old, new in self.changed_over:
@@ -415,7 +418,7 @@ class Deploy:
         if report.failed:
             self.journal.note(f"{report.failed} probe requests failed: " + "; ".join(report.failures))
         if broken:
-            await self._retract()
+            await self.retract()
             raise StartFailed(
                 "the new release does not answer as it should: " + "; ".join(f"{e.name}: {e.text}" for e in broken),
                 hint="golive logs shows what the service said",
@@ -478,14 +481,6 @@ class Deploy:
                 count = wanted(self.host, self.place, plan.name, plan.service)
                 if count != len(self.host.state.instances(plan.generation)):
                     await reach(self.host, self.host.state.generation(plan.generation), count)
-
-    def _leftovers(self) -> str:
-        draining = self.host.state.generations(self.place, (GenerationState.DRAINING,))
-        if not draining:
-            return ""
-        names = ", ".join(sorted({g.service for g in draining}))
-        limit = human_duration(self.blueprint.release.drain.total_seconds())
-        return f"{names}: open requests end on the old instances, {limit} at most"
 
     def _result(self, report: ProbeReport) -> dict[str, Any]:
         return {

@@ -9,12 +9,14 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from golive.blueprint.models import ServiceKind
 from golive.release.host import Host
 from golive.release.instances import stop_generation
 from golive.release.traffic import edge_config, in_flight
 from golive.state.records import Generation, GenerationState, Place
+from golive.units import human_duration
 
 log = logging.getLogger("golive.drain")
 SETTLE = 0.6
@@ -115,3 +117,12 @@ class Drain:
                     surplus.append(older)
                 newest[generation.service] = generation
         return [g for g in surplus if g.id not in self.host.claimed]
+
+
+def still_open(host: Host, place: Place, limit: timedelta) -> str:
+    """In words, what a deployment has left to drain; "" when nothing is."""
+    draining = host.state.generations(place, (GenerationState.DRAINING,))
+    if not draining:
+        return ""
+    names = ", ".join(sorted({generation.service for generation in draining}))
+    return f"{names}: open requests end on the old instances, {human_duration(limit.total_seconds())} at most"

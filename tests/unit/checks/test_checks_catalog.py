@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from golive.blueprint.check_names import CHECK_NAMES
 from golive.blueprint.checkout import Checkout
 from golive.blueprint.checks_policy import IgnoredCheck
 from golive.blueprint.document import parse_document
@@ -122,3 +123,7 @@ def test_the_limit_that_is_used_up_locks_nobody_out(
     found, why = tried_limit(blueprint)
     assert found == tried
     assert (said in why) if said else not why
+
+
+def test_golive_toml_knows_every_name() -> None:
+    assert set(CHECK_NAMES) == catalog.names()
