@@ -45,9 +45,11 @@ def pebble(
     nameserver: int | None = None,
     bad_nonces: int = 5,
     accounts: dict[str, str] | None = None,
+    reuse: int = 0,
 ) -> Iterator[Pebble]:
     """It looks at names on `http_port`; certificates live for `life` seconds. `nameserver` is the port of another one.
-    So many of a hundred questions are refused for their nonce. It wants one of `accounts` (key id, HMAC key)."""
+    So many of a hundred questions are refused for their nonce, and so many of a hundred names that were shown before
+    are not looked at again (`reuse`). It wants one of `accounts` (key id, HMAC key)."""
     program, names = shutil.which("pebble"), shutil.which("pebble-challtestsrv")
     if not program or not names:
         pytest.skip("pebble is not installed here (Debian: apt-get install pebble)")
@@ -79,7 +81,7 @@ def pebble(
             [names, *off, "-dns01", f"127.0.0.1:{dns}", "-management", f"127.0.0.1:{control}"],
             [program, "-config", str(folder / "pebble.json"), "-dnsserver", f"127.0.0.1:{nameserver or dns}"],
         ):
-            env = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0", "PATH": "/usr/bin:/bin"}
+            env = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": str(reuse), "PATH": "/usr/bin:/bin"}
             env |= {"PEBBLE_WFE_NONCEREJECT": str(bad_nonces)}
             process = subprocess.Popen(argv, env=env, stdout=log, stderr=log)
             stack.callback(process.wait, 10)

@@ -43,7 +43,7 @@ async def test_an_account_made_beforehand_is_bound_or_it_is_said_what_is_wrong(t
     with nameserver(tmp_path, "bound.test") as names:
         folder = tmp_path / "pebble"
         folder.mkdir()
-        with pebble(folder, ports.choose(), nameserver=names.port, accounts={"kid": hmac}) as found:
+        with pebble(folder, ports.choose(), nameserver=names.port, accounts={"kid": hmac}, reuse=100) as found:
             at = Authority(found.directory, ca_file=str(found.ca_file))
             dns = Showing(server=names.address, key=names.key, secret=Secret(SECRET), timeout=5, resolver=names.address)
             wrong = base64.urlsafe_b64encode(b"x" * 32).decode().rstrip("=")
@@ -55,7 +55,7 @@ async def test_an_account_made_beforehand_is_bound_or_it_is_said_what_is_wrong(t
             }.items():
                 assert words in await why(tmp_path, authority)
             bound = replace(at, key_id="kid", hmac=Secret(hmac))
-            for _ in range(2):  # made, and found again
+            for _ in range(2):  # made, and found again, with the name that was shown before
                 outcome = await issue(
                     Order(("bound.test",), (at, bound), tmp_path / "accounts", 1, dns), lambda _: None
                 )
