@@ -26,6 +26,17 @@ def answer(site: Site, status: int, text: str) -> Json:
     }
 
 
+def strange(host: Json) -> Json:
+    """For requests to a virtual host whose `Host` has anything but a number behind its colon: Envoy looks only before
+    it, and in `https://shop.example:@evil.example/` that is a user's name."""
+    usual = {"name": ":authority", "string_match": {"safe_regex": {"regex": r"[^:@]*(?::\d{0,5})?"}}}
+    return {
+        "match": {"prefix": "/", "headers": [{**usual, "invert_match": True}]},
+        "direct_response": {"status": 400, "body": {"inline_string": "Bad Host\n"}},
+        "name": host["name"].partition(" ")[0],
+    }
+
+
 def redirecting(site: Site, ready: set[str], https_port: int, challenges: tuple[Challenge, ...]) -> list[Json]:
     """HTTP hosts of a TLS site. A browser may keep a permanent redirect for years: not one to a makeshift port."""
     groups: dict[tuple[bool, tuple[Challenge, ...]], list[str]] = {}

@@ -16,7 +16,7 @@ from golive.blueprint.caching import CachedPath
 from golive.blueprint.models import Quota, RateLimit
 from golive.blueprint.routing import Rule
 from golive.edge import geoip, headers, hot, jwt, limits, protect, quota, shares, shield
-from golive.edge.answers import answer, marked, moved, redirecting, unknown
+from golive.edge.answers import answer, marked, moved, redirecting, strange, unknown
 from golive.edge.closed import USUAL, closed_routes, entrances, largest
 from golive.edge.model import Closed, EdgeConfig, HotFile, RouteRule, Site, Tokens, cluster_name
 from golive.edge.resource import HTTP, Json, Layout, discovery, seconds, typed
@@ -75,7 +75,7 @@ def render_routes(config: EdgeConfig, layout: Layout, *, tls: bool) -> Json:
             hosts += [*_hosts(site, site.domains, layout, tls=False), *moved(site, site.domains, layout, tls=False)]
         else:
             hosts += redirecting(site, ready, layout.https_port, config.challenges)
-    hosts.append(unknown())
+    hosts = [{**host, "routes": [strange(host), *host["routes"]]} for host in hosts] + [unknown()]
     name = "https" if tls else "http"
     longest = max(largest(config.sites), hot.largest(config))
     return discovery(

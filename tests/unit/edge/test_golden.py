@@ -152,7 +152,7 @@ def test_a_rule_becomes_three_weighted_routes() -> None:
     unsafe = "connect-failure,refused-stream,reset-before-request"
     assert (resource["name"], resource["validate_clusters"]) == ("https", True)
     assert (host["name"], host["domains"]) == ("threadr/production threadr.localhost", ["threadr.localhost"])
-    assert host["routes"] == [
+    assert host["routes"][1:] == [
         {
             "match": {
                 "prefix": "/",
@@ -175,7 +175,7 @@ def test_a_rule_becomes_three_weighted_routes() -> None:
 def test_http_redirects_to_the_port_of_https() -> None:
     def redirect(port: int) -> dict[str, Any]:
         hosts = render_routes(config(), replace(LAYOUT, https_port=port), tls=False)["resources"][0]["virtual_hosts"]
-        found: dict[str, Any] = hosts[0]["routes"][0]["redirect"]
+        found: dict[str, Any] = hosts[0]["routes"][1]["redirect"]
         return found
 
     assert redirect(443) == {"https_redirect": True, "response_code": "PERMANENT_REDIRECT"}
@@ -225,7 +225,7 @@ def test_a_certificate_is_one_file_with_its_key() -> None:
 
 def test_a_held_rule_is_tried_until_its_time_has_passed() -> None:
     held = rule("/", hold=timedelta(seconds=30), timeout=timedelta(seconds=10), idle_timeout=timedelta(seconds=20))
-    made = render_routes(config(held), LAYOUT, tls=True)["resources"][0]["virtual_hosts"][0]["routes"][1]
+    made = render_routes(config(held), LAYOUT, tls=True)["resources"][0]["virtual_hosts"][0]["routes"][2]
     assert made["route"]["retry_policy"]["num_retries"] == 272
     assert (made["route"]["timeout"], made["route"]["idle_timeout"]) == ("40s", "60s")
     assert made["request_body_buffer_limit"] == 10_000_000
@@ -238,3 +238,21 @@ def test_a_rule_whose_upstream_compresses_is_left_alone() -> None:
     for route in served:
         off = {n for n, c in route["typed_per_filter_config"].items() if c.get("disabled")}
         assert off == {f"envoy.filters.http.compressor.{name}" for name in ("zstd", "br", "gzip")}
+
+
+def test_every_virtual_host_first_refuses_a_host_that_holds_another() -> None:
+    for tls in (True, False):
+        *hosts, unknown = render_routes(config(), LAYOUT, tls=tls)["resources"][0]["virtual_hosts"]
+        test = {
+            "name": ":authority",
+            "string_match": {"safe_regex": {"regex": r"[^:@]*(?::\d{0,5})?"}},
+            "invert_match": True,
+        }
+        assert [host["routes"][0] for host in hosts] == [
+            {
+                "match": {"prefix": "/", "headers": [test]},
+                "direct_response": {"status": 400, "body": {"inline_string": "Bad Host\n"}},
+                "name": "threadr/production",
+            }
+        ]
+        assert unknown["domains"] == ["*"]

@@ -26,7 +26,7 @@ def rendered(made: EdgeConfig, *, tls: bool = True) -> dict[str, Any]:
 
 
 def routes(made: EdgeConfig, *, tls: bool = True) -> list[dict[str, Any]]:
-    return list(rendered(made, tls=tls)["virtual_hosts"][0]["routes"])
+    return list(rendered(made, tls=tls)["virtual_hosts"][0]["routes"][1:])
 
 
 def site_closed(made: EdgeConfig, closed: Closed) -> EdgeConfig:

@@ -25,7 +25,7 @@ def routes(prefix: str = "/", *others: RouteRule, strip: bool = False, **setting
     service = Service.model_validate({"kind": "web", **settings})
     web = rule(prefix, (WEB, 100), rules=rules_of(service), strip_prefix=strip)
     rds = render_routes(config(web, *others), LAYOUT, tls=True)
-    found: list[dict[str, Any]] = rds["resources"][0]["virtual_hosts"][0]["routes"]
+    found: list[dict[str, Any]] = rds["resources"][0]["virtual_hosts"][0]["routes"][1:]
     return found[1:-1]
 
 

@@ -15,7 +15,7 @@ KEY = Secret("k3y")
 
 
 def routes(made: EdgeConfig, *, tls: bool = True) -> list[dict[str, Any]]:
-    return list(render_routes(made, LAYOUT, tls=tls)["resources"][0]["virtual_hosts"][0]["routes"])
+    return list(render_routes(made, LAYOUT, tls=tls)["resources"][0]["virtual_hosts"][0]["routes"][1:])
 
 
 def guarded(guard: Protected | None, **fields: Any) -> EdgeConfig:

@@ -38,7 +38,7 @@ def with_canary(made: EdgeConfig, *rules: Any, share: Share = COMES) -> EdgeConf
 
 def routes(made: EdgeConfig) -> list[dict[str, Any]]:
     found = render_routes(made, LAYOUT, tls=True)["resources"][0]
-    return list(found["virtual_hosts"][0]["routes"])
+    return list(found["virtual_hosts"][0]["routes"][1:])
 
 
 def short(route: dict[str, Any]) -> tuple[str, list[Any], int | None, list[Any]]:

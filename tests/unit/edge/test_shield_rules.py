@@ -153,14 +153,14 @@ def test_block_is_routes_and_log_is_a_shadow() -> None:
         "name": "x-envoy-external-address",
         "string_match": {"safe_regex": {"regex": r"192\.0\.2\.1"}},
     }
-    assert host["routes"][0] == {
+    assert host["routes"][1] == {
         "match": {"prefix": "/", "headers": [test]},
         "direct_response": {"status": 403, "body": {"inline_string": "Forbidden\n"}},
         "metadata": {"filter_metadata": {"golive.shield": {"rule": "deny"}}},
         "name": "threadr/production",
     }
     without = render_routes(plain, LAYOUT, tls=True)["resources"][0]["virtual_hosts"][0]
-    assert {**host, "routes": host["routes"][1:]} == without
+    assert {**host, "routes": [host["routes"][0], *host["routes"][2:]]} == without
 
     site = shielded(mode="log", scanners=False, payloads=False, agents=False, deny=["192.0.2.1"])
     made = shadow(site)[RBAC]["rbac"]["shadow_rules"]
