@@ -16,6 +16,10 @@ def statuses(app: App, count: int) -> list[int]:
     return [app.get("/counted").status_code for _ in range(count)]
 
 
+def running(home: Golive) -> dict[str, int]:
+    return {unit: pid for pid, unit in home.supervised().items()}
+
+
 def counts(app: App) -> bool:
     try:
         return "ratelimit" in app.get("/").headers
@@ -33,8 +37,17 @@ def test_a_quota_survives_the_end_of_everything(own_home: Golive, make_app: Make
     assert first.headers["x-ratelimit-remaining"] == "499"
     assert statuses(app, 3) == [200] * 3
     assert any("quota_server" in line for line in home.processes().values())
+    os.kill(running(home)["quota"], signal.SIGKILL)
+    passed: list[httpx.Response] = []
+
+    def back() -> bool:
+        passed.append(app.get("/"))
+        return "ratelimit" in passed[-1].headers
+
+    until("what counts is back", back)
+    assert {answer.status_code for answer in passed} == {200}
     home.kill_daemon()
-    for pid, unit in home.supervised().items():
+    for unit, pid in running(home).items():
         if unit in ("edge", "quota") or "/resource/" in unit:
             os.kill(pid, signal.SIGKILL)
     assert home.api.get("/v1/status")["apps"]
