@@ -25,10 +25,11 @@ def percent_at(shift: Shift, now: float) -> int:
     return math.floor(shift.before + (shift.percent - shift.before) * done)
 
 
-def shifts(host: Host, place: Place, suspended: Collection[str] = ()) -> dict[str, int]:
-    """The percentage of each service that replaces another; none of one that is suspended."""
+def shifts(host: Host, place: Place, suspended: Collection[str] = ()) -> dict[tuple[str, str], int]:
+    """The percentage of each service and the one that it replaces; none of one that is suspended."""
     now = time.time()
-    return {s.service: percent_at(s, now) for s in host.state.shifts(place) if s.service not in suspended}
+    rows = (s for s in host.state.shifts(place) if s.service not in suspended)
+    return {(s.service, s.replaced): percent_at(s, now) for s in rows}
 
 
 def everywhere(host: Host) -> dict[tuple[Place, str], int]:
@@ -37,7 +38,7 @@ def everywhere(host: Host) -> dict[tuple[Place, str], int]:
     return {(s.place, s.service): percent_at(s, now) for s in host.state.shifts()}
 
 
-def shifted(rules: list[RouteRule], blueprint: Blueprint, percents: Mapping[str, int]) -> list[RouteRule]:
+def shifted(rules: list[RouteRule], blueprint: Blueprint, percents: Mapping[tuple[str, str], int]) -> list[RouteRule]:
     """Pure: where two services have one route, each with its share of visitors, or without the one that has none."""
     for name, service in blueprint.services.items():
         other = service.replaces
@@ -45,7 +46,7 @@ def shifted(rules: list[RouteRule], blueprint: Blueprint, percents: Mapping[str,
         both = mine & {r.prefix for r in rules if r.service == other and not r.grpc}
         if other is None or not both:
             continue
-        percent = percents.get(name, 0)
+        percent = percents.get((name, other), 0)
         cookie = f"{SERVICE}{other}"
         ways = {name: Share(cookie, name, other, percent), other: Share(cookie, other, name, None)}
         gone = {0: name, 100: other}.get(percent)

@@ -51,13 +51,13 @@ def _counted(counts: Counts) -> dict[str, Any]:
 
 
 def _shifts(host: Host, place: Place, blueprint: Blueprint) -> list[dict[str, Any]]:
-    rows = {shift.service: shift for shift in host.state.shifts(place)}
+    rows = {(shift.service, shift.replaced): shift for shift in host.state.shifts(place)}
     now = time.time()
     found = []
     for name, service in blueprint.services.items():
         if service.replaces is None:
             continue
-        row = rows.get(name)
+        row = rows.get((name, service.replaces))
         moves = row is not None and row.until is not None and now < row.until
         found.append(
             {
@@ -85,14 +85,14 @@ async def shift(host: Host, place: Place, service: str, percent: int, over: floa
         raise UsageError(f"{service} replaces no other service", hint=hint)
     now = time.time()
     rows = {one.service: one for one in host.state.shifts(place)}
-    before = shifts(host, place).get(service, 0)
+    before = shifts(host, place).get((service, replaced), 0)
     until = now + over if over else None
     host.state.audit(actor, "traffic", place, service=service, percent=percent, until=until)
-    host.state.set_shift(Shift(place, service, before, percent, now, until))
+    host.state.set_shift(Shift(place, service, replaced, before, percent, now, until))
     try:
         await host.gateway.apply(edge_config(host))
     except BaseException:
-        host.state.set_shift(rows.get(service, Shift(place, service, 0, 0, now)))
+        host.state.set_shift(rows.get(service, Shift(place, service, replaced, 0, 0, now)))
         raise
     return {"service": service, "replaces": replaced, "from": before, "percent": percent, "until": until}
 

@@ -75,8 +75,8 @@ class Closures(Database):
 
     def set_shift(self, shift: Shift) -> None:
         """In place of the one before."""
-        values = (*shift.place, shift.service, shift.before, shift.percent, shift.since, shift.until)
-        self._run("INSERT OR REPLACE INTO shift VALUES (?, ?, ?, ?, ?, ?, ?)", *values)
+        values = (*shift.place, shift.service, shift.replaced, shift.before, shift.percent, shift.since, shift.until)
+        self._run("INSERT OR REPLACE INTO shift VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *values)
 
     def shifts(self, place: Place | None = None) -> list[Shift]:
         """Of one environment, or of all."""

@@ -201,11 +201,12 @@ class Maintenance:
 
 @dataclass(frozen=True)
 class Shift:
-    """`percent` of the visitors of the service that `service` replaces go to it: at once, or evenly from `before` at
+    """`percent` of the visitors of `replaced` go to `service`, which replaces it: at once, or evenly from `before` at
     `since` on until `until`."""
 
     place: Place
     service: str
+    replaced: str
     before: int
     percent: int
     since: float

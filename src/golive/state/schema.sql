@@ -201,7 +201,8 @@ CREATE TABLE scale (
 CREATE TABLE shift (
     app TEXT NOT NULL,
     environment TEXT NOT NULL,
-    service TEXT NOT NULL,                  -- the one that replaces another
+    service TEXT NOT NULL,
+    replaced TEXT NOT NULL,                 -- the other one; what was said of a pair holds for that pair alone
     was INTEGER NOT NULL,                   -- percent before
     percent INTEGER NOT NULL,
     since REAL NOT NULL,

@@ -89,6 +89,7 @@ CREATE TABLE shift (
     app TEXT NOT NULL,
     environment TEXT NOT NULL,
     service TEXT NOT NULL,
+    replaced TEXT NOT NULL,
     was INTEGER NOT NULL,
     percent INTEGER NOT NULL,
     since REAL NOT NULL,

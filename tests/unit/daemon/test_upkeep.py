@@ -125,7 +125,7 @@ async def test_a_share_that_has_changed_is_told_to_the_edge_once(
     pair = {"web": WEB, "next": {**WEB, "replaces": "web"}}
     await running.world.live(blueprint(pair))
     upkeep, began = Upkeep(running.host), time.time()
-    running.state.set_shift(Shift(SHOP, "next", 0, 100, began, began + 100))
+    running.state.set_shift(Shift(SHOP, "next", "web", 0, 100, began, began + 100))
     applied: list[int] = []
     for seconds in (0.0, 10.5, 10.6, 99.0, 200.0, 300.0):
         monkeypatch.setattr(shifts.time, "time", lambda later=seconds: began + later)

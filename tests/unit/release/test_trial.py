@@ -265,9 +265,19 @@ async def test_visitors_shift_to_the_service_that_replaces_another(world: World)
         await steering.shift(world.host, SHOP, "nxt", 5, None, "me")
 
 
+async def test_a_share_was_said_of_a_pair_and_holds_for_no_other(world: World) -> None:
+    await world.live(blueprint(PAIR))
+    await shifted(world, 100)
+    await world.live(blueprint({"next": WEB, "api": PAIR["api"]}), 2)
+    other = {"web": WEB, "next": {**WEB, "replaces": "web"}, "api": PAIR["api"]}
+    await world.live(blueprint(other), 3)
+    assert [rule.service for rule in await applied(world)] == ["web", "api"]
+    assert steering.view(world.host, SHOP)["shifts"][0]["percent"] == 0
+
+
 async def test_nobody_is_sent_to_one_that_is_suspended(world: World) -> None:
     await world.live(blueprint(PAIR))
-    world.state.set_shift(Shift(SHOP, "next", 0, 50, 0.0))
+    world.state.set_shift(Shift(SHOP, "next", "page", 0, 50, 0.0))
     world.state.suspend(SHOP, "next", "me")
     assert [rule.share for rule in (await applied(world)) if rule.prefix == "/"] == [None]
 
@@ -282,7 +292,7 @@ async def test_a_share_on_its_way_rises_evenly(world: World, monkeypatch: pytest
     from golive.release import shifts
 
     await world.live(blueprint(PAIR))
-    row = Shift(SHOP, "next", 10, 60, 1000.0, 1500.0)
+    row = Shift(SHOP, "next", "page", 10, 60, 1000.0, 1500.0)
     assert [shifts.percent_at(row, t) for t in (900, 1000, 1005, 1010, 1499, 1500, 9999)] == [
         10,
         10,
@@ -292,7 +302,7 @@ async def test_a_share_on_its_way_rises_evenly(world: World, monkeypatch: pytest
         60,
         60,
     ]
-    down = Shift(SHOP, "next", 60, 10, 1000.0, 1500.0)
+    down = Shift(SHOP, "next", "page", 60, 10, 1000.0, 1500.0)
     assert [shifts.percent_at(down, t) for t in (1000, 1250, 1500)] == [60, 35, 10]
     world.state.set_shift(row)
     monkeypatch.setattr(shifts.time, "time", lambda: 1004.0)

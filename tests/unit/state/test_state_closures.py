@@ -92,7 +92,7 @@ def _tables(folder: Path) -> dict[str, list[tuple[object, ...]]]:
 def test_shifts_are_kept_by_service_and_go_with_the_app(tmp_path: Path) -> None:
     state = open_state(tmp_path)
     state.remember_app(SHOP, "/src")
-    first, second = Shift(SHOP, "next", 0, 20, 100.0), Shift(SHOP, "next", 20, 100, 200.0, 300.0)
+    first, second = Shift(SHOP, "next", "web", 0, 20, 100.0), Shift(SHOP, "next", "web", 20, 100, 200.0, 300.0)
     state.set_shift(first)
     assert (state.shifts(SHOP), state.shifts()) == ([first], [first])
     state.set_shift(second)
