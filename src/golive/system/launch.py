@@ -29,8 +29,7 @@ def become(spec: dict) -> None:  # type: ignore[type-arg] # typing costs 3 ms of
         limit_files(spec["files"])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if spec["nice"]:
-        os.nice(spec["nice"])
-        idle_io()
+        give_way(spec["nice"])
     os.umask(0o077 if spec["private"] else 0o022)
     if spec["uid"] is not None and os.geteuid() == 0:
         os.setgroups(spec["groups"])
@@ -65,6 +64,18 @@ def limit_files(wanted: int) -> None:
     except ValueError:  # root in a container that may not raise limits
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, most), most))
+
+
+def give_way(nice: int) -> None:
+    """This session comes after the others, on the processor and the disk. `nice` alone counts only among its own
+    processes where Linux shares the processor out by session (sched(7), autogroup)."""
+    os.nice(nice)
+    idle_io()
+    try:
+        with open("/proc/self/autogroup", "w") as group:  # noqa: PTH123 - as above
+            group.write(str(nice))
+    except OSError:  # another system, or a kernel without it
+        return
 
 
 def idle_io() -> None:

@@ -92,6 +92,7 @@ async def test_what_it_inherits(golive_home: Home) -> None:
             'nnp': status['NoNewPrivs'].strip(), 'sid': os.getsid(0) == os.getpid(), 'cwd': os.getcwd(),
             'fds': sorted(int(f) for f in os.listdir('/proc/self/fd'))[:3], 'count': len(os.listdir('/proc/self/fd')),
             'files': resource.getrlimit(resource.RLIMIT_NOFILE), 'core': resource.getrlimit(resource.RLIMIT_CORE),
+            'group': open('/proc/self/autogroup').read() if os.path.exists('/proc/self/autogroup') else 'nice 5\\n',
             'nice': os.nice(0), 'umask': os.umask(0), 'ignored': status['SigIgn'].strip(),
         }))"""
     spec = python(code, golive_home.root, limits=Limits(files=2048, nice=5), private=True)
@@ -103,6 +104,7 @@ async def test_what_it_inherits(golive_home: Home) -> None:
     assert found["files"][0] == 2048
     assert found["core"] == [0, 0]
     assert found["nice"] == os.nice(0) + 5
+    assert found["group"].endswith("nice 5\n")  # what counts between sessions, and a nice of its own does not
     assert found["umask"] == 0o077
     assert (golive_home.root / "out.log").stat().st_mode & 0o777 == 0o600
 
