@@ -12,6 +12,7 @@ from pathlib import Path
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 """Of Linux, fcntl.h and stdio.h."""
+TRIES = 5
 
 
 def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600, sync: bool = True) -> None:
@@ -42,17 +43,27 @@ def private_directory(path: Path, mode: int = 0o700) -> Path:
 
 
 def remove_tree(path: Path) -> None:
-    """Gone, or nothing to do; read-only folders inside (Go's module cache) are no obstacle."""
+    """Gone, or nothing to do. Read-only folders inside (Go's module cache) are no obstacle, nor is what somebody writes
+    there meanwhile, such as the index of a log that is rotated, as long as he ends with it."""
 
     if path.is_symlink() or path.is_file():
         path.unlink(missing_ok=True)
         return
-    with contextlib.suppress(FileNotFoundError):
+    for tries in range(TRIES, 0, -1):
         try:
             shutil.rmtree(path)
+        except FileNotFoundError:
+            if not path.exists():
+                return
         except PermissionError:
+            if tries == 1:
+                raise
             _unlock(path)
-            shutil.rmtree(path)
+        except OSError as error:
+            if tries == 1 or error.errno != errno.ENOTEMPTY:
+                raise
+        else:
+            return
 
 
 def _unlock(path: Path) -> None:

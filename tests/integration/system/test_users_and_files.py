@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,24 @@ def test_trees_are_removed_read_only_ones_too(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(outside)
     files.remove_tree(tmp_path / "link")
     assert outside.is_dir()
+
+
+def test_what_is_written_while_a_tree_is_removed_goes_too(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for n in range(2000):
+        (tree / str(n)).touch()
+
+    def write() -> None:
+        while sum(1 for _ in tree.iterdir()) == 2000:
+            pass
+        (tree / "late").touch()
+
+    with ThreadPoolExecutor() as beside:
+        writing = beside.submit(write)
+        files.remove_tree(tree)
+        assert isinstance(writing.exception(), FileNotFoundError | None)
+    assert not tree.exists()
 
 
 @pytest.mark.skipif(not ROOT, reason="root sees no permissions, so this becomes nobody")
