@@ -21,7 +21,7 @@ async def ready(request):
 
 
 async def pool(app):
-    async with asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=8, max_size=8) as app[POOL]:
+    async with asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=30, max_size=30) as app[POOL]:
         yield
 
 

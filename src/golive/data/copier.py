@@ -5,7 +5,7 @@ after it is an order, answered by one line when it is done; the end of the input
 starting `cp` for every step took longer than cloning.
 
 Where the filesystem clones, files share their blocks. Elsewhere the kernel copies, several pieces at a time; or gently:
-each few megabytes go to the disk at once, and a rest follows as long as they took. Otherwise the kernel writes
+each megabyte goes to the disk at once, and a rest follows as long as it took. Otherwise the kernel writes
 gigabytes whenever it likes, and what somebody else has to have on the disk right then waits behind them.
 
 Left out is what a server makes anew at its recovery, as pg_basebackup does (PostgreSQL's manual, "Backup Protocol"):
@@ -27,13 +27,13 @@ FICLONE = 0x40049409
 """ioctl of linux/fs.h."""
 PIECE = 64 << 20
 """Bytes of a file that one thread copies at a time."""
-GENTLE = 4 << 20
+GENTLE = 1 << 20
 """Bytes between two rests."""
-LONGEST = 1.0
+LONGEST = 0.1
 """Seconds of rest at most: a disk that stood still for somebody else says nothing of its speed."""
 BUFFER = 1 << 20
-_WRITTEN = 7
-"""Of sync_file_range: wait for what is on its way, begin the rest, wait for that; nothing of the file's own record."""
+_AWAIT, _BEGIN = 1, 2
+"""Of sync_file_range. In one call the kernel takes them for what somebody waits for, and lets others wait instead."""
 MADE_ANEW = re.compile(r"pgsql_tmp.*|pg_internal\.init.*|t\d+_\d+(_(fsm|vm|init))?(\.\d+)?")
 FORK = re.compile(r"(\d+)(_fsm|_vm|_init)?(\.\d+)?")
 
@@ -207,7 +207,8 @@ def _to_disk(file: int, at: int, length: int) -> None:
         os.fsync(file)
         return
     call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-    call(file, at, length, _WRITTEN)
+    call(file, at, length, _BEGIN)
+    call(file, at, length, _AWAIT)
 
 
 def become(uid: int, gid: int, groups: list[int]) -> None:
@@ -217,15 +218,25 @@ def become(uid: int, gid: int, groups: list[int]) -> None:
         os.setuid(uid)
 
 
+def give_way() -> None:
+    """Among sessions too, see `golive.system.launch`. Before it becomes another user, who may not."""
+    os.nice(10)
+    try:
+        with open("/proc/self/autogroup", "w") as group:  # noqa: PTH123
+            group.write("10")
+    except OSError:
+        return
+
+
 def main() -> None:
     asked = json.loads(sys.stdin.readline() or "null")
     if asked is None:  # our parent is gone
         return
     os.umask(0o077)
+    if asked["gently"]:
+        give_way()
     if asked["user"] is not None:
         become(*asked["user"])
-    if asked["gently"]:
-        os.nice(10)
     copier = Copier(asked["source"], asked["target"], asked["leave_out"], gently=asked["gently"])
     for line in sys.stdin:
         answer: dict[str, bool | str]

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from golive.release.deploy import Deploy
 
 Say = Callable[[str], None]
-SETTINGS = {**LIGHT, "autovacuum": "off"}
-"""Nobody but the migrations is at work there, so that what is measured is theirs."""
+SETTINGS = {**LIGHT, "autovacuum": "off", "fsync": "off"}
+"""Nobody but the migrations is at work there, so that what is measured is theirs; and what they write goes to the disk
+when the kernel has nothing better to do, not before what the live database waits for."""
 
 
 async def now(host: Host, place: Place, actor: str, say: Say) -> dict[str, Any]:
@@ -155,7 +156,7 @@ async def rehearse(
             await asyncio.to_thread(clone.adopt, target)
             say("recovering")
             await copies.start(host, copy, offload, passing=True)
-            # The migrations come as the app's own role, which a copy in the making keeps out; durable as in a deploy.
+            # The migrations come as the app's own role, which a copy in the making keeps out.
             opened = replace(target, closed=False, settings=SETTINGS)
             await opened.prepare()
             await databases.bring_up(offload, opened, resources.READY)
