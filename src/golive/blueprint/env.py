@@ -23,6 +23,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "postgres": ("url", "host", "port", "name", "user", "password", "direct_url", "replica_url"),
     "redis": ("url", "host", "port", "password"),
 }
+PREVIOUS = "_PREVIOUS"
+"""After a secret's name: its value before a rotation, for the same services."""
 _FIRST_PREFIX = {"postgres": "DB", "redis": "REDIS"}
 _LIBPQ = {"host": "PGHOST", "port": "PGPORT", "name": "PGDATABASE", "user": "PGUSER", "password": "PGPASSWORD"}
 
@@ -271,9 +273,9 @@ def environment_for(
 ) -> dict[str, str | Secret]:
     """The environment of one service: defaults, then its own constants, then values, then what golive injects.
 
-    `values` that are declared go to the services in `for`; those that nobody declared go to every service, but for
-    those by which certificates are got. A value of a variable declared as a secret is a Secret in the result, whatever
-    it was before.
+    `values` that are declared go to the services in `for`, with the value before a rotation; those that nobody declared
+    go to every service, but for those by which certificates are got. A value of a variable declared as a secret is a
+    Secret in the result, whatever it was before.
     """
     own = blueprint.edge.acme.variables() if blueprint.edge.acme else frozenset()
     environment: dict[str, str | Secret] = {}
@@ -283,7 +285,7 @@ def environment_for(
             environment[name] = text
     environment |= blueprint.services[service].env
     for name, value in values.items():
-        declared = blueprint.env.get(name)
+        declared = blueprint.env.get(name) or blueprint.env.get(name.removesuffix(PREVIOUS))
         if declared is None and name in own:
             continue
         if declared is None or not declared.services or service in declared.services:

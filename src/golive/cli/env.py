@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from golive.cli import complete, env_diff, env_export, env_import, output
+from golive.cli import complete, env_diff, env_export, env_import, env_rotate, output
+from golive.cli.env_io import asked
 from golive.cli.place import Target, client, place_options
 from golive.errors import UsageError
 
@@ -114,15 +115,8 @@ def values(assignments: tuple[str, ...]) -> dict[str, str]:
     found = {}
     for assignment in assignments:
         name, given, value = assignment.partition("=")
-        found[name] = value if given else _ask(name)
+        found[name] = value if given else asked(name)
     return found
-
-
-def _ask(name: str) -> str:
-    if sys.stdin.isatty():
-        value: str = click.prompt(name, hide_input=True, err=True)
-        return value
-    return sys.stdin.read().removesuffix("\n")
 
 
 @env.command()
@@ -150,5 +144,12 @@ def unset(target: Target, names: tuple[str, ...], as_json: bool) -> int:
     return 0
 
 
-for _command in (env_import.import_, env_export.export, env_export.pull, env_import.push, env_diff.diff):
+for _command in (
+    env_import.import_,
+    env_export.export,
+    env_export.pull,
+    env_import.push,
+    env_diff.diff,
+    env_rotate.rotate,
+):
     env.add_command(_command)

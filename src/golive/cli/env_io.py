@@ -101,3 +101,11 @@ def show(changes: list[dict[str, Any]], undeclared: bool) -> None:
         note = why or ("" if change["declared"] else "not declared")
         rows.append(("left out" if why else change["state"], change["name"], change["before"], change["after"], note))
     output.table(("", "name", "now", "then", ""), rows, fold=("now", "then"))
+
+
+def asked(name: str) -> str:
+    """A value that is in no history and in no process list: typed unseen, or from standard input."""
+    if sys.stdin.isatty():
+        value: str = click.prompt(name, hide_input=True, err=True)
+        return value
+    return sys.stdin.read().removesuffix("\n")

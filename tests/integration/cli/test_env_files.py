@@ -6,11 +6,15 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from scratch import Said, Scratch, scratch_home
+
+from golive.daemon.client import connect
+from golive.home import Home
 
 CANARY = "canary-91fe-secret"
 TOML = """name = "shop"
@@ -212,3 +216,22 @@ def test_what_the_code_reads_and_nobody_declares_is_listed(golive: Scratch) -> N
     assert (found["VITE_API"]["origin"], found["VITE_API"]["read"]) == ("set", "public/app.js:2")
     (golive.cwd / "public/app.js").unlink()
     assert json.loads(golive("doctor", "--json", cwd=golive.cwd).out)[-1]["ok"] is True
+
+
+def test_a_secret_is_rotated_with_both_values_valid(golive: Scratch) -> None:
+    assert "has no value to be changed" in golive("env", "rotate", "KEY").err
+    assert "did you mean KEY?" in golive("env", "rotate", "KEYS").err
+    assert golive("env", "set", f"KEY={CANARY}").code == 0
+    said = golive("env", "rotate", "KEY")
+    assert said.code == 0, said.text
+    assert CANARY not in said.text
+    asked = {"app": tomllib.loads((golive.cwd / "golive.toml").read_text())["name"], "secrets": True}
+    both = connect(Home(golive.home), start=False).send("POST", "/v1/env/read", asked)["values"]
+    assert both["KEY_PREVIOUS"] == CANARY
+    assert len(both["KEY"]) >= 40
+    assert "•" in rows(golive("env"))["KEY_PREVIOUS"][1]
+    assert "is under way since" in golive("env", "rotate", "KEY").err
+    assert "KEY_PREVIOUS is forgotten" in golive("env", "rotate", "KEY", "--end").err
+    assert "nothing to do" in golive("env", "rotate", "KEY", "--end").err
+    assert "KEY_PREVIOUS" not in golive("env").out
+    assert "has no secret SIZE" in golive("env", "rotate", "SIZE").err

@@ -192,9 +192,11 @@ def test_the_environment_of_a_service():
 
 
 def test_only_those_it_is_for_get_a_variable():
-    given = environment_for(blueprint(ENV), "job", {"KEY": Secret(CANARY), "LEVEL": "warn"}, {})
-    assert "KEY" not in given
+    values = {"KEY": Secret(CANARY), "KEY_PREVIOUS": Secret(CANARY), "LEVEL": "warn"}
+    given = environment_for(blueprint(ENV), "job", values, {})
+    assert given.keys() & values.keys() == {"LEVEL"}
     assert given["LEVEL"] == "warn"
+    assert environment_for(blueprint(ENV), "api", values, {}).keys() >= {"KEY", "KEY_PREVIOUS"}
 
 
 def test_what_gets_certificates_goes_to_no_service_that_does_not_declare_it() -> None:

@@ -1,0 +1,68 @@
+"""golive env rotate: another value for a secret, with the one before valid until everybody has the new one."""
+
+from __future__ import annotations
+
+import secrets
+
+import click
+
+from golive.cli import complete, output
+from golive.cli.env_io import asked
+from golive.cli.place import Target, client, place_options
+from golive.errors import Conflict, NotFound, UsageError, nearest
+
+BYTES = 32
+
+
+@click.command()
+@click.argument("name", shell_complete=complete.variables)
+@click.option("--ask", is_flag=True, help="The new value is asked for, or read from standard input.")
+@click.option("--end", is_flag=True, help="The value before is valid no longer: forget it.")
+@place_options
+def rotate(target: Target, name: str, ask: bool, end: bool) -> int:
+    """Give the secret NAME another value, 32 random bytes unless --ask; the one before goes on as NAME_PREVIOUS.
+
+    Services get both with the next deploy: they sign with NAME and accept either, so nobody is signed out while
+    releases change. When what was signed before has run out, --end forgets the old value.
+
+    \b
+    Examples:
+      golive env rotate SESSION_KEY && golive up
+      golive env rotate SESSION_KEY --end && golive up
+    """
+    from golive.blueprint.env import PREVIOUS
+
+    daemon = client()
+    checkout = {"checkout": str(target.checkout)} if target.checkout else {}
+    rows = {row["name"]: row for row in daemon.get("/v1/env", **target.query(), **checkout)["variables"]}
+    row, previous = rows.get(name), f"{name}{PREVIOUS}"
+    if row is None or row["type"] != "secret":
+        near = nearest(name, [each for each, found in rows.items() if found["type"] == "secret"])
+        raise NotFound(
+            f"{target} has no secret {name}",
+            hint=f"did you mean {near}?" if near else f'declare it: [env.{name}] with type = "secret"',
+        )
+    if end:
+        if daemon.send("DELETE", "/v1/env", {**target.query(), "names": [previous]})["unset"]:
+            output.say(f"{previous} is forgotten; golive up puts it in force")
+        else:
+            output.say(f"nothing to do: no rotation of {name} is under way")
+        return 0
+    if row["origin"] != "set":
+        raise NotFound(f"{name} has no value to be changed", hint=f"golive env set {name}")
+    if previous in rows and rows[previous]["origin"] == "set":
+        raise Conflict(
+            f"a rotation of {name} is under way since {output.ago(rows[previous]['set_at'])}",
+            hint=f"golive env rotate {name} --end, when nothing needs the value before any more",
+        )
+    new = asked(name) if ask else secrets.token_urlsafe(BYTES)
+    if not new:
+        raise UsageError("the new value is empty", hint="without --ask golive makes one")
+    body = {**target.query(), **checkout, "secrets": True}
+    old = daemon.send("POST", "/v1/env/read", body)["values"][name]
+    if new == old:
+        raise UsageError(f"that is the value that {name} has", hint="choose another one")
+    daemon.send("PUT", "/v1/env", {**target.query(), "values": {name: new, previous: old}})
+    output.say(f"{name} has another value, {previous} the one before; golive up puts both in force")
+    output.say(output.wrap(f"golive env rotate {name} --end, when what was signed before has run out", "", "  "))
+    return 0
