@@ -17,7 +17,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from golive.blueprint import caching, images, jwt, masking, models
+from golive.blueprint import caching, images, jwt, masking, models, protect
 from golive.blueprint.models import Blueprint
 from golive.blueprint.positions import KeyPath
 from golive.errors import nearest
@@ -59,6 +59,8 @@ _PATTERNS: Mapping[str, tuple[str, str | None]] = {
     models.PER_PATTERN: ("must be client, service, or `claim:` and a claim's name", "such as `claim:sub`"),
     jwt.CLAIM_HEADER_PATTERN: ("must be a header that starts with `x-`", "such as `x-user-id`"),
     jwt.CLAIM_PATTERN: ("must be the name of a claim", "such as `sub`, or `user.email` for one inside another"),
+    protect.USER_PATTERN: ("must be a name of at most 60 characters, without `:`", None),
+    jwt.COOKIE_PATTERN: ("must be the name of a cookie", "letters, digits, `_`, `.` and `-`"),
     masking.COLUMN_PATTERN: ("must be `table.column`, or `schema.table.column`", None),
     models.PREFIX_PATTERN: ("must be capital letters, digits and underscores, such as `CACHE`", None),
     models.TABLE_PATTERN: ("must be the name of a table, such as `migrations` or `drizzle.migrations`", None),
@@ -151,7 +153,8 @@ def _fault(error: ErrorDetails) -> Fault:
     if kind == "missing":
         return Fault(path, "is required", _MISSING_HINTS.get(path[-1]))
     if kind == "string_pattern_mismatch":
-        message, hint = _PATTERNS[context["pattern"]]
+        pattern = context["pattern"]
+        message, hint = _PATTERNS.get(pattern, (f"must be text of the form `{pattern}`", None))
         return Fault(path, f"{message}; is {_shown(path, value)}", hint)
     if kind in ("enum", "literal_error"):
         return _not_one_of(path, value)

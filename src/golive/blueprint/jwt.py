@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from golive.blueprint.fields import Model
 from golive.blueprint.shield import OpenPath
 
+COOKIE_PATTERN = r"^[A-Za-z0-9_.-]{1,60}$"
 CLAIM_HEADER_PATTERN = r"^[Xx]-[A-Za-z0-9-]{1,60}$"
 CLAIM_PATTERN = r"^[A-Za-z0-9_.:/-]{1,100}$"
 
@@ -27,9 +28,7 @@ class Jwt(Model):
     exempt: tuple[OpenPath, ...] = Field(
         (), alias="except", max_length=50, description="Not these, nor what is below them; the longest path decides."
     )
-    cookie: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9_.-]{1,60}$", description="A cookie in which the token may be, too."
-    )
+    cookie: str | None = Field(None, pattern=COOKIE_PATTERN, description="A cookie in which the token may be, too.")
     forward: bool = Field(True, description="false: the service does not see the token itself.")
     claims: dict[Annotated[str, Field(pattern=CLAIM_HEADER_PATTERN)], Annotated[str, Field(pattern=CLAIM_PATTERN)]] = (
         Field({}, description='Headers for the service, in place of what a client sent: `{ "x-user-id" = "sub" }`.')

@@ -17,6 +17,7 @@ from golive.blueprint.backup_policy import BackupPolicy
 from golive.blueprint.caching import CachedPath
 from golive.blueprint.canary import Canary
 from golive.blueprint.checks_policy import ChecksPolicy
+from golive.blueprint.csp import Csp
 from golive.blueprint.fields import AllowanceText, Duration, Model, RateText, Share, Size
 from golive.blueprint.images import Images
 from golive.blueprint.jwt import Jwt
@@ -92,11 +93,7 @@ class RateLimit(Model):
     """At the edge, a token bucket per key; refused requests get 429 with Retry-After."""
 
     limit: RateText = Field(description="Requests per time.")
-    per: str = Field(
-        "client",
-        pattern=PER_PATTERN,
-        description="client: per IP address; service: all together; `claim:sub`: per value of a claim of `jwt`.",
-    )
+    per: str = Field("client", pattern=PER_PATTERN, description="client: per IP; service: all; `claim:sub`: per claim.")
     path: RoutePath | None = Field(None, description="Only requests under this path; else the whole route.")
     burst: int | None = Field(None, ge=1, description="Requests allowed at once; the limit's count when left out.")
 
@@ -443,6 +440,7 @@ class EdgePolicy(Model):
     )
     cache_memory: Size = Field(32 * 10**6, description="Of answers that the edge keeps for the app.")
     access_log: bool = Field(True, description="One JSON line for every request.")
+    csp: Csp | None = Field(None, description="Content-Security-Policy as lists, in place of the default.")
     shield: Shield | None = Field(None, description="Stops what only scanners and attack tools ask for.")
 
 

@@ -17,6 +17,7 @@ from golive.blueprint import checks_policy, models
 from golive.blueprint.acme import Account, Acme, Dns
 from golive.blueprint.backup_policy import BackupPolicy
 from golive.blueprint.caching import CachedPath
+from golive.blueprint.csp import Csp
 from golive.blueprint.env import PARTS, RESERVED
 from golive.blueprint.faults import plain_type
 from golive.blueprint.fields import duration_text
@@ -58,6 +59,7 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[[moves.<name>.map]]", MoveMap),
     ("[shards.<name>]", ShardMap),
     ("[edge]", models.EdgePolicy),
+    ("[edge.csp]", Csp),
     ("[edge.shield]", Shield),
     ("[protect]", Protect),
     ("[edge.acme]", Acme),

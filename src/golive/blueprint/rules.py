@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from golive.blueprint.backup_rules import BACKUP_RULES
+from golive.blueprint.csp_rules import CSP_RULES
 from golive.blueprint.data_rules import DATA_RULES
 from golive.blueprint.destination_rules import DESTINATION_RULES
 from golive.blueprint.facts import Facts
@@ -24,7 +25,7 @@ from golive.blueprint.traffic_rules import TRAFFIC_RULES
 def check(facts: Facts) -> list[Fault]:
     """Every fault of every rule."""
     routing = (*ROUTING_RULES, *DESTINATION_RULES, *STATIC_PREFIX_RULES, *TRAFFIC_RULES)
-    edge = (*routing, *PROTECT_RULES, *QUOTA_RULES, *JWT_RULES)
+    edge = (*routing, *PROTECT_RULES, *QUOTA_RULES, *JWT_RULES, *CSP_RULES)
     rules = (
         *SERVICE_RULES,
         *RELEASE_RULES,

@@ -117,7 +117,7 @@ def _add_short_forms(root: Schema, definitions: dict[str, Schema]) -> None:
         _also(definitions["Health"]["properties"], probe, path)
     _also(definitions["Probe"]["properties"], "grpc", {"type": "boolean"})
     _also(definitions["Variable"]["properties"], "for", {"type": "string"})
-    for key in ("acme", "shield"):
+    for key in ("acme", "csp", "shield"):
         _also(definitions["EdgePolicy"]["properties"], key, {"type": "boolean"})
     hook: Schema = {"anyOf": [{"$ref": "#/$defs/Hook"}, {"type": "string"}]}
     for when in definitions["Hooks"]["properties"]:

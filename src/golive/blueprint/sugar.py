@@ -25,7 +25,9 @@ def expand(raw: Table, declared: Any = None) -> Table:
         table["env"] |= {k: {"default": v} for k, v in own.items() if k in declared and not isinstance(v, dict)}
     _each(table, "hooks", _hooks)
     if isinstance(edge := table.get("edge"), dict):
-        table["edge"] = edge | {k: {} if edge[k] else None for k in ("acme", "shield") if isinstance(edge.get(k), bool)}
+        table["edge"] = edge | {
+            k: {} if edge[k] else None for k in ("acme", "csp", "shield") if isinstance(edge.get(k), bool)
+        }
     if isinstance(protect := table.get("protect"), str | bool):
         table["protect"] = {"password": protect} if isinstance(protect, str) else {"link": True} if protect else None
     if isinstance(source := table.get("migrations"), str):

@@ -26,6 +26,8 @@ def response_headers(policy: EdgePolicy, *, tls: bool) -> Json:
     """The fields of a virtual host that set an answer's headers. `policy.headers` wins over app and defaults."""
     chosen = {name.lower(): value for name, value in policy.headers.items()}
     defaults = dict(SECURITY)
+    if policy.csp:
+        defaults["content-security-policy" + "-report-only" * policy.csp.report_only] = policy.csp.text()
     if tls and policy.hsts:
         defaults["strict-transport-security"] = f"max-age={policy.hsts.total_seconds():.0f}"
     adds = [_header(n, v, "ADD_IF_ABSENT") for n, v in sorted(defaults.items()) if n not in chosen]

@@ -1,0 +1,47 @@
+"""The Content-Security-Policy made of lists."""
+
+from __future__ import annotations
+
+import pytest
+
+from golive.blueprint.csp import Csp
+from golive.blueprint.models import EdgePolicy
+from golive.blueprint.sugar import expand
+from golive.edge.headers import response_headers
+
+
+def headers(**policy: object) -> dict[str, tuple[str, str]]:
+    made = response_headers(EdgePolicy.model_validate(policy), tls=True)["response_headers_to_add"]
+    return {one["header"]["key"]: (one["header"]["value"], one["append_action"]) for one in made}
+
+
+def test_what_is_given_stands_in_place_of_the_base() -> None:
+    base = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'"
+    assert Csp().text() == f"{base}; frame-ancestors 'none'"
+    made = Csp(
+        directives={
+            "script-src": ("'self'", "https://js.stripe.com"),
+            "img-src": (),
+            "frame-ancestors": ("'self'",),
+            "upgrade-insecure-requests": (),
+        }
+    )
+    assert made.text() == (
+        "default-src 'self'; script-src 'self' https://js.stripe.com; object-src 'none'; base-uri 'self'; "
+        "form-action 'self'; frame-ancestors 'self'; upgrade-insecure-requests"
+    )
+
+
+def test_the_application_and_headers_by_name_go_first() -> None:
+    plain = headers()
+    assert headers(csp={})["content-security-policy"] == (Csp().text(), "ADD_IF_ABSENT")
+    only = headers(csp={"report_only": True})
+    assert only.pop("content-security-policy-report-only") == (Csp().text(), "ADD_IF_ABSENT")
+    assert only == plain
+    named = headers(csp={}, headers={"Content-Security-Policy": "sandbox"})
+    assert named["content-security-policy"] == ("sandbox", "OVERWRITE_IF_EXISTS_OR_ADD")
+
+
+@pytest.mark.parametrize(("written", "meant"), [(True, {}), (False, None)])
+def test_true_is_the_base_alone(written: bool, meant: object) -> None:
+    assert expand({"edge": {"csp": written}})["edge"]["csp"] == meant
