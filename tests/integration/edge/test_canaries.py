@@ -67,7 +67,7 @@ async def test_strangers_are_drawn_and_stay_and_what_each_release_did_is_counted
     assert found["gone"] == counts.Counts()
     assert (found[A].requests, found[A].failed, found[A].timed) == (seen["A"] + 32, 0, seen["A"] + 32)
     assert (found[B].requests, found[B].failed, found[B].timed) == (tries, failed, asked)
-    assert 0 < found[A].percentile(0.95) < 1000
+    assert found[A].percentile(0.95) < 1000  # most take less than one, which Envoy tells as none
 
 
 async def test_a_share_that_grows_moves_nobody(envoy: Running, upstreams: Upstreams) -> None:
