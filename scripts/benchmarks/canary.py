@@ -36,7 +36,8 @@ VISITORS = 20
 
 @dataclass(frozen=True)
 class Tried:
-    """`touched` of `requests` while the release had any; `failed` are 500s of it; `live` says how it ended."""
+    """`touched` of `requests` while the release had any; `failed` are 500s of it, and what the edge asked again; `live`
+    says how it ended."""
 
     live: bool
     seconds: float
@@ -92,7 +93,7 @@ class Visitors:
         await connection.close()
 
 
-def run(bad: int = 5, good: int = 2) -> Result:
+def run(bad: int = 4, hidden: int = 2, good: int = 2) -> Result:
     require("wrk")
     result = Result("canary")
     tries: list[Tried] = []
@@ -104,22 +105,23 @@ def run(bad: int = 5, good: int = 2) -> Result:
         wrk = Wrk(target, 24 * 3600, connections=20, delay_ms=25)
         try:
             with Visitors(target) as visitors:
-                for number in range(1, bad + good + 1):
-                    rate = BAD if number <= bad else 0.0
-                    _change(golive, number, rate)
+                for number in range(1, bad + hidden + good + 1):
+                    rate = BAD if number <= bad + hidden else 0.0
+                    _change(golive, number, rate, hang_up=bad < number <= bad + hidden)
                     tries.append(_tried(golive, rate))
                     _say(number, rate, tries[-1])
         finally:
             load = wrk.stop()
         moved = _moved(golive, visitors)
-    _report(result, tries[:bad], tries[bad:], visitors, moved)
+    _report(result, (tries[:bad], tries[bad : bad + hidden], tries[bad + hidden :]), visitors, moved)
     result.details["rate"] = load.rate
     return result
 
 
-def _change(golive: Golive, number: int, errors: float) -> None:
+def _change(golive: Golive, number: int, errors: float, *, hang_up: bool) -> None:
     file = golive.checkout / "main.py"
     text = re.sub(r'(?m)^RELEASE = ".*"$', f'RELEASE = "{number}"', file.read_text())
+    text = re.sub(r"(?m)^HANG_UP = .*$", f"HANG_UP = {hang_up}", text)
     file.write_text(re.sub(r"(?m)^ERRORS = .*$", f"ERRORS = {errors}", text))
 
 
@@ -148,7 +150,7 @@ def _counted(golive: Golive, began: float, said: str) -> Tried:
     end = mine[-1] if said else others[-1]
     while_tried = lines[mine[0] : end + 1]
     touched = [line for line in while_tried if line["generation"].endswith(f"/d{newest}")]
-    failed = sum(line["status"] >= 500 for line in touched)
+    failed = sum(line["status"] >= 500 or line.get("attempts", 1) > 1 for line in touched)
     return Tried(not said, golive.seconds, len(while_tried), len(touched), failed, said)
 
 
@@ -162,10 +164,13 @@ def _moved(golive: Golive, visitors: Visitors) -> int:
     return sum(not any(0 <= at - moment < 2 for moment in moments) for at, _, _ in visitors.changes)
 
 
-def _report(result: Result, bad: list[Tried], good: list[Tried], visitors: Visitors, moved: int) -> None:
+def _report(result: Result, kinds: tuple[list[Tried], ...], visitors: Visitors, moved: int) -> None:
+    visible, hidden, good = kinds
+    bad = [*visible, *hidden]
     columns = ("release", "ended", "after s", "requests meanwhile", "touched", "share", "failed in it")
     table = Table("canaries of 5, 25 and 50 %", columns)
-    for name, tries in ((f"{BAD:.0%} errors", bad), ("as good as before", good)):
+    names = (f"{BAD:.0%} errors", f"{BAD:.0%} cut off, hidden by the edge", "as good as before")
+    for name, tries in zip(names, kinds, strict=True):
         for one in tries:
             ended = "live" if one.live else "stopped"
             numbers = (

@@ -14,12 +14,16 @@ from aiohttp import WSCloseCode, web
 RELEASE = "0"
 ERRORS = 0.0
 """Share of the answers at / that are 500."""
+HANG_UP = False
+"""Closes the connection instead, which the edge hides by asking again."""
 SOCKETS = web.AppKey("sockets", set)
 STOPPING = web.AppKey("stopping", asyncio.Event)
 
 
 async def ok(request):
     if request.path == "/" and random.random() < ERRORS:
+        if HANG_UP:
+            request.transport.abort()
         return web.json_response({"status": "broken"}, status=500)
     return web.json_response({"status": "ok"})
 
