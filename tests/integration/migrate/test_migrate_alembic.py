@@ -21,6 +21,7 @@ from golive.migrate import Applied, Runtime, migrate, pending
 from golive.migrate.lint import Verdict
 from golive.migrate.lint.gate import inspect
 from golive.migrate.overview import Overview, overview
+from golive.migrate.rehearse import rehearse
 
 ENV = """
 import os
@@ -271,3 +272,18 @@ async def test_the_linter_reads_what_its_revisions_would_run(project: Project) -
     with (project.folder / "db/versions/bbb.py").open("a") as file:
         file.write("# golive: allow index-blocks-writes because it is night\n")
     assert (await project.inspect()).stops == ()
+
+
+async def test_a_rehearsal_sees_what_its_own_program_does(project: Project) -> None:
+    project.revision("aaa1", None, "CREATE TABLE a AS SELECT generate_series(1, 1000) id")
+    await project.migrate()
+    project.revision("bbb2", "aaa1", "ALTER TABLE a ALTER COLUMN id TYPE bigint; SELECT pg_sleep(0.2)")
+    settings, report = project.settings(), project.database.events.append
+    folder, url = project.folder.parent, project.database.secret
+    found = await rehearse(settings, folder, url, report, runtime=project.runtime)
+    assert (found.applied, found.rewritten, found.error) == (("bbb2 a change",), ("public.a",), None)
+    assert found.longest is not None
+    ran, lock = found.longest
+    assert ran.statement.startswith("ALTER TABLE a")
+    assert (lock.table, lock.mode) == ("public.a", "ACCESS EXCLUSIVE")
+    assert 0 < lock.seconds < found.seconds
