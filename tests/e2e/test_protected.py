@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import httpx
+import pytest
 from e2e_apps import API, MakeApp
+from e2e_browser import browser
 from e2e_harness import App, until
 
 EXTRA = """
@@ -53,3 +55,32 @@ def test_a_deploy_passes_what_stops_strangers(make_app: MakeApp) -> None:
         return {rule["rule"]: rule["stopped"] for rule in app.command("shield", "--json").ok().json()["rules"]}
 
     until("the log", lambda: counted() == {"allow": 2, "scanner:dotfiles": 1}, pause=0.2)
+
+
+SITE = """
+[services.site]
+source = "site"
+kind = "static"
+route = "/"
+
+[edge]
+csp = true
+"""
+PAGE = """<!doctype html><title>t</title><link rel=icon href="data:,"><p id=said>nothing</p>
+<script>document.getElementById("said").textContent = "it ran"</script>"""
+
+
+@pytest.mark.nightly
+def test_a_browser_runs_the_scripts_of_a_page_and_no_others(make_app: MakeApp) -> None:
+    app = make_app(toml=SITE, services=())
+    app.write("site/index.html", PAGE)
+    app.write("site/evil.html", "<p>evil</p><img src=x onerror=\"document.title='evil ran'\">")
+    app.up().ok()
+    with browser(app.golive, app.domain) as tab:
+        tab.open()
+        tab.shows("it ran")
+        tab.is_content()
+        tab.open("/evil")
+        tab.shows("evil")
+        until("the refusal", lambda: any("CSP: script-src-attr" in one for one in tab.complaints))
+        assert tab.page.title() != "evil ran"

@@ -50,6 +50,16 @@ class Csp(Model):
     report_only: bool = Field(
         False, description="Browsers report what they would refuse, and refuse nothing but what they did before."
     )
+    hashes: bool = Field(True, description="Scripts inside pages of static services may run: by their hashes.")
+
+    def with_scripts(self, hashes: tuple[str, ...]) -> Csp:
+        """The policy with hashes of scripts; as it is where every inline script may run, which a hash would end."""
+        said = {**BASE, **self.directives}
+        allowed = said.get("script-src") or said.get("default-src") or ()
+        if not hashes or not allowed or "'unsafe-inline'" in allowed:
+            return self
+        listed = (*(source for source in allowed if source != "'none'"), *hashes)
+        return self.model_copy(update={"directives": {**self.directives, "script-src": tuple(dict.fromkeys(listed))}})
 
     def text(self) -> str:
         """The header's value."""

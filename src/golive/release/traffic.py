@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from golive.blueprint.models import Blueprint, Service, ServiceKind
 from golive.edge.hot import hot_files
+from golive.edge.inline_scripts import hashes
 from golive.edge.model import Canary, Counter, EdgeConfig, Endpoint, RouteRule, Site, Upstream
 from golive.edge.quota import UPSTREAM as QUOTA
 from golive.edge.static_plan import ROOT, SLASH
@@ -170,7 +171,17 @@ def _hot(host: Host, sites: list[Site]) -> list[Site]:
         artifact = dict(rule.request_headers)[ROOT]
         return replace(rule, hot=hot_files(host.home.artifacts / artifact / "app", services))
 
-    return [site.with_rules(answered) for site in sites]
+    return [_scripted(host, site.with_rules(answered)) for site in sites]
+
+
+def _scripted(host: Host, site: Site) -> Site:
+    """The site with a policy that knows the scripts in its static pages."""
+    csp = site.policy.csp
+    if csp is None or not csp.hashes:
+        return site
+    artifacts = {dict(rule.request_headers)[ROOT] for rule in site.every_rule if rule.serves_files}
+    found = sorted({one for key in artifacts for one in hashes(host.home.artifacts / key / "app")})
+    return replace(site, policy=site.policy.model_copy(update={"csp": csp.with_scripts(tuple(found))}))
 
 
 def _static_headers(

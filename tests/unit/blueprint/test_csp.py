@@ -45,3 +45,13 @@ def test_the_application_and_headers_by_name_go_first() -> None:
 @pytest.mark.parametrize(("written", "meant"), [(True, {}), (False, None)])
 def test_true_is_the_base_alone(written: bool, meant: object) -> None:
     assert expand({"edge": {"csp": written}})["edge"]["csp"] == meant
+
+
+def test_hashes_are_listed_where_they_allow_and_end_nothing() -> None:
+    one = ("'sha256-x'",)
+    assert "script-src 'self' 'sha256-x';" in Csp().with_scripts(one).text()
+    none = Csp(directives={"script-src": ("'none'",)})
+    assert "script-src 'sha256-x';" in none.with_scripts(one).text()
+    for same in (Csp(directives={"script-src": ("'unsafe-inline'",)}), Csp(directives={"default-src": ()})):
+        assert same.with_scripts(one) is same
+    assert Csp().with_scripts(()) == Csp()
