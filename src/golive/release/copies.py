@@ -9,7 +9,6 @@ makes an empty database.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import re
 import secrets
@@ -17,7 +16,6 @@ import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from golive.blueprint.models import Resource
@@ -186,23 +184,11 @@ async def drop(host: Host, copy: Copy) -> None:
     if (folder / "data").exists():
         made = await store(host, copy)
         await made.before_start()  # what a daemon that was killed left in there
-    await _removed(folder)
+    await asyncio.to_thread(remove_tree, folder)
     for row in host.state.resources(copy.place):
         if row.name == copy.name:
             await asyncio.to_thread(remove_tree, resources.placement(host, row).sockets(row.engine, row.name))
     host.state.forget_copy(copy)
-
-
-async def _removed(folder: Path) -> None:
-    """Every second somebody may write the index of a log in there, once more while it goes."""
-    for tries in range(10):
-        try:
-            await asyncio.to_thread(remove_tree, folder)
-        except OSError as error:
-            if error.errno != errno.ENOTEMPTY or tries == 9:
-                raise
-        else:
-            return
 
 
 def find(host: Host, place: Place, name: str) -> Copy:
