@@ -140,7 +140,7 @@ def require_end(manifest: Manifest, names: Iterable[str], goal: Goal, log: str) 
             f"the WAL after {manifest.name} is damaged at {end}, in segment {name}",
             where=name,
             why=torn[0] if torn else f"PostgreSQL stopped there, and {len(beyond)} whole segments follow",
-            hint=f"restore to {last[-1] if last else 'a time before that'} (golive restore --to-time), or from a newer "
+            hint=f"restore to a time before {last[-1] if last else 'that'} (golive restore --to-time), or from a newer "
             "backup; nothing was changed",
             log=_end(log),
         )

@@ -55,13 +55,21 @@ async def run(
         report({"what": what, "done": done, "total": total})
 
     async with fetched(repository, manifest, key, received, folder.parent / "wal", server.user, wish.goal) as files:
-        done = await restore.restore(server, location, manifest, key, wish.goal, folder, files, report=said)
+        goal = await asyncio.to_thread(_goal, wish, manifest, files)
+        done = await restore.restore(server, location, manifest, key, goal, folder, files, report=said)
     return {
         **work.view(manifest, None),
         "last_commit": done.last_commit,
         "seconds": done.seconds,
         "behind": isinstance(wish.goal, Latest) and is_behind(location, repository, received, manifest),
     }
+
+
+def _goal(wish: Wish, manifest: Manifest, files: Path | None) -> Goal:
+    """PostgreSQL stops at the first commit after a time: that of the very last one is the end of what there is."""
+    if wish.at is not None and files is not None and ship.ends_at(files, manifest) == wish.at:
+        return Latest()
+    return wish.goal
 
 
 def _choose(location: Location, repository: Repository, wish: Wish) -> Manifest:

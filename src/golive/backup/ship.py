@@ -14,11 +14,11 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from golive.backup import archive, segment, stream, wal
+from golive.backup import archive, stream, wal
 from golive.backup.archive import Key
 from golive.backup.catalog import Manifest
 from golive.backup.location import Location
@@ -150,20 +150,34 @@ def _damaged(
     manifest: Manifest, name: str, error: BackupFailed, names: Iterable[str], read: Callable[[str], bytes]
 ) -> BackupFailed:
     """To which time one can go in spite of it: the last commit in the segments before."""
-    end = manifest.ended
-    before = [each for each in names if WHOLE.fullmatch(each) and 0 < _number(each, manifest) < _number(name, manifest)]
-    for each in sorted(before, key=lambda each: _number(each, manifest), reverse=True):
-        if found := segment.last_commit(read(each)):
-            end = max(end, found)
-            break
-    moment = f"{end.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}+00:00"
+    before = [each for each in names if WHOLE.fullmatch(each) and _number(each, manifest) < _number(name, manifest)]
+    if end := _last_commit(manifest, before, read):
+        moment = f"{end.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}+00:00"
+        how = f"to {moment} (golive restore --to-time {moment})"
+    else:
+        how = f"as it was taken (golive restore --backup {manifest.id})"
     return BackupFailed(
         error.what,
         where=error.where,
         why=error.why,
-        hint=f"{manifest.name} can be restored to {moment} (golive restore --to-time {moment}) and no further; "
-        "golive backup create makes one of the live database that does not need this file",
+        hint=f"{manifest.name} can be restored {how} and no further; golive backup create makes one of the live "
+        "database that does not need this file",
     )
+
+
+def ends_at(folder: Path, manifest: Manifest) -> datetime | None:
+    """When the last commit was that is in this WAL; None when there is none."""
+    return _last_commit(manifest, _names(folder), lambda name: (folder / name).read_bytes())
+
+
+def _last_commit(manifest: Manifest, names: Iterable[str], read: Callable[[str], bytes]) -> datetime | None:
+    from golive.backup import segment
+
+    known = [name for name in names if _number(name, manifest)]
+    for name in sorted(known, key=lambda name: _number(name, manifest), reverse=True):
+        if (found := segment.last_commit(read(name))) and found > manifest.ended:
+            return found
+    return None
 
 
 def _add_local(manifest: Manifest, received: Path, into: Path, user: User | None) -> set[str]:

@@ -19,7 +19,7 @@ from golive.backup.restore import restore as restore_cluster
 from golive.data.place import open_folder, open_sockets
 from golive.data.postgres import Postgres
 from golive.data.redis import Redis
-from golive.errors import NotFound
+from golive.errors import BackupFailed, BackupUntried, NotFound
 from golive.release import backups, resources
 from golive.release.host import Host
 from golive.state.records import App
@@ -139,7 +139,13 @@ async def _restore_cluster(host: Host, kept: Kept, store: Postgres, work: Path, 
     with _folder(work / "wal", user.gid if user else None) as received:
         report("WAL", 0, 0)
         nowhere = host.home.received(store.place.app, store.place.environment, store.name)
-        await asyncio.to_thread(ship.fetch, kept.repository, kept.manifest, key, nowhere, received, user)
+        try:
+            await asyncio.to_thread(ship.fetch, kept.repository, kept.manifest, key, nowhere, received, user)
+        except BackupUntried:
+            raise
+        except BackupFailed as error:
+            error.hint = f"begin it empty (the same command with --without {kept.label}), then: {error.hint}"
+            raise
         done = await restore_cluster(
             server, location, kept.manifest, key, Latest(), store.data, received, report=report
         )  # fmt: skip

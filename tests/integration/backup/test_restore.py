@@ -128,7 +128,7 @@ async def test_missing_and_damaged_wal_is_found(shop: Shop, receiver: Process) -
     shutil.chown(victim, shop.received.owner())
     with pytest.raises(BackupFailed, match="is damaged at") as caught:
         await restored(shop, Latest())
-    assert f"restore to {moments[1]:%Y-%m-%d %H:%M}" in str(caught.value.hint)
+    assert f"restore to a time before {moments[1]:%Y-%m-%d %H:%M}" in str(caught.value.hint)
     nothing_left(shop)
     victim.write_bytes(whole)
     assert await rows(shop, (await restored(shop, Latest())).folder) == [0, 1, 2, 3, 4]

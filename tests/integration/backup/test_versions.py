@@ -14,6 +14,7 @@ from golive.backup.credentials import Credentials
 from golive.backup.drill import Terms, drill
 from golive.backup.repository import Repository
 from golive.backup.restoring import Wish, run
+from golive.errors import BackupFailed
 from golive.system.processes import start
 
 
@@ -34,15 +35,16 @@ async def test_a_database_is_backed_up_received_proven_and_restored(shop: Shop) 
         shop.sql("CREATE TABLE kept (id int PRIMARY KEY); INSERT INTO kept VALUES (1)")
         await work.create(shop.server, repository, received, work.Terms(7, timedelta(days=7)))
         assert catalog.find(shop.location, SOURCE).major == shop.server.engine.major
-        shop.sql("INSERT INTO kept VALUES (2)")
-        between = datetime.now(UTC)
-        shop.sql("INSERT INTO kept VALUES (3)")
-        name = str(shop.admin("SELECT pg_walfile_name(pg_current_wal_insert_lsn()), pg_switch_wal()")[0][0])
+        ended: list[str] = []
+        for number in (2, 3):
+            shop.sql(f"INSERT INTO kept VALUES ({number})")
+            between = datetime.now(UTC)
+            ended.append(str(shop.admin("SELECT pg_walfile_name(pg_current_wal_insert_lsn()), pg_switch_wal()")[0][0]))
         shop.sql("INSERT INTO kept VALUES (4)")
         await caught_up(shop)
-        last = segment.last_commit((received / stream.CURRENT / name).read_bytes())
+        last = segment.last_commit((received / stream.CURRENT / ended[0]).read_bytes())
         assert last
-        assert between < last < datetime.now(UTC)
+        assert last < between
         await asyncio.to_thread(ship.ship, repository, received, None)
 
         found = await drill(
@@ -57,6 +59,11 @@ async def test_a_database_is_backed_up_received_proven_and_restored(shop: Shop) 
             return await rows(shop, beside)
 
         assert await ids(Wish(), "latest") == [1, 2, 3, 4]
-        assert await ids(Wish(at=between), "then") == [1, 2]
+        [sealed] = (shop.location.root / SOURCE / "wal").glob(f"*/{ended[1]}")
+        sealed.write_bytes(sealed.read_bytes()[:-20])
+        with pytest.raises(BackupFailed, match=f"{ended[1]} is damaged") as caught:
+            await ids(Wish(), "again")
+        assert f"golive restore --to-time {last:%Y-%m-%dT%H:%M:%S.%f}+00:00" in str(caught.value.hint)
+        assert await ids(Wish(at=last), "then") == [1, 2]
     finally:
         await receiver.stop(timedelta(seconds=5))
