@@ -31,6 +31,7 @@ KINDS = (
     "recover",
     "migrate",
     "check",
+    "cache",
     "canary",
 )
 
@@ -114,6 +115,10 @@ def _runner(kind: str, options: argparse.Namespace) -> Callable[[], Result]:
         from benchmarks import canary
 
         return canary.run
+    if kind == "cache":
+        from benchmarks import cache
+
+        return lambda: cache.run(options.seconds or 5, options.rounds)
     if kind == "check":
         from benchmarks import check
 
@@ -133,7 +138,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "kind",
         choices=(*KINDS, "all"),
-        help="edge: against Traefik, Caddy and nginx; deploy: deploys and rollbacks under load; grpc: gRPC, "
+        help="cache: kept answers beside the same made anew; "
+        "edge: against Traefik, Caddy and nginx; deploy: deploys and rollbacks under load; grpc: gRPC, "
         "gRPC-web and REST of one service meanwhile; idle: memory and processor time at rest; start: how long commands "
         "take; build: beside the bare tools; examples: all five, up, in a browser, changed under load; import: other "
         "platforms' files of the corpus; backup: backup and restore beside pg_dump and pgBackRest; branch: "

@@ -273,6 +273,7 @@ async def test_what_is_too_long_or_never_ends_is_passed_on_as_it_comes(
     assert (await cache.counts())["answers"] == 0
 
 
+@pytest.mark.nightly  # test_cached_answers kills it under load, through the daemon
 async def test_nothing_fails_while_the_cache_is_killed_and_comes_back(
     envoy: Running, upstreams: Upstreams, cache: Cache
 ) -> None:
