@@ -119,6 +119,7 @@ def origin_listener(layout: Layout, retry_policy: Json) -> Json:
         ],
         # What the outer listener has written about the client holds.
         use_remote_address=False,
+        internal_address_config={"cidr_ranges": [{"address_prefix": "127.255.255.255", "prefix_len": 32}]},
         preserve_external_request_id=True,
         server_header_transformation="PASS_THROUGH",
         common_http_protocol_options={"idle_timeout": "300s"},
