@@ -140,3 +140,24 @@ def test_a_recovery_that_is_killed_goes_on(make_app: MakeApp, elsewhere: Path) -
         assert f":{port}/" in again.command("run", "--", "printenv", "DATABASE_URL").ok().out
         assert not list(golive.root.glob(".recovering*"))
         assert "nothing to do" in again.up().ok().text
+
+
+@pytest.mark.nightly
+def test_a_recovery_with_a_damaged_file_says_how_to_have_the_rest(make_app: MakeApp, elsewhere: Path) -> None:
+    app, key, _ = lose(make_app, elsewhere, tail=True)
+    [id] = backups(app, elsewhere)
+    for part in (elsewhere / app.name / "production/db/wal").glob("*/*"):
+        part.write_bytes(part.read_bytes()[:-20])
+    with new_home() as golive:
+        asked = ("recover", "--from", elsewhere, "--key-file", "-")
+        said = golive(*asked, input=key).failed()
+        words = " ".join(said.err.split())
+        assert "is damaged" in words
+        assert f"--without {app.name}/production/db" in words
+        assert f"golive restore --backup {id}" in words
+        golive(*asked, "--without", f"{app.name}/production/db", input=key).ok()
+
+        again = replace(app, golive=golive)
+        again.command("restore", "--backup", id).ok()
+        again.command("restore", "swap", "--yes").ok()
+        assert sql(again, "SELECT id FROM kept").split() == ["1"]

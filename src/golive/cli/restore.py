@@ -102,6 +102,8 @@ def _show(done: dict[str, Any]) -> None:
         output.table(("table", "rows now", "restored", "newest now", "restored"), rows)
     if len(done["tables"]) > LINES:
         output.say(f"and {len(done['tables']) - LINES} more; --json shows them all")
+    if done["uncompared"]:
+        output.say(f"warning: the live database could not be compared with it: {done['uncompared']}")
     output.say()
     last = f", last write {done['last_commit'][:19]} UTC" if done["last_commit"] else ""
     output.say(f"{done['copy']}: backup {done['id']}, usable after {human_duration(done['seconds'])}{last}")

@@ -16,7 +16,7 @@ from golive.backup.restoring import Wish
 from golive.backup.server import Server
 from golive.data.place import open_folder, open_sockets
 from golive.data.postgres import Postgres
-from golive.errors import Conflict, NotFound
+from golive.errors import Conflict, GoliveError, NotFound, in_words
 from golive.release import backups, copies
 from golive.release.backups import Backed, Report
 from golive.release.host import Host
@@ -37,7 +37,8 @@ class Asked:
 
 
 async def make(host: Host, found: Backed, asked: Asked, actor: str, report: Report) -> dict[str, Any]:
-    """The copy, running, with what was restored and how it compares. Nothing is left when it fails or is stopped.
+    """The copy, running, with what was restored and how it compares; `uncompared` says why it could not be. Nothing is
+    left when it fails or is stopped.
 
     Conflict while another restore or a change of copies of the environment is under way.
     """
@@ -64,8 +65,12 @@ async def make(host: Host, found: Backed, asked: Asked, actor: str, report: Repo
             raise
         host.state.audit(actor, "restore", place, resource=found.name, copy=copy.name, backup=done["id"])
         report({"what": "compare"})
-        tables = await _compared(host, found, backups.server_of(store))
-    return {"copy": copy.name, **done, "tables": tables, "expires_at": copy.expires_at}
+        tables, uncompared = [], ""
+        try:
+            tables = await _compared(host, found, backups.server_of(store))
+        except GoliveError as error:  # what was restored is there, whatever is wrong with the live one
+            uncompared = in_words(error)
+    return {"copy": copy.name, **done, "tables": tables, "uncompared": uncompared, "expires_at": copy.expires_at}
 
 
 async def bring(offload: Offload, found: Backed, wish: Wish, store: Postgres, report: Report) -> dict[str, Any]:
