@@ -10,6 +10,7 @@ import base64
 import re
 
 from golive.edge.closed import ENTRANCE, unless
+from golive.edge.headers import cookie_pattern
 from golive.edge.model import Protected, Site
 from golive.edge.resource import Json
 from golive.edge.shield import PROBE
@@ -25,7 +26,7 @@ def routes(site: Site, *, secure: bool) -> list[Json]:
     guard = site.protected
     if guard is None:
         return []
-    strangers = [unless("cookie", _cookies(guard.key.reveal()))]
+    strangers = [unless("cookie", cookie_pattern(COOKIE, guard.key.reveal()))]
     if guard.password is not None:
         strangers.append(unless("authorization", _credentials(guard.user, guard.password)))
     if site.probe is not None:
@@ -88,10 +89,6 @@ def _credentials(user: str, password: Secret) -> str:
     """RFC 7617: the scheme in any case of letters, name and password as UTF-8."""
     text = base64.b64encode(f"{user}:{password.reveal()}".encode()).decode()
     return f"(?i:basic) +{re.escape(text)}"
-
-
-def _cookies(key: str) -> str:
-    return rf"(?:.*[;,]\s*)?{COOKIE}={key}(?:\s*[;,].*)?"
 
 
 def _set_cookie(guard: Protected, *, secure: bool) -> dict[str, str]:
