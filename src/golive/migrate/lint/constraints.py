@@ -113,7 +113,7 @@ def must_be_filled(look: Look, key: str, column: str, safe: str) -> None:
         )
     elif known and known.default and not any(r.code.column(column, short) for r in world.running):
         look.say(Level.NOTE, "not-null", what, "Its default fills it, and no running release names it.", safe=safe)
-    elif (key, column) in world.added and not world.running:
+    elif (key, column) in world.added and (not world.running or (key, column) in world.defaulted):
         return
     else:
         look.takes("not-null", what, lambda code: code.table(short), safe=safe)

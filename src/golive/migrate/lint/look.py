@@ -23,14 +23,16 @@ _LEVELS = {
 @dataclass
 class World:
     """The database as the statements before have made it. `created` and `added` are new since the migrations began:
-    nobody else knows of them. `not_valid` are constraints that wait for their VALIDATE, with their table and the column
-    that they keep from being NULL; `filled` are columns that a validated constraint keeps so."""
+    nobody else knows of them; `defaulted` are the added columns that a default fills. `not_valid` are constraints that
+    wait for their VALIDATE, with their table and the column that they keep from being NULL; `filled` are columns that a
+    validated constraint keeps so."""
 
     facts: Facts
     running: tuple[Release, ...]
     created: set[str] = field(default_factory=set)
     objects: set[str] = field(default_factory=set)
     added: set[tuple[str, str]] = field(default_factory=set)
+    defaulted: set[tuple[str, str]] = field(default_factory=set)
     not_valid: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     filled: set[tuple[str, str]] = field(default_factory=set)
 
@@ -41,6 +43,7 @@ class World:
             set(self.created),
             set(self.objects),
             set(self.added),
+            set(self.defaulted),
             dict(self.not_valid),
             set(self.filled),
         )

@@ -47,6 +47,8 @@ def _add_column(look: Look, key: str, command: Node) -> None:
     given = {each["constraint"]["contype"]: each["constraint"] for each in definition.get("constraints", ())}
     _value(look, key, definition, given)
     filled = given.keys() & {"CONSTR_DEFAULT", "CONSTR_IDENTITY", "CONSTR_GENERATED"}
+    if filled:
+        world.defaulted.add((key, name))
     for contype, constraint in given.items():
         if contype in constraints.KINDS:
             constraints.added(look, key, constraint, column=name, empty=not filled)
@@ -155,6 +157,8 @@ def _default(look: Look, key: str, command: Node) -> None:
     """SET DEFAULT changes nothing that is there; DROP DEFAULT takes it from who relies on it."""
     name = command["name"]
     known = _column(look, key, name)
+    if (key, name) in look.world.added:
+        (look.world.defaulted.add if "def" in command else look.world.defaulted.discard)((key, name))
     if "def" in command or look.world.weight(key) is Weight.NEW or (key, name) in look.world.added:
         return
     if known and not known.not_null:
