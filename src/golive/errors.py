@@ -5,6 +5,7 @@
     │   └── BlueprintError      exit 2   carries every Problem of golive.toml at once
     ├── NotFound                exit 1   an app, release or service that does not exist
     ├── Conflict                exit 1   something else is under way, or in the way (a port, a lock)
+    │   └── Fenced              exit 1   another machine serves in the place of this one
     ├── BuildFailed             exit 1   the build's own output is in `log`
     ├── SecretFound             exit 1   a secret stands in the source, its history, a bundle or a build's log
     ├── StartFailed             exit 1   an instance exited, never listened, or never became ready
@@ -64,6 +65,10 @@ class NotFound(GoliveError):
 
 
 class Conflict(GoliveError):
+    pass
+
+
+class Fenced(Conflict):
     pass
 
 

@@ -4,6 +4,9 @@ state.db  key                     SQLite state; the encryption key (0600)
 machine                           a number of this home's own, which no backup carries
 bundles.json                      when this host was last written beside its backups, and where
 recovering.json                   while `golive recover` has not ended
+standby.json                      of a standby: what it follows, with what opens it (0600)
+followed                          a standby follows this host
+fenced.json                       another machine serves in the place of this one
 run/                              sockets (moved to a short path when $GOLIVE_HOME is too long for one)
 daemon.log
 edge/                             Envoy's bootstrap, resource files, certificates, access log
@@ -67,6 +70,18 @@ class Home:
     @property
     def recovering(self) -> Path:
         return self.root / "recovering.json"
+
+    @property
+    def standby(self) -> Path:
+        return self.root / "standby.json"
+
+    @property
+    def followed(self) -> Path:
+        return self.root / "followed"
+
+    @property
+    def fenced(self) -> Path:
+        return self.root / "fenced.json"
 
     @property
     def daemon_log(self) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,3 +64,11 @@ def note(request: pytest.FixtureRequest) -> Iterator[Note]:
     if times := os.environ.get("GOLIVE_E2E_TIMES"):
         with Path(times).open("a") as file:
             file.write(json.dumps({"test": request.node.name, **found}) + "\n")
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """Another disk than the home's: what is being written goes there every few seconds."""
+    folder = Path(tempfile.mkdtemp(prefix="gl-loc-", dir="/dev/shm"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)

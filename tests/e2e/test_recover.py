@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import signal
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,14 +15,6 @@ from e2e_apps import MakeApp
 from e2e_harness import App, Golive, new_home, until
 
 RESOURCES = '\n[resources]\ndb = "postgres"\ncache = "redis"\n\n[backups]\nto = "{to}"\n'
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[Path]:
-    """Another disk than the home's: what is being written goes there every few seconds."""
-    folder = Path(tempfile.mkdtemp(prefix="gl-loc-", dir="/dev/shm"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def sql(app: App, query: str) -> str:

@@ -10,7 +10,6 @@ elsewhere.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import tarfile
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -66,11 +65,6 @@ class Step:
 
 
 Report = Callable[[Step], None]
-
-
-def host_id(home_key: bytes) -> str:
-    """Of the key that the state is sealed with; it tells nothing of it."""
-    return hashlib.sha256(b"golive host\0" + home_key).hexdigest()[:16]
 
 
 async def make(

@@ -122,7 +122,7 @@ def write(location: Location, manifest: Manifest) -> None:
 
 def backups(location: Location, source: str) -> list[Manifest | Broken]:
     """Oldest first. Archives without a manifest were never finished, and are not among them."""
-    return list(_found(location, source))
+    return sorted(_found(location, source), key=lambda backup: backup.id)
 
 
 def _found(location: Location, source: str) -> Iterator[Manifest | Broken]:

@@ -1,16 +1,27 @@
 """Which machine writes a host's backups: `host/<host>/owner`. One at a time, or one's would be restored as the other's.
 
-Not sealed: it holds a random number and a time, and a machine with another key has to read it too.
+    host/<host>/owner               the machine, since when, and its epoch: one more with every machine; `fence` when
+                                    the one before must not serve either
+                alive               when the owner was there last, written while a standby follows
+                standby/<machine>   when a standby looked last
+
+None is sealed: they hold random numbers and times, and a machine with another key has to read them too.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 from golive.backup.location import Location
-from golive.errors import Conflict, NotFound
+from golive.errors import BackupFailed, Conflict, Fenced, NotFound
+
+FORGOTTEN = timedelta(days=1)
+"""A standby that has not looked for so long is none."""
 
 
 @dataclass(frozen=True)
@@ -19,35 +30,125 @@ class Owner:
 
     machine: str
     since: datetime
+    epoch: int = 1
+    fence: bool = False
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Who this machine is: files with the key of its state and with its own number."""
+
+    key: Path
+    machine: Path
+
+    def require(self, location: Location) -> None:
+        """As `require`, and claims nothing. Nothing to say of a machine that has never been asked."""
+        if self.machine.exists():
+            _refuse_another(location, host_id(self.key.read_bytes()), self.machine.read_text().strip())
+
+
+def host_id(home_key: bytes) -> str:
+    """Of the key that the state is sealed with; it tells nothing of it."""
+    return hashlib.sha256(b"golive host\0" + home_key).hexdigest()[:16]
 
 
 def find(location: Location, host: str) -> Owner | None:
-    try:
-        with location.open(_name(host)) as file:
-            kept = json.loads(file.read())
-    except NotFound:
+    kept = _read(location, _name(host))
+    if kept is None:
         return None
-    return Owner(kept["machine"], datetime.fromisoformat(kept["since"]))
+    since = datetime.fromisoformat(kept["since"])
+    return Owner(kept["machine"], since, kept.get("epoch", 1), kept.get("fence", False))
 
 
-def claim(location: Location, host: str, machine: str, now: datetime) -> None:
-    """Whoever it was before is not any more."""
-    with location.put(_name(host)) as file:
-        file.write(json.dumps({"machine": machine, "since": now.isoformat()}).encode())
+def claim(location: Location, host: str, machine: str, now: datetime, *, fence: bool | None = None) -> Owner:
+    """Whoever it was before is not any more; with `fence` it must not serve either. None: as it was."""
+    before = find(location, host)
+    if before is None:
+        made = Owner(machine, now, fence=bool(fence))
+    else:
+        made = Owner(
+            machine,
+            now if before.machine != machine else before.since,
+            before.epoch + (before.machine != machine),
+            before.fence if fence is None else fence,
+        )
+    _write(
+        location,
+        _name(host),
+        {"machine": machine, "since": made.since.isoformat(), "epoch": made.epoch, "fence": made.fence},
+    )
+    return made
 
 
 def require(location: Location, host: str, machine: str, now: datetime) -> None:
-    """It is this machine, or nobody has been yet. Conflict when another one is."""
-    owner = find(location, host)
-    if owner is None:
+    """It is this machine, or nobody has been yet. Conflict when another one is, Fenced when that one serves instead."""
+    if _refuse_another(location, host, machine) is None:
         claim(location, host, machine, now)
-    elif owner.machine != machine:
-        raise Conflict(
-            f"another machine took the place of this host on {owner.since:%Y-%m-%d at %H:%M} UTC",
+
+
+def _refuse_another(location: Location, host: str, machine: str) -> Owner | None:
+    owner = find(location, host)
+    if owner is None or owner.machine == machine:
+        return owner
+    what = f"another machine took the place of this host on {owner.since:%Y-%m-%d at %H:%M} UTC"
+    if owner.fence:
+        raise Fenced(
+            what,
             where=str(location),
-            why="this one writes no backups any more: they would be mixed with those of the other",
-            hint="end this one; or, if it is to go on instead: golive recover --take-over",
+            why="it serves the apps, and has the data by now: what this one took in besides would be lost",
+            hint=f"to make this one its standby: golive daemon stop, move GOLIVE_HOME away, golive standby --from "
+            f"{location}; if it is to go on instead of the other: golive recover --take-over",
         )
+    raise Conflict(
+        what,
+        where=str(location),
+        why="this one writes no backups any more: they would be mixed with those of the other",
+        hint="end this one; or, if it is to go on instead: golive recover --take-over",
+    )
+
+
+def beat(location: Location, host: str, machine: str, now: datetime) -> None:
+    """The owner is there."""
+    _write(location, f"host/{host}/alive", {"machine": machine, "at": now.isoformat()})
+
+
+def heard(location: Location, host: str) -> datetime | None:
+    """When the owner was there last, by its own clock; None when that was never asked of it."""
+    kept = _read(location, f"host/{host}/alive")
+    return datetime.fromisoformat(kept["at"]) if kept else None
+
+
+def follow(location: Location, host: str, machine: str, now: datetime) -> None:
+    """A standby looks."""
+    _write(location, f"host/{host}/standby/{machine}", {"at": now.isoformat()})
+
+
+def follow_no_more(location: Location, host: str, machine: str) -> None:
+    location.delete(f"host/{host}/standby/{machine}")
+
+
+def is_followed(location: Location, host: str, now: datetime) -> bool:
+    """Whether there is a standby."""
+    found = (_read(location, entry.name) for entry in location.list(f"host/{host}/standby"))
+    return any(kept and now - datetime.fromisoformat(kept["at"]) < FORGOTTEN for kept in found)
+
+
+def _read(location: Location, name: str) -> dict[str, Any] | None:
+    try:
+        with location.open(name) as file:
+            kept = json.loads(file.read())
+    except NotFound:
+        return None
+    except ValueError as error:
+        raise BackupFailed(
+            f"{name} is damaged", where=str(location), why=str(error), hint="golive recover --take-over writes it anew"
+        ) from error
+    return kept if isinstance(kept, dict) else None
+
+
+def _write(location: Location, name: str, kept: dict[str, object]) -> None:
+    with location.put(name) as file:
+        file.write(json.dumps(kept).encode())
 
 
 def _name(host: str) -> str:

@@ -77,21 +77,21 @@ async def restore(  # noqa: PLR0913 - from where, how far, to where
     why it could not be done, Conflict that another restore is at it; nothing is left then, and nothing was changed.
     """
     began = time.monotonic()
-    _require(server, manifest, key, folder)
+    require(server, manifest, key, folder)
     names = [path.name for path in received.iterdir()] if received else []
     recovery.require_wal(manifest, names, goal)
     with _alone(folder):
         work = folder.with_name(f"{folder.name}.restoring")
         await tidy(work)
         try:
-            _make(work, server)
-            await _unpack(server, location, manifest, key, work, report)
+            make_work(work, server)
+            await unpack(server, location, manifest, key, work, report)
             report("replay", 0, 0)
             async with serving(server, manifest, goal, work, received) as log:
                 seconds = time.monotonic() - began
                 said = log.read_text(errors="replace")
                 recovery.require_end(manifest, names, goal, said)
-                last = _last_commit(server)
+                last = last_commit(server)
                 if look is not None:
                     await look(server)
             (work / "data").rename(folder)
@@ -100,7 +100,8 @@ async def restore(  # noqa: PLR0913 - from where, how far, to where
     return Restored(folder, manifest, last, seconds)
 
 
-def _require(server: Server, manifest: Manifest, key: Key, folder: Path) -> None:
+def require(server: Server, manifest: Manifest, key: Key, folder: Path) -> None:
+    """Before anything is fetched: the key, the version, an empty place and room in it."""
     catalog.require_key(manifest, key)
     if server.engine.major != manifest.major:
         raise BackupUntried(
@@ -148,7 +149,7 @@ async def tidy(work: Path) -> None:
         await asyncio.to_thread(remove_tree, work)
 
 
-def _make(work: Path, server: Server) -> None:
+def make_work(work: Path, server: Server) -> None:
     """golive's folder, passable; in it one of the engine's user, in which golive does not write, and configuration."""
     work.mkdir(mode=0o700)
     data = work / "data"
@@ -169,7 +170,16 @@ def _make(work: Path, server: Server) -> None:
             (work / name).chmod(0o640)
 
 
-async def _unpack(server: Server, location: Location, manifest: Manifest, key: Key, work: Path, report: Report) -> None:
+async def unpack(
+    server: Server,
+    location: Location,
+    manifest: Manifest,
+    key: Key,
+    work: Path,
+    report: Report,
+    marker: str = "recovery.signal",
+) -> None:
+    """The archive into `<work>/data`, with the file that says what a server does with it."""
     data = work / "data"
 
     def counted(frames: Iterator[bytes]) -> Iterator[bytes]:
@@ -187,7 +197,7 @@ async def _unpack(server: Server, location: Location, manifest: Manifest, key: K
         with location.open(manifest.archive) as file:
             done = await streams.feed(tar, counted(archive.read(file, key, manifest.name, manifest.sha256)))
     if done.code == 0:
-        signalled = await run(("touch", str(data / "recovery.signal")), env=env, cwd=data, user=server.user)
+        signalled = await run(("touch", str(data / marker)), env=env, cwd=data, user=server.user)
         done = streams.Ended(signalled.code, signalled.output)
     if done.code:
         full = "No space left" in done.said
@@ -218,13 +228,9 @@ async def _on_its_way(data: Path, env: dict[str, str], user: User | None) -> Asy
         await asyncio.wait([working])
 
 
-@asynccontextmanager
-async def serving(
-    server: Server, manifest: Manifest, goal: Goal, work: Path, received: Path | None
-) -> AsyncIterator[Path]:
-    """The server on the unpacked data, once it has recovered; its log. Shut down at the end of the block."""
-    log = work / "postgres.log"
-    given = recovery.settings(goal, received) | {
+def addresses(server: Server, work: Path) -> dict[str, str]:
+    """Settings that lead the server to the configuration in `work`, and golive to the server."""
+    return {
         "config_file": str(work / "postgresql.conf"),
         "hba_file": str(work / "pg_hba.conf"),
         "ident_file": str(work / "pg_ident.conf"),
@@ -232,6 +238,15 @@ async def serving(
         "unix_socket_permissions": "0700",
         "port": str(server.port),
     }
+
+
+@asynccontextmanager
+async def serving(
+    server: Server, manifest: Manifest, goal: Goal, work: Path, received: Path | None
+) -> AsyncIterator[Path]:
+    """The server on the unpacked data, once it has recovered; its log. Shut down at the end of the block."""
+    log = work / "postgres.log"
+    given = recovery.settings(goal, received) | addresses(server, work)
     # Arguments outrank postgresql.auto.conf, which came with the backup.
     arguments = [part for name, value in given.items() for part in ("-c", f"{name}={value}")]
     program = str(server.engine.program("postgres"))
@@ -263,7 +278,8 @@ async def _recovered(process: Process, manifest: Manifest, goal: Goal, work: Pat
     raise recovery.refused(manifest, goal, log, shutil.disk_usage(work).free)
 
 
-def _last_commit(server: Server) -> str:
+def last_commit(server: Server) -> str:
+    """In the server's own words, in UTC; empty when it has replayed none."""
     with server.session() as session:
         row = session.execute("SELECT pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC'").fetchone()
         return str(row[0]) if row and row[0] else ""

@@ -22,6 +22,7 @@ from golive.backup import archive, stream, wal
 from golive.backup.archive import Key
 from golive.backup.catalog import Manifest
 from golive.backup.location import Location
+from golive.backup.owner import Guard
 from golive.backup.repository import Repository
 from golive.errors import BackupFailed, BackupUntried
 from golive.system.users import User
@@ -55,13 +56,16 @@ def waiting(folder: Path) -> tuple[int, int]:
     return whole, tail
 
 
-def ship(repository: Repository, folder: Path, seen: int | None) -> Shipped:
+def ship(repository: Repository, folder: Path, seen: int | None, guard: Guard | None = None) -> Shipped:
     """Everything that is whole, oldest first; each file goes from `folder` once it is safe in the location.
 
     The part of the newest segment too, unless it is no newer than `seen` or that is None. BackupFailed when the
-    location cannot be written: what is not there yet stays where it was.
+    location cannot be written: what is not there yet stays where it was. Conflict, and nothing goes, when another
+    machine than that of the `guard` writes there.
     """
     location, key = repository.location(), repository.key()
+    if guard is not None:
+        guard.require(location)
     files = size = tail = 0
     for id, each, over in stream.folders(folder):
         for name in sorted(name for name in _names(each) if WHOLE.fullmatch(name)):

@@ -13,6 +13,7 @@ from typing import Any
 from golive.backup import base, catalog, proof, retention, ship, stream, wal
 from golive.backup.catalog import Broken, Manifest
 from golive.backup.location import Location
+from golive.backup.owner import Guard
 from golive.backup.repository import Repository
 from golive.backup.server import Server
 from golive.errors import BackupFailed
@@ -115,9 +116,9 @@ def usage(location: Location, source: str) -> int:
     return sum(entry.size for entry in location.list(source))
 
 
-async def send(repository: Repository, received: Path, seen: int | None) -> ship.Shipped:
+async def send(repository: Repository, received: Path, seen: int | None, guard: Guard | None) -> ship.Shipped:
     """See `ship.ship`."""
-    return await asyncio.to_thread(ship.ship, repository, received, seen)
+    return await asyncio.to_thread(ship.ship, repository, received, seen, guard)
 
 
 async def listing(repository: Repository) -> list[dict[str, Any]]:

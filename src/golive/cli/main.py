@@ -53,6 +53,7 @@ COMMANDS = {
     "debug": ("debug", "One request, CORS, DNS, TLS or database, explained."),
     "audit": ("audit", "Who changed what."),
     "recover": ("recover", "Make an empty machine what another one was, from its backups."),
+    "standby": ("standby", "Follow another machine by its backups; take its place."),
     "doctor": ("doctor", "What this machine lacks, and what mends it."),
     "engines": ("engines", "Envoy, PostgreSQL, Redis: what is here."),
     "trust": ("trust", "The command that trusts the local certificate authority."),
@@ -98,7 +99,7 @@ GROUPS = {
         "audit",
     ),
     "Work in it": ("dev", "run", "shell"),
-    "This machine": ("recover", "doctor", "engines", "trust", "daemon", "service", "completion"),
+    "This machine": ("recover", "standby", "doctor", "engines", "trust", "daemon", "service", "completion"),
 }
 PLACE_OPTIONS = ("-C", "-e", "--app", "--directory", "--environment", "--json")
 

@@ -80,9 +80,9 @@ def recover(  # noqa: PLR0913 - its options
     from golive.release.recover import Source
 
     home = Home.default()
-    given = Source(_absolute(source), Credentials.find(os.environ), _key(key_file), host)
+    given = Source(absolute(source), Credentials.find(os.environ), key_of(key_file), host)
     done = _recover(home, given, without, rehearse=rehearse)
-    urls = _serving(home)
+    urls = serving(home)
     _show(done, urls, as_json, rehearse=rehearse)
     return 0
 
@@ -112,11 +112,12 @@ def _runbook(as_json: bool) -> int:
     return 0
 
 
-def _absolute(source: str) -> str:
+def absolute(source: str) -> str:
+    """The same for whoever works in another folder."""
     return source if "://" in source else str(Path(source).expanduser().absolute())
 
 
-def _key(file: Any) -> Key:
+def key_of(file: Any) -> Key:
     """Never an argument: those are seen by every user of the machine."""
     from golive.backup.archive import Key
 
@@ -139,7 +140,7 @@ def _recover(home: Home, source: Source, without: tuple[str, ...], *, rehearse: 
 
     if not home.recovering.exists():
         require_empty(home)
-        _end_bare_daemon(home)
+        end_bare_daemon(home)
     home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     with held(home), contextlib.closing(Narrator(f"recovering {home.root}")) as narrator:
         work = recover(home, source, lambda: build_host(home)[0], narrator.event, without=without, rehearse=rehearse)
@@ -151,8 +152,8 @@ def _recover(home: Home, source: Source, without: tuple[str, ...], *, rehearse: 
             raise
 
 
-def _end_bare_daemon(home: Home) -> None:
-    """One that some command has started in the empty home."""
+def end_bare_daemon(home: Home) -> None:
+    """One that some command has started in the empty home, or a standby's."""
     from golive.daemon.client import Client, Unreachable, wait_gone
 
     with contextlib.suppress(Unreachable):
@@ -161,7 +162,7 @@ def _end_bare_daemon(home: Home) -> None:
         wait_gone(pid)
 
 
-def _serving(home: Home) -> list[str]:
+def serving(home: Home) -> list[str]:
     """The daemon started, and every app answering; their addresses. GoliveError names what does not."""
     from golive.daemon.client import connect
 
@@ -215,23 +216,24 @@ def _connection(scheme: str, name: str, port: int) -> http.client.HTTPConnection
     return connection
 
 
+def facts(done: Recovered, urls: list[str], seconds: float) -> dict[str, Any]:
+    """What is on this host now, as JSON."""
+    return {
+        "host": done.bundle.host,
+        "made": done.bundle.made,
+        "apps": done.bundle.apps,
+        "databases": [{"name": name, "last_write": last} for name, last in done.databases],
+        "left": done.left,
+        "urls": urls,
+        "seconds": round(seconds, 1),
+    }
+
+
 def _show(done: Recovered, urls: list[str], as_json: bool, *, rehearse: bool) -> None:
     seconds = time.time() - done.begun
     met = seconds <= done.objective
     if as_json:
-        output.data(
-            {
-                "host": done.bundle.host,
-                "made": done.bundle.made,
-                "apps": done.bundle.apps,
-                "databases": [{"name": name, "last_write": last} for name, last in done.databases],
-                "left": done.left,
-                "urls": urls,
-                "seconds": round(seconds, 1),
-                "objective": done.objective,
-                "met": met,
-            }
-        )
+        output.data({**facts(done, urls, seconds), "objective": done.objective, "met": met})
         return
     for line in done.left:
         output.say(f"  not brought back: {line}")

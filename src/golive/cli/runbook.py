@@ -32,6 +32,7 @@ def render(facts: dict[str, Any], now: datetime) -> str:
         "",
         *_steps(facts),
         "",
+        *(_standby(facts) if facts["places"] else ()),
         "## What comes back",
         "",
         *(line for app in facts["apps"] for line in _app(app)),
@@ -94,6 +95,23 @@ def _steps(facts: dict[str, Any]) -> Iterator[str]:
     ]
     for number, step in enumerate(steps, 1):
         yield from _wrapped(f"{number}. ", step)
+
+
+def _standby(facts: dict[str, Any]) -> Iterator[str]:
+    """Another machine that is nearly there already."""
+    place = facts["places"][0]["to"]
+    yield from ("## When a standby follows", "")
+    yield from _list(
+        [
+            f"To have one: on another machine of {facts['platform']} with an empty GOLIVE_HOME, `golive standby --from "
+            f"{place}`, then `golive service install`. `golive standby status` there shows how far it is.",
+            f"When {facts['hostname']} is lost: `golive standby promote` there instead of `golive recover`. It fences "
+            f"{facts['hostname']}, fetches the last writes, and serves. Then point the domains to it.",
+            f"Should {facts['hostname']} come back, it serves nothing and says why. `golive daemon stop` there, move "
+            f"{facts['home']} away, and `golive standby --from {place}` makes it the standby.",
+        ]
+    )
+    yield ""
 
 
 def _app(app: dict[str, Any]) -> Iterator[str]:

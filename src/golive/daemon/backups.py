@@ -18,7 +18,7 @@ from golive.backup import budget, keyring, ship, work
 from golive.backup.ship import Shipped
 from golive.daemon.cron import next_moment
 from golive.errors import Conflict, GoliveError, in_words
-from golive.release import backups, resources, snapshots
+from golive.release import backups, fence, host_bundle, resources, snapshots
 from golive.release.backups import Backed, Kept
 from golive.release.host import Host
 from golive.release.snapshots import Snapped
@@ -208,7 +208,11 @@ class Backups:
         found = await self._found(key, watch)
         seen = watch.seen if apart else None
         try:
-            shipped: Shipped = await self._shipping.call(work.send, found.repository, found.received, seen)
+            guard = host_bundle.guard(self._host.home) if found.policy.to is not None else None
+            shipped: Shipped = await self._shipping.call(work.send, found.repository, found.received, seen, guard)
+        except Conflict as error:
+            fence.note(self._host, error)
+            return
         except (GoliveError, RuntimeError) as error:
             self._complain(key, f"what was received cannot be put away: {in_words(error)}")
             await asyncio.sleep(AGAIN[0] / 4)

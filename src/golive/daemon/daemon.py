@@ -92,6 +92,7 @@ class Daemon:
         await self.moves.stop()
         await self.certificates.stop()
         await self.backups.stop()
+        await self.bundles.stop()
         await self.host.supervisor.release()
         await self.host.offload.close()
         self.host.state.close()

@@ -12,7 +12,7 @@ from datetime import timedelta
 from golive.backup import keyring
 from golive.backup.repository import Repository
 from golive.errors import Conflict, GoliveError
-from golive.release import host_bundle
+from golive.release import fence, host_bundle
 from golive.release.host import Host
 from golive.state.records import Place
 from golive.system.files import write_atomic
@@ -26,6 +26,8 @@ QUIET = 3.0
 DAY = 86400.0
 CHECK = 600.0
 """Seconds between two looks at whether another machine has taken over."""
+FOLLOWED = 15.0
+"""The same while a standby follows, which wants to hear of this host, and may take over."""
 AGAIN = (60.0, 3600.0)
 """Seconds until what failed is tried again: at first, and at most."""
 
@@ -49,11 +51,12 @@ class HostBundles:
     _last: object = None
     _since: float = 0.0
     _checked: float = -CHECK
+    _asking: Offload = field(default_factory=lambda: Offload(idle=timedelta(0)))
 
     async def run(self) -> None:
         while True:
-            if time.monotonic() - self._checked >= CHECK:
-                await self._check()
+            if time.monotonic() - self._checked >= (FOLLOWED if self.host.home.followed.exists() else CHECK):
+                await self.check()
                 self.host.asked.set()
             await asyncio.sleep(LOOK)
             if self.host.replaced:
@@ -69,24 +72,34 @@ class HostBundles:
                 if (seen.has != change or thorough) and time.monotonic() >= seen.not_before:
                     await self._make(to, place, repository, seen, thorough=thorough)
 
-    async def _check(self) -> None:
+    async def check(self) -> None:
         """Whether this machine is still the one that writes. Where it cannot be asked, it is."""
         self._checked = time.monotonic()
-        offload = Offload(idle=timedelta(0))
+        offload = self._asking
         said = None
         try:
-            for _, repository in host_bundle.locations(self.host).values():
-                await host_bundle.check(offload, self.host.home, repository.location())
+            found = [repository.location() for _, repository in host_bundle.locations(self.host).values()]
+            followed = [await host_bundle.check(offload, self.host.home, location) for location in found]
+            self._note_followed(any(followed))
         except Conflict as error:
             said = str(error)
             if self.host.replaced is None:
                 log.warning("%s: %s", error, error.why)
+            fence.note(self.host, error)
         except (GoliveError, RuntimeError, OSError) as error:
             log.warning("whether another machine has taken over cannot be seen: %s", error)
             said = self.host.replaced
-        finally:
-            await offload.close()
         self.host.replaced = said
+
+    def _note_followed(self, followed: bool) -> None:
+        """In the home: the next daemon asks whether it may serve before it does. The process that asks stays as long
+        as it is needed every few seconds."""
+        if not followed:
+            self.host.home.followed.unlink(missing_ok=True)
+        self._asking.idle = timedelta(seconds=FOLLOWED * 2 if followed else 0)
+
+    async def stop(self) -> None:
+        await self._asking.close()
 
     async def take_over(self) -> list[str]:
         """This machine writes from now on; where."""
@@ -106,7 +119,7 @@ class HostBundles:
                 offload, self.host.home, repository.location(), key, lambda _: None, thorough=thorough
             )
         except Conflict as error:
-            self.host.replaced = str(error)
+            fence.note(self.host, error)
             return
         except (GoliveError, RuntimeError, OSError) as error:
             seen.failures += 1

@@ -8,13 +8,17 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from golive.errors import Conflict, StateError
 from golive.home import Home
 from golive.system import memory
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 
 def run(home: Home) -> None:
@@ -25,14 +29,16 @@ def run(home: Home) -> None:
     prepare(home)
     with held(home):
         if home.recovering.exists():
+            again = "golive standby promote" if home.standby.exists() else "golive recover --from the same place"
             raise StateError(
                 "a recovery of this host was begun and has not ended",
                 where=str(home.root),
-                hint="golive recover --from the same place goes on with it",
+                hint=f"{again} goes on with it",
             )
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
-        asyncio.run(_serve(home))
+        while asyncio.run(_serve(home)):
+            pass
 
 
 @contextmanager
@@ -48,23 +54,50 @@ def held(home: Home) -> Iterator[None]:
         os.close(fd)
 
 
-async def _serve(home: Home) -> None:
-    import uvicorn
+class Mode(Protocol):
+    """What a daemon does: it serves, follows another host, or has ended everything because another host serves."""
 
-    from golive.daemon.daemon import Daemon
-    from golive.daemon.server import Server
-    from golive.daemon.wiring import build_host
+    again: bool
+    """After `stop`: another daemon begins at once, since this home is to do something else."""
+
+    async def open(self, shut_down: Callable[[], None]) -> Starlette | None:
+        """Begin; its door. None when another mode has to begin instead. `shut_down` ends it."""
+
+    def close(self) -> None:
+        """Streams end."""
+
+    async def stop(self) -> None: ...
+
+
+def _mode(home: Home) -> Mode:
+    if home.standby.exists():
+        from golive.daemon.standby import StandbyMode
+
+        return StandbyMode(home)
+    if home.fenced.exists():
+        from golive.daemon.fenced import FencedMode
+
+        return FencedMode(home)
+    from golive.daemon.serving import ServingMode
+
+    return ServingMode(home)
+
+
+async def _serve(home: Home) -> bool:
+    """Whether another mode is to begin."""
+    import uvicorn
 
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    host, wires = build_host(home)
-    daemon = Daemon(host, wires)
-    await daemon.start()
-    door = Server(daemon, stopping.set)
+    mode = _mode(home)
+    app = await mode.open(stopping.set)
+    if app is None:
+        await mode.stop()
+        return True
     config = uvicorn.Config(
-        door.app(),
+        app,
         log_level="warning",
         access_log=False,
         lifespan="off",
@@ -77,11 +110,12 @@ async def _serve(home: Home) -> None:
     await _until_listening(server, task)
     logging.getLogger("golive").info("serving %s", home.socket)
     await asyncio.wait([task, asyncio.create_task(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
-    door.close()
+    mode.close()
     server.should_exit = True
     await task
-    await daemon.stop()
+    await mode.stop()
     home.socket.unlink(missing_ok=True)
+    return mode.again
 
 
 def _listen(path: Path) -> socket.socket:

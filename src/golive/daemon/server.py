@@ -98,7 +98,7 @@ class Server:
             ("GET", "/v1/engines", self._engines),
             *self._kept(),
         ]
-        return Starlette(routes=[Route(path, _answering(handler), methods=[verb]) for verb, path, handler in table])
+        return Starlette(routes=[Route(path, answering(handler), methods=[verb]) for verb, path, handler in table])
 
     def _kept(self) -> list[tuple[str, str, Handler]]:
         """Backups, what is made of them, and moves."""
@@ -426,7 +426,9 @@ class Server:
         return {"engines": await views.engines(self._daemon.host)}
 
 
-def _answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+def answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """With errors as JSON."""
+
     async def answer(request: Request) -> Response:
         try:
             result = await handler(request)

@@ -75,6 +75,8 @@ class Host:
     challenges: tuple[Challenge, ...] = ()
     trials: dict[Place, Trial] = field(default_factory=dict)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
+    fenced: asyncio.Event = field(default_factory=asyncio.Event)
+    """Another machine serves in the place of this one, see `fence`."""
     _changing: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _copying: dict[Place, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _blueprints: dict[tuple[Place, int], Blueprint] = field(default_factory=dict)

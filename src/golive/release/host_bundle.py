@@ -56,9 +56,9 @@ def locations(host: Host) -> dict[str, tuple[Place, Repository]]:
     return found
 
 
-async def check(offload: Offload, home: Home, location: Location) -> None:
-    """Conflict when another machine writes there for this host."""
-    await offload.call(own, home, location, take=False)
+async def check(offload: Offload, home: Home, location: Location) -> bool:
+    """Whether a standby follows. Conflict when another machine writes there for this host."""
+    return await offload.call(own, home, location, take=False)
 
 
 async def take_over(offload: Offload, home: Home, location: Location) -> None:
@@ -66,16 +66,31 @@ async def take_over(offload: Offload, home: Home, location: Location) -> None:
     await offload.call(own, home, location, take=True)
 
 
-async def own(home: Home, location: Location, *, take: bool) -> None:
-    """As `check` or `take_over`, in this process."""
-    from golive.backup.bundle import host_id
-
-    host, now = host_id(home.key.read_bytes()), datetime.now(UTC)
-    act = owner.claim if take else owner.require
-    await asyncio.to_thread(act, location, host, _machine(home), now)
+async def own(home: Home, location: Location, *, take: bool, fence: bool | None = None) -> bool:
+    """As `check` or `take_over`, in this process. `fence`: whoever it was before must not serve; None: as it was."""
+    return await asyncio.to_thread(_own, home, location, take, fence)
 
 
-def _machine(home: Home) -> str:
+def guard(home: Home) -> owner.Guard:
+    """For whoever else writes there."""
+    return owner.Guard(home.key, home.machine)
+
+
+def _own(home: Home, location: Location, take: bool, fence: bool | None) -> bool:
+    host, now = owner.host_id(home.key.read_bytes()), datetime.now(UTC)
+    if take:
+        owner.claim(location, host, machine(home), now, fence=fence)
+    else:
+        owner.require(location, host, machine(home), now)
+    followed = owner.is_followed(location, host, now)
+    if followed:
+        home.followed.touch(0o600)
+        owner.beat(location, host, machine(home), now)
+    return followed
+
+
+def machine(home: Home) -> str:
+    """A number of this home's own, made at first use."""
     with contextlib.suppress(FileNotFoundError):
         return home.machine.read_text().strip()
     write_atomic(home.machine, secrets.token_hex(8) + "\n")
@@ -139,7 +154,7 @@ def _snapshot(source: Path, target: Path) -> None:
 
 def describe(home: Home, state: Path, now: datetime) -> Bundle:
     """What belongs to the host, by that copy of its state."""
-    from golive.backup.bundle import Bundle, host_id
+    from golive.backup.bundle import Bundle
 
     with contextlib.closing(sqlite3.connect(state)) as db:
         db.row_factory = sqlite3.Row
@@ -151,7 +166,7 @@ def describe(home: Home, state: Path, now: datetime) -> Bundle:
     layers = sorted({layer for text in texts.values() if (layer := json.loads(text)["layer"])})
     texts |= {key: (home.layers / key / "layer.json").read_text() for key in layers}
     return Bundle(
-        host=host_id(home.key.read_bytes()),
+        host=owner.host_id(home.key.read_bytes()),
         id="",
         made=now,
         golive=golive.__version__,

@@ -81,6 +81,7 @@ async def recover(
     *,
     without: tuple[str, ...] = (),
     rehearse: bool = False,
+    action: str = "recover",
 ) -> Recovered:
     """Everything but the start. `open_host` opens the home once its state is there; `without` are databases, as
     app/environment/resource, that begin empty. Errors say what is missing; the same call then goes on.
@@ -88,17 +89,17 @@ async def recover(
     The backups are this machine's from then on, and the old one writes none any more; not so to `rehearse`.
     """
     location = source.location()
-    with _step(report, "look") as say:
+    with step(report, "look") as say:
         chosen, since = await asyncio.to_thread(_choose, home, source, location)
         say(f"{chosen.hostname}, {', '.join(chosen.apps) or 'no app'}, as of {chosen.made:%F %T} UTC")
-    with _step(report, "parts") as say:
-        await _parts(home, source, chosen, location, report)
+    with step(report, "parts") as say:
+        await fetch_parts(home, source, chosen, location, report)
         say(f"{len(chosen.parts)} artifacts, layers and engines")
-    with _step(report, "state"):
-        await _own_files(home, source, chosen, location)
+    with step(report, "state"):
+        await own_files(home, source, chosen, location)
     host = open_host()
     try:
-        with _step(report, "ports"):
+        with step(report, "ports"):
             left = await arrive(host)
         left += [f"{key}, an image: golive up builds it again" for key in _images(host, chosen)]
         objective = _objective(host)
@@ -106,26 +107,27 @@ async def recover(
         found = await recover_data.find(host, source.to, source.credentials, without)
         left += [f"the data of {label}, which begins empty" for label in found.empty]
         for kept in found.kept:
-            with _step(report, "restore") as say:
-                progress = functools.partial(_progress, report, kept.label)
-                restored.append((kept.label, await recover_data.restore(host, kept, home.root / WORK, progress)))
+            with step(report, "restore") as say:
+                told = functools.partial(progress, report, kept.label)
+                restored.append((kept.label, await recover_data.restore(host, kept, home.root / WORK, told)))
                 say(": ".join(restored[-1]))
-        host.state.audit("golive", "recover", source=source.to, bundle=chosen.id, rehearse=rehearse)
+        host.state.audit("golive", action, source=source.to, bundle=chosen.id, rehearse=rehearse)
         if not rehearse:
             await _take_over(host, source)
     finally:
         host.state.close()
     remove_tree(home.root / WORK)
+    home.standby.unlink(missing_ok=True)
     home.recovering.unlink()
     return Recovered(chosen, tuple(restored), tuple(left), since, objective)
 
 
-def _progress(report: Report, name: str, what: str, done: int, total: int) -> None:
+def progress(report: Report, name: str, what: str, done: int, total: int) -> None:
     report({"type": "progress", "what": f"{name}, {what}", "done": done, "total": total or None})
 
 
 @contextlib.contextmanager
-def _step(report: Report, name: str) -> Iterator[Callable[[str], None]]:
+def step(report: Report, name: str) -> Iterator[Callable[[str], None]]:
     """What is said in the block is the step's detail."""
     said: list[str] = []
     report({"type": "step", "name": name, "state": "running"})
@@ -148,6 +150,23 @@ def _choose(home: Home, source: Source, location: Location) -> tuple[Bundle, flo
         return bundles.about(location, source.key, kept["host"], kept["bundle"]), kept["begun"]
     require_empty(home)
     chosen = bundles.newest(location, source.key, source.host)
+    require_fit(chosen)
+    private_directory(home.root, 0o711 if os.geteuid() == 0 else 0o700)
+    since = time.time()
+    begin(home, source, chosen, since)
+    for left in state_files(home):
+        left.unlink(missing_ok=True)
+    return chosen, since
+
+
+def begin(home: Home, source: Source, chosen: Bundle, since: float, *, fence: bool = False) -> None:
+    """From here on no daemon starts, and `recover` goes on with that bundle. `fence`: of a standby, see `standby`."""
+    kept = {"from": source.to, "host": chosen.host, "bundle": chosen.id, "begun": since, "fence": fence}
+    write_atomic(home.recovering, json.dumps(kept, indent=2))
+
+
+def require_fit(chosen: Bundle) -> None:
+    """UsageError when what was built there does not run here."""
     here = inspect().platform
     if chosen.platform != here:
         raise UsageError(
@@ -155,13 +174,6 @@ def _choose(home: Home, source: Source, location: Location) -> tuple[Bundle, flo
             why="what was built there does not run here",
             hint=f"recover on {chosen.platform}; the databases alone can be restored with golive restore",
         )
-    private_directory(home.root, 0o711 if os.geteuid() == 0 else 0o700)
-    since = time.time()
-    kept = {"from": source.to, "host": chosen.host, "bundle": chosen.id, "begun": since}
-    write_atomic(journal, json.dumps(kept, indent=2))
-    for left in _state_files(home):
-        left.unlink(missing_ok=True)
-    return chosen, since
 
 
 def require_empty(home: Home) -> None:
@@ -188,11 +200,12 @@ def _is_bare(home: Home) -> bool:
         return False
 
 
-def _state_files(home: Home) -> tuple[Path, ...]:
+def state_files(home: Home) -> tuple[Path, ...]:
     return (home.key, *(home.state.with_name(home.state.name + end) for end in ("", "-wal", "-shm")))
 
 
-async def _parts(home: Home, source: Source, bundle: Bundle, location: Location, report: Report) -> None:
+async def fetch_parts(home: Home, source: Source, bundle: Bundle, location: Location, report: Report) -> None:
+    """Artifacts, layers and engines that are not here yet."""
     for folder in (home.layers, home.engines, home.cache):
         private_directory(folder, 0o711 if os.geteuid() == 0 else 0o700)
     private_directory(home.artifacts, 0o755)
@@ -229,9 +242,10 @@ def _require_program(path: Path, what: str) -> None:
         )
 
 
-async def _own_files(home: Home, source: Source, bundle: Bundle, location: Location) -> None:
-    """The state comes last: where it is, all of this is."""
-    if home.state.exists():
+async def own_files(home: Home, source: Source, bundle: Bundle, location: Location, *, anew: bool = False) -> None:
+    """The state comes last: where it is, all of this is. With `anew` it takes the place of another one, which nobody
+    may have open."""
+    if home.state.exists() and not anew:
         return
     own = home.root / WORK / "own"
     await bundles.fetch(location, source.key, bundle, own)
@@ -242,6 +256,8 @@ async def _own_files(home: Home, source: Source, bundle: Bundle, location: Locat
             (own / name).rename(home.root / name)
     keyring.add(home.backup_keys, source.key)
     _require_whole(own / "state.db")
+    for beside in state_files(home)[2:]:  # of the one before: it would be replayed into this one
+        beside.unlink(missing_ok=True)
     (own / "state.db").rename(home.state)
 
 
@@ -253,9 +269,10 @@ def _require_whole(state: Path) -> None:
 
 
 async def _take_over(host: Host, source: Source) -> None:
+    fence = True if json.loads(host.home.recovering.read_text()).get("fence") else None
     places = {to: repository.location() for to, (_, repository) in host_bundle.locations(host).items()}
     for location in (places | {source.to: source.location()}).values():
-        await host_bundle.own(host.home, location, take=True)
+        await host_bundle.own(host.home, location, take=True, fence=fence)
 
 
 def _objective(host: Host) -> float:

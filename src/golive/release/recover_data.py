@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from golive.backup import catalog, keyring, recovery, redis, ship
+from golive.backup import catalog, following, keyring, recovery, redis, ship
 from golive.backup.archive import Key
 from golive.backup.catalog import Manifest
 from golive.backup.credentials import Credentials
+from golive.backup.following import Followed
 from golive.backup.recovery import Latest
 from golive.backup.repository import Repository
+from golive.backup.restore import Restored
 from golive.backup.restore import restore as restore_cluster
 from golive.data.place import open_folder, open_sockets
 from golive.data.postgres import Postgres
@@ -101,6 +103,29 @@ def _newest(store: Postgres | Redis, repositories: list[Repository]) -> Kept | N
     return None
 
 
+def followed(store: Postgres, repository: Repository) -> Followed:
+    """As a standby has it."""
+    return Followed(backups.server_of(store), repository, store.data)
+
+
+async def followable(host: Host, to: str, credentials: Credentials) -> list[Followed]:
+    """Every database of a live release that golive runs, with its folders; where its backups are, or will be."""
+    found = []
+    for app in host.state.apps():
+        for store in await _stores(host, app):
+            if isinstance(store, Postgres):
+                await asyncio.to_thread(open_folder, store.place, store.name)
+                await asyncio.to_thread(open_sockets, store.place, "postgres", store.name)
+                known = _repositories(host, app, store.name, to, credentials)
+                chosen = await asyncio.to_thread(_with_backups, known)
+                found.append(followed(store, chosen))
+    return found
+
+
+def _with_backups(known: list[Repository]) -> Repository:
+    return next((each for each in known if each.location().list(f"{each.source}/base")), known[0])
+
+
 async def restore(host: Host, kept: Kept, work: Path, report: Progress) -> str:
     """To the last write that is kept. What it came to, in words."""
     await asyncio.to_thread(open_folder, kept.store.place, kept.store.name)
@@ -130,9 +155,15 @@ async def _restore_redis(kept: Kept, store: Redis, key: Key) -> None:
 
 
 async def _restore_cluster(host: Host, kept: Kept, store: Postgres, work: Path, report: Progress) -> str:
-    """By a server of another port, so that nobody else finds it."""
+    """By a server of another port, so that nobody else finds it. A standby has nearly all of it already."""
     user = host.engine_user()
     await asyncio.to_thread(open_sockets, store.place, "postgres", store.name)
+    there = followed(store, kept.repository)
+    if (base := there.base) is not None:
+        if base.stream == kept.manifest.stream:
+            return _said(await following.finish(there, report))
+        await following.end(there)
+        await asyncio.to_thread(remove_tree, there.work)
     server = replace(backups.server_of(store), port=ports.choose(avoid=host.state.ports()))
     location, key = kept.repository.location(), keyring.find(host.home.backup_keys, kept.manifest.key)
     private_directory(work, 0o711 if user else 0o700)
@@ -149,6 +180,10 @@ async def _restore_cluster(host: Host, kept: Kept, store: Postgres, work: Path, 
         done = await restore_cluster(
             server, location, kept.manifest, key, Latest(), store.data, received, report=report
         )  # fmt: skip
+    return _said(done)
+
+
+def _said(done: Restored) -> str:
     return f"last write {done.last_commit or 'before the backup'}"
 
 

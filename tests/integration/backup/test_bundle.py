@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from golive.backup import bundle, owner
 from golive.backup.archive import Key
 from golive.backup.bundle import Bundle
 from golive.backup.location import Folder
-from golive.errors import BackupFailed, Conflict, NotFound, UsageError
+from golive.errors import BackupFailed, Conflict, Fenced, NotFound, UsageError
 
 KEY = Key.new()
 NOW = datetime(2026, 11, 21, 2, 45, tzinfo=UTC)
@@ -135,3 +135,39 @@ def test_one_machine_at_a_time_writes_for_a_host(tmp_path: Path) -> None:
     owner.require(location, "one", "second", NOW)
     with pytest.raises(Conflict):
         owner.require(location, "one", "first", NOW)
+
+
+def test_a_fence_stays_and_counts_the_machines_that_took_over(tmp_path: Path) -> None:
+    location = Folder(tmp_path / "backups")
+    owner.require(location, "one", "first", NOW)
+    assert owner.claim(location, "one", "second", NOW, fence=True).epoch == 2
+    again = owner.claim(location, "one", "second", NOW + timedelta(hours=1))
+    assert (again.epoch, again.fence, again.since) == (2, True, NOW)
+    with pytest.raises(Fenced) as caught:
+        owner.require(location, "one", "first", NOW)
+    assert "golive standby --from" in str(caught.value.hint)
+    assert owner.claim(location, "one", "first", NOW).fence
+    with pytest.raises(Fenced):
+        owner.require(location, "one", "second", NOW)
+
+    (tmp_path / "key").write_bytes(b"key")
+    guard = owner.Guard(tmp_path / "key", tmp_path / "machine")
+    guard.require(location)  # it has no number yet, so nobody can have taken its place
+    (tmp_path / "machine").write_text("first\n")
+    guard.require(location)
+    owner.claim(location, owner.host_id(b"key"), "second", NOW)
+    with pytest.raises(Conflict):
+        guard.require(location)
+
+
+def test_a_standby_is_known_for_a_day_and_its_host_is_heard_of(tmp_path: Path) -> None:
+    location = Folder(tmp_path)
+    assert not owner.is_followed(location, "one", NOW)
+    assert owner.heard(location, "one") is None
+    owner.follow(location, "one", "second", NOW)
+    assert owner.is_followed(location, "one", NOW + timedelta(hours=23))
+    assert not owner.is_followed(location, "one", NOW + timedelta(hours=25))
+    owner.beat(location, "one", "first", NOW)
+    assert owner.heard(location, "one") == NOW
+    owner.follow_no_more(location, "one", "second")
+    assert not owner.is_followed(location, "one", NOW)

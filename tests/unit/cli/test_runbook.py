@@ -50,6 +50,8 @@ def test_it_names_what_is_needed_and_the_steps_in_their_order() -> None:
         "The key 0123456789ab",
         "AWS_SECRET_ACCESS_KEY",
         "golive recover --from s3://kept/web-1",
+        "golive standby --from s3://kept/web-1",
+        "When web-1 is lost: `golive standby promote` there",
         "objective is 15 m 0 s. The last drills restored the data in 12.0 s.",
         "Point the domains to the new machine: shop.example.com.",
         "db: backup 20261121T020000Z of 2026-11-21 02:00 UTC, 50.3 MB, proven; and every write since",
