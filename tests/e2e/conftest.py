@@ -15,6 +15,16 @@ from e2e_examples import Note
 from e2e_harness import App, Golive, new_home
 
 
+@pytest.fixture(scope="module", autouse=True)
+def counted(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Lines that golive's processes run are counted for modules with `COUNTED = True`: they alone run them. Counting
+    costs a deployment a third of its time, and what the others run is counted elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not getattr(request.module, "COUNTED", False):
+            patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_home() -> Iterator[Golive]:
     """One daemon, Envoy and cache for all tests of a worker that leave them whole."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
 from e2e_apps import MakeApp
 from e2e_harness import App, Golive, until
 from e2e_load import Load
 
 
+@pytest.mark.nightly
 def test_commands_at_the_same_time_start_one_daemon(own_home: Golive, make_app: MakeApp) -> None:
     app = make_app(own_home)
     app.up().ok()

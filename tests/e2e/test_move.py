@@ -11,6 +11,7 @@ import pytest
 from e2e_examples import EXAMPLES
 from e2e_harness import App, new_home, until
 
+COUNTED = True
 BUILD = 600
 
 

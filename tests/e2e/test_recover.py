@@ -14,6 +14,7 @@ import pytest
 from e2e_apps import MakeApp
 from e2e_harness import App, Golive, new_home, until
 
+COUNTED = True
 RESOURCES = '\n[resources]\ndb = "postgres"\ncache = "redis"\n\n[backups]\nto = "{to}"\n'
 
 

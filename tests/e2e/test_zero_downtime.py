@@ -130,6 +130,7 @@ def test_a_service_that_may_not_overlap_holds_its_requests(make_app: MakeApp, fi
     app.golive.no_strays()
 
 
+@pytest.mark.nightly
 def test_a_service_that_may_not_overlap_comes_back_when_its_successor_fails(make_app: MakeApp) -> None:
     app = make_app(toml=SOLO)
     app.up().ok()
