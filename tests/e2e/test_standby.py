@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 import signal
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,14 @@ import httpx
 import pytest
 from e2e_apps import MakeApp
 from e2e_harness import App, Golive, new_home, until
+
+from golive.backup import owner
+from golive.backup.archive import Key
+from golive.backup.bundle import Bundle
+from golive.backup.location import Folder
+from golive.errors import Fenced
+from golive.release import host_bundle
+from golive.system.offload import Offload
 
 EXTRA = '\n[resources]\ndb = "postgres"\n\n[backups]\nto = "{to}"\n'
 
@@ -54,6 +65,54 @@ def serves(app: App) -> bool:
     with contextlib.suppress(httpx.HTTPError):
         return app.version() == "1"
     return False
+
+
+def test_a_host_is_followed_fenced_and_may_go_on_after_all(elsewhere: Path) -> None:
+    """Without an app: what the two of them do and refuse, quickly."""
+    location = Folder(elsewhere)
+    with new_home() as old, new_home() as new:
+        assert "is no standby" in new("standby", "status").failed().err
+        key = old("backup", "key", "--yes").ok().out.strip()
+        host = bundled(old, location, key).host
+        owner.beat(location, host, "somebody", datetime.now(UTC))
+        follow(new, elsewhere, key)
+        assert "is a standby of" in new("status", "--all").failed().err
+        assert "is not empty" in old("standby", "--from", elsewhere, "--key-file", "-", input=key).failed().err
+        until("a sign of life", lambda: state(new)["alive"])
+        assert "is alive" in new("standby", "promote").failed().err
+        assert not new.home.recovering.exists()
+        new.kill_daemon()  # a standby that was refused goes on
+        done = new("standby", "promote", "--force", "--json").ok().json()
+        assert (done["host"], done["databases"]) == (host, [])
+        kept = owner.find(location, host)
+        assert kept
+        assert (kept.machine, kept.epoch) == (new.home.machine.read_text().strip(), 2)
+        assert "nothing to do" in new("standby", "promote").ok().text
+        assert not new.home.standby.exists()
+
+        with pytest.raises(Fenced) as caught:
+            host_bundle.guard(old.home).require(location)
+        old.home.fenced.write_text(json.dumps(caught.value.to_json()))
+        old.kill_daemon()
+        for words in (("status", "--all"), ("audit",)):
+            refused = " ".join(old(*words).failed().err.split())
+            assert "took the place of this host" in refused
+            assert f"golive standby --from {elsewhere}" in refused
+        old("recover", "--take-over").ok()
+        until("it to go on", lambda: not old.home.fenced.exists())
+        old("status", "--all").ok()
+
+
+def bundled(golive: Golive, location: Folder, key: str) -> Bundle:
+    async def make() -> Bundle:
+        offload = Offload()
+        try:
+            given = (golive.home, location, Key.parse(key), lambda _: None)
+            return await host_bundle.make(offload, *given, thorough=False)
+        finally:
+            await offload.close()
+
+    return asyncio.run(make())
 
 
 @pytest.mark.nightly

@@ -4,7 +4,7 @@
         data/             of a server that stays in recovery (`standby.signal`) and lets golive alone read
         wal/              segments out of the location that it has still to replay, and what there is of the newest one
         manifest.json     the base backup that it began with
-        seen.json         how far it was at the last look
+        seen.json         how far it was at the last look; `first`, `partial.json`: what need not be fetched again
 
 Its end is `<data>`: the last WAL is fetched, the server replays it as a restore does, and the folder is renamed.
 Whatever is killed, `standby.signal`, `recovery.signal` or neither says how far it came.
@@ -21,6 +21,8 @@ import re
 import shlex
 import signal
 import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from typing import Any
 from golive.backup import archive, catalog, recovery, restore, wal
 from golive.backup.archive import Key
 from golive.backup.catalog import Manifest
+from golive.backup.location import Entry
 from golive.backup.recovery import Latest
 from golive.backup.repository import Repository
 from golive.backup.restore import Report, Restored
@@ -54,6 +57,8 @@ SELECT pg_last_wal_replay_lsn()::text, extract(epoch FROM pg_last_xact_replay_ti
        (SELECT redo_wal_file FROM pg_control_checkpoint())"""
 GRACE = 60.0
 """Seconds for a server to end in order."""
+AT_ONCE, MOST = 4, 64
+"""Segments fetched at a time (a bucket is far away), and at a look: they take room until they are replayed."""
 
 
 @dataclass(frozen=True)
@@ -183,61 +188,80 @@ def _asked(followed: Followed, base: Manifest, end: int, news: bool) -> Seen:
 
 
 def _drop(followed: Followed, redo: str, segment: int) -> None:
-    """It begins again at `redo` after a restart, and needs nothing before."""
+    """It begins again at `redo` after a restart, and needs nothing before: that is not fetched again either."""
     first = max((each.number for each in wal.segments([redo], segment)), default=0)
+    if first > _first(followed):
+        write_atomic(followed.work / "first", str(first), sync=False)
     for path in followed.wal.iterdir():
         if any(each.number < first for each in wal.segments([path.name], segment)):
             path.unlink()
 
 
+def _first(followed: Followed) -> int:
+    """The number of the oldest segment that may be asked for, as far as is known."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        return int((followed.work / "first").read_text())
+    return 0
+
+
 def fetch(followed: Followed, base: Manifest, *, anew: bool = False) -> tuple[int, bool]:
-    """Segments in the location that are not here, and the part of the newest one when it has grown; with `anew` in any
-    case. Where all of it ends, in bytes, and whether something came."""
+    """Segments in the location that are not here, the oldest first and so many at a time, and the part of the newest
+    one when it has grown. With `anew` all of them, and that part in any case. Where what is there ends, in bytes, and
+    whether something came."""
     repository = followed.repository
     location, key = repository.location(), repository.key_of(base)
-    here = {path.name for path in followed.wal.iterdir()}
-    first = min(
-        (each.number for each in wal.segments(here, base.segment) if not each.partial),
-        default=wal.position(base.start_lsn) // base.segment,
-    )
     entries = location.list(f"{repository.source}/wal/{base.stream}") if base.stream else []
     known = {entry.name.rsplit("/", 1)[1]: entry for entry in entries}
     noted = followed.work / "partial.json"
     sizes: dict[str, int] = json.loads(noted.read_text()) if noted.exists() and not anew else {}
-    came: list[str] = []
-    for name, entry in sorted(known.items()):
-        whole = bool(_WHOLE.fullmatch(name))
-        if (whole and name in here) or (not whole and name.removesuffix(PARTIAL) in known):
-            continue
-        if not name.endswith(".history") and not any(
-            each.number >= first for each in wal.segments([name], base.segment)
-        ):
-            continue
-        if not whole and sizes.get(name) == entry.size and name in here:
-            continue
-        with contextlib.suppress(NotFound):  # it is whole by now: at the next look
-            _take(followed, repository, key, entry.name, name)
-            came.append(name)
-        if whole:
-            (followed.wal / f"{name}{PARTIAL}").unlink(missing_ok=True)
-    parts = {name: entry.size for name, entry in known.items() if name.endswith(PARTIAL)}
+    missing = _missing(followed, base, known, sizes)
+    wanted = missing if anew else missing[:MOST]
+
+    def one(name: str) -> bool:
+        try:
+            _take(followed, repository, key, known[name].name, name)
+        except NotFound:  # it is whole by now: at the next look
+            return False
+        (followed.wal / f"{name}{PARTIAL}").unlink(missing_ok=True)
+        return True
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        came = [name for name, done in zip(wanted, pool.map(one, wanted), strict=True) if done]
     if came:
-        write_atomic(noted, json.dumps(parts), sync=False)
-    return _end(followed, base, bool(came)), bool(came)
+        sizes = {name: size for name, size in sizes.items() if name in known}
+        sizes |= {name: known[name].size for name in came if name.endswith(PARTIAL)}
+        write_atomic(noted, json.dumps(sizes), sync=False)
+    return _end(followed, base, known, bool(came)), bool(came)
 
 
-def _end(followed: Followed, base: Manifest, news: bool) -> int:
-    if not news and (known := _before(followed).get("end")):
-        return int(known)
-    found = wal.segments((path.name for path in followed.wal.iterdir()), base.segment)
+def _missing(followed: Followed, base: Manifest, known: Mapping[str, Entry], sizes: Mapping[str, int]) -> list[str]:
+    """Names in the location, in order, of what the server may ask for and has not been given."""
+    here = {path.name for path in followed.wal.iterdir()}
+    first = max(wal.position(base.start_lsn) // base.segment, _first(followed))
+    found = []
+    for name, entry in sorted(known.items()):
+        if name.endswith(PARTIAL):
+            stale = name.removesuffix(PARTIAL) in known or (name in here and sizes.get(name) == entry.size)
+        else:
+            stale = name in here or not _WHOLE.fullmatch(name)
+        needed = name.endswith(".history") or any(s.number >= first for s in wal.segments([name], base.segment))
+        if needed and not stale:
+            found.append(name)
+    return found
+
+
+def _end(followed: Followed, base: Manifest, known: Iterable[str], news: bool) -> int:
+    """Of the part of a segment that is where the zeros begin that pg_receivewal fills it up with."""
+    if not news and (before := _before(followed).get("end")):
+        return int(before)
+    found = wal.segments(known, base.segment)
     if not found:
         return wal.position(base.stop_lsn)
     newest = found[-1]
-    name = wal.segment_name(newest.number, newest.timeline, base.segment)
     if not newest.partial:
         return (newest.number + 1) * base.segment
-    written = (followed.wal / f"{name}{PARTIAL}").read_bytes().rstrip(b"\0")  # pg_receivewal fills it up with zeros
-    return newest.number * base.segment + len(written)
+    part = followed.wal / f"{wal.segment_name(newest.number, newest.timeline, base.segment)}{PARTIAL}"
+    return newest.number * base.segment + (len(part.read_bytes().rstrip(b"\0")) if part.exists() else 0)
 
 
 def _take(followed: Followed, repository: Repository, key: Key, source: str, name: str) -> None:

@@ -1,7 +1,7 @@
 """Which machine writes a host's backups: `host/<host>/owner`. One at a time, or one's would be restored as the other's.
 
-    host/<host>/owner               the machine, since when, and its epoch: one more with every machine; `fence` when
-                                    the one before must not serve either
+    host/<host>/owner               the machine, since when, and its epoch: one more with every machine; `fenced` are
+                                    those before that must not serve either
                 alive               when the owner was there last, written while a standby follows
                 standby/<machine>   when a standby looked last
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,20 @@ from golive.errors import BackupFailed, Conflict, Fenced, NotFound
 
 FORGOTTEN = timedelta(days=1)
 """A standby that has not looked for so long is none."""
+REMEMBERED = 50
+"""Machines that were fenced."""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """`machine` is a number that a home has made for itself, and that no bundle carries."""
+    """`machine` is a number that a home has made for itself, and that no bundle carries. With `fence` the next one
+    fences this one as well."""
 
     machine: str
     since: datetime
     epoch: int = 1
     fence: bool = False
+    fenced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,27 +61,28 @@ def find(location: Location, host: str) -> Owner | None:
     if kept is None:
         return None
     since = datetime.fromisoformat(kept["since"])
-    return Owner(kept["machine"], since, kept.get("epoch", 1), kept.get("fence", False))
+    return Owner(
+        kept["machine"], since, kept.get("epoch", 1), kept.get("fence", False), tuple(kept.get("fenced", ()))
+    )  # fmt: skip
 
 
 def claim(location: Location, host: str, machine: str, now: datetime, *, fence: bool | None = None) -> Owner:
     """Whoever it was before is not any more; with `fence` it must not serve either. None: as it was."""
     before = find(location, host)
-    if before is None:
-        made = Owner(machine, now, fence=bool(fence))
-    else:
-        made = Owner(
-            machine,
-            now if before.machine != machine else before.since,
-            before.epoch + (before.machine != machine),
-            before.fence if fence is None else fence,
-        )
-    _write(
-        location,
-        _name(host),
-        {"machine": machine, "since": made.since.isoformat(), "epoch": made.epoch, "fence": made.fence},
-    )
+    made = Owner(machine, now, fence=bool(fence)) if before is None else _after(before, machine, now, fence)
+    _write(location, _name(host), {**asdict(made), "since": made.since.isoformat()})
     return made
+
+
+def _after(before: Owner, machine: str, now: datetime, fence: bool | None) -> Owner:
+    """A machine that only rehearses was never the owner, and is never fenced."""
+    fence = before.fence if fence is None else fence
+    fenced = [each for each in before.fenced if each != machine]
+    if before.machine == machine:
+        return replace(before, fence=fence, fenced=tuple(fenced))
+    if fence:
+        fenced.append(before.machine)
+    return Owner(machine, now, before.epoch + 1, fence, tuple(fenced[-REMEMBERED:]))
 
 
 def require(location: Location, host: str, machine: str, now: datetime) -> None:
@@ -91,7 +96,7 @@ def _refuse_another(location: Location, host: str, machine: str) -> Owner | None
     if owner is None or owner.machine == machine:
         return owner
     what = f"another machine took the place of this host on {owner.since:%Y-%m-%d at %H:%M} UTC"
-    if owner.fence:
+    if machine in owner.fenced:
         raise Fenced(
             what,
             where=str(location),
@@ -141,7 +146,10 @@ def _read(location: Location, name: str) -> dict[str, Any] | None:
         return None
     except ValueError as error:
         raise BackupFailed(
-            f"{name} is damaged", where=str(location), why=str(error), hint="golive recover --take-over writes it anew"
+            f"{name} is damaged",
+            where=str(location),
+            why=str(error),
+            hint="delete it, then golive recover --take-over on the machine that is to go on",
         ) from error
     return kept if isinstance(kept, dict) else None
 

@@ -15,6 +15,8 @@ from golive.errors import UsageError
 from golive.units import human_duration, human_size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from golive.home import Home
     from golive.release.recover import Recovered
     from golive.release.standby import Standing
@@ -50,14 +52,12 @@ def standby(
         raise UsageError("where from is missing", hint="golive standby --from PLACE, the place of the other's backups")
     from golive.backup.credentials import Credentials
     from golive.cli import recover
-    from golive.daemon.client import connect
     from golive.home import Home
     from golive.release.recover import Source
 
     home = Home.default()
     given = Source(recover.absolute(source), Credentials.find(os.environ), recover.key_of(key_file), host)
     standing = _begin(home, given)
-    connect(home)
     if as_json:
         output.data({"host": standing.source.host, "hostname": standing.hostname, "apps": standing.apps})
     else:
@@ -68,7 +68,6 @@ def standby(
 
 def _begin(home: Home, source: Any) -> Standing:
     from golive.cli.follow import Narrator
-    from golive.cli.recover import end_bare_daemon
     from golive.daemon.main import held
     from golive.daemon.wiring import build_host
     from golive.release.recover import require_empty
@@ -76,10 +75,23 @@ def _begin(home: Home, source: Any) -> Standing:
 
     if not home.standby.exists():
         require_empty(home)
-    end_bare_daemon(home)
     home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with held(home), contextlib.closing(Narrator(f"{home.root} becomes a standby")) as narrator:
+    with _without_daemon(home), held(home), contextlib.closing(Narrator(f"{home.root} becomes a standby")) as narrator:
         return asyncio.run(begin(home, source, lambda: build_host(home)[0], narrator.event))
+
+
+@contextlib.contextmanager
+def _without_daemon(home: Home) -> Iterator[None]:
+    """Afterwards a standby goes on, whatever came of it."""
+    from golive.cli.recover import end_bare_daemon
+    from golive.daemon.client import connect
+
+    end_bare_daemon(home)
+    try:
+        yield
+    finally:
+        if home.standby.exists() and not home.recovering.exists():
+            connect(home)
 
 
 @standby.command()
@@ -163,15 +175,13 @@ def _was_promoted() -> bool:
 
 def _promote(home: Home, force: bool, without: tuple[str, ...]) -> Recovered:
     from golive.cli.follow import Narrator
-    from golive.cli.recover import end_bare_daemon
     from golive.daemon.main import held
     from golive.daemon.wiring import build_host
     from golive.release.standby import promote as take_over
     from golive.release.standby import require
 
     require(home)
-    end_bare_daemon(home)
-    with held(home), contextlib.closing(Narrator(f"{home.root} takes over")) as narrator:
+    with _without_daemon(home), held(home), contextlib.closing(Narrator(f"{home.root} takes over")) as narrator:
         work = take_over(home, lambda: build_host(home)[0], narrator.event, without=without, force=force)
         try:
             return asyncio.run(work)

@@ -102,9 +102,11 @@ class StandbyMode:
         self._looked = time.time()
         if self._databases is None or self._standing.bundle != before:
             found = await self._offload.call(_databases, self._home)
-            for gone in {each.server.label for each in self._databases or []} - {each.server.label for each in found}:
-                await self._supervisor.stop(_unit_name(gone))
-                self._seen.pop(gone, None)
+            left = {each.server.label for each in found}
+            for gone in (each for each in self._databases or [] if each.server.label not in left):
+                await self._supervisor.stop(_unit_name(gone.server.label))
+                await standby.drop(gone)
+                self._seen.pop(gone.server.label, None)
             self._databases = found
         for each in self._databases:
             if each.base is not None and await self._offload.call(standby.is_over, each):

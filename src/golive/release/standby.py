@@ -29,7 +29,7 @@ from golive.home import Home
 from golive.release import host_bundle, recover, recover_data
 from golive.release.recover import Recovered, Report, Source, step
 from golive.secret import Secret
-from golive.system.files import private_directory, write_atomic
+from golive.system.files import private_directory, remove_tree, write_atomic
 from golive.units import human_duration
 
 if TYPE_CHECKING:
@@ -117,7 +117,9 @@ def _choose(home: Home, source: Source) -> Standing:
                 f"this host is a standby of what is in {before.source.to}",
                 hint=f"empty {home.root}, or choose another GOLIVE_HOME, to follow {source.to}",
             )
-        standing = dataclasses.replace(before, source=dataclasses.replace(source, host=before.source.host))
+        known = dataclasses.replace(source, host=before.source.host)
+        bundles.newest(known.location(), known.key, known.host)  # what opens nothing does not replace what does
+        standing = dataclasses.replace(before, source=known)
     else:
         recover.require_empty(home)
         newest = bundles.newest(source.location(), source.key, source.host)
@@ -180,6 +182,14 @@ async def unpack(each: Followed) -> bool:
     return await following.begin(each) is not None
 
 
+async def drop(each: Followed) -> None:
+    """What it has so far, and its server; nothing to do when there is nothing."""
+    for folder in (each.work, each.work.with_name(f"{each.work.name}.new")):
+        if folder.exists():
+            await following.end(each)
+            await asyncio.to_thread(remove_tree, folder)
+
+
 async def promote(
     home: Home, open_host: Callable[[], Host], report: Report, *, without: tuple[str, ...] = (), force: bool = False
 ) -> Recovered:
@@ -198,6 +208,9 @@ async def promote(
             standing = await refresh(home, report)
             say(f"as of {datetime.fromtimestamp(standing.made, UTC):%F %T} UTC")
         recover.begin(home, source, await asyncio.to_thread(_bundle, standing), begun, fence=True)
+    for each in await databases(home, open_host):
+        if each.server.label in without or each.data.exists():  # the latter: killed before the last of it was removed
+            await drop(each)
     done = await recover.recover(home, source, open_host, report, without=without, action="standby.promote")
     with contextlib.suppress(GoliveError, OSError):  # forgotten after a day
         await asyncio.to_thread(

@@ -146,6 +146,9 @@ def test_a_fence_stays_and_counts_the_machines_that_took_over(tmp_path: Path) ->
     with pytest.raises(Fenced) as caught:
         owner.require(location, "one", "first", NOW)
     assert "golive standby --from" in str(caught.value.hint)
+    with pytest.raises(Conflict) as rehearsal:
+        owner.require(location, "one", "third", NOW)
+    assert not isinstance(rehearsal.value, Fenced)
     assert owner.claim(location, "one", "first", NOW).fence
     with pytest.raises(Fenced):
         owner.require(location, "one", "second", NOW)

@@ -16,12 +16,14 @@ from backup_shop import SOURCE, Shop, rows
 from golive.backup import base, following, keyring, restore, ship, stream, wal
 from golive.backup.credentials import Credentials
 from golive.backup.following import Followed, Seen
+from golive.backup.location import Entry
 from golive.backup.repository import Repository
 from golive.errors import BackupFailed
 from golive.system.processes import Process, start
 from seaweed import OWNER, running
 
 NOBODY = Credentials()
+ENTRY = Entry("", 0)
 
 
 @pytest.fixture
@@ -102,9 +104,10 @@ async def followed_and_promoted(shop: Shop, received: Path, repository: Reposito
     assert begun
     assert await following.begin(followed) == begun
     assert not following.is_over(followed)
+    shop.sql("INSERT INTO kept VALUES (2)")
+    at = await shipped(shop, repository, received)
+    following.look(followed)
     async with replaying(followed):
-        shop.sql("INSERT INTO kept VALUES (2)")
-        at = await shipped(shop, repository, received)
         seen = await until(followed, lambda each: each.replayed >= at)
         assert read(followed) == [1, 2]
         assert (seen.base, seen.files, bool(seen.last)) == (begun.id, 0, True)
@@ -123,6 +126,15 @@ async def followed_and_promoted(shop: Shop, received: Path, repository: Reposito
         with pytest.raises(BackupFailed) as caught, followed.server.session("shop") as session:
             session.execute("INSERT INTO kept VALUES (99)")
         assert "read-only transaction" in str(caught.value.why)
+
+    # It has replayed all of those, and a restart needs none of them: they go, and are not fetched again.
+    whole = sorted(path for path in followed.wal.iterdir() if path.suffix != following.PARTIAL)
+    assert whole
+    following._drop(followed, f"{'0' * 7}1{'0' * 7}1{'0' * 8}", begun.segment)
+    assert not any(path.exists() for path in whole)
+    assert following._missing(followed, begun, {path.name: ENTRY for path in whole}, {}) == []
+    for path in (followed.work / "first", followed.work / "partial.json"):
+        path.unlink()
 
     # While it is away: only the location has these. It is killed in the middle of its promotion as well.
     shop.sql("INSERT INTO kept VALUES (5)")
