@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -174,3 +175,30 @@ async def test_a_new_stream_is_followed_from_its_own_base(shop: Shop, received: 
     assert first and begun
     assert (begun.id, begun.stream) == (second.id, "another")
     assert begun == followed.base
+
+
+@pytest.mark.nightly
+async def test_a_primary_that_may_have_more_connections_is_followed_by_a_restart(
+    shop: Shop, received: Path, receiver: Process
+) -> None:
+    repository = repository_of(shop, str(shop.location.root))
+    followed = Followed(shop.scratch, repository, shop.beside / "promoted")
+    shop.sql("CREATE TABLE kept (id int PRIMARY KEY); INSERT INTO kept VALUES (1)")
+    await base.create(shop.server, shop.location, SOURCE, shop.key, stream.current(received) or "")
+    await following.begin(followed)
+    async with replaying(followed):
+        await until(followed, lambda each: each.replayed > 0 and bool(each.end))
+        await shop.process.stop(timedelta(seconds=20), shop.store.stop_signal)
+        larger = replace(shop.store, settings={"max_connections": "333"})
+        await larger.prepare()
+        shop.process = await start(larger.spec())
+        await larger.ready()
+        again = await start(wal.receiver(shop.server, received / stream.CURRENT, shop.beside / "wal.log"))
+        shop.sql("INSERT INTO kept VALUES (2)")
+        at = await shipped(shop, repository, received)
+        seen = await until(followed, lambda each: each.paused)
+        assert seen.replayed < at
+    async with replaying(followed):
+        await until(followed, lambda each: each.replayed >= at)
+        assert read(followed) == [1, 2]
+    await again.stop(timedelta(seconds=5))
