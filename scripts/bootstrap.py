@@ -36,6 +36,7 @@ class UnmetNeedError(Exception):
 
 def main() -> int:
     dev = "--dev" in sys.argv[1:]
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # pip compiles nothing where it is set
     # Two first runs at once: the second waits here, then finds the work done.
     with (ROOT / "requirements/run.txt").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -96,6 +97,8 @@ def install(requirements: Path) -> None:
     )
     site = output([str(PYTHON), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
     (Path(site) / "golive.pth").write_text(f"{ROOT / 'src'}\n")
+    # As pip does with a wheel. The daemon would otherwise compile what it imports, and keep the memory that took.
+    subprocess.run([str(PYTHON), "-m", "compileall", "-q", "-j", "0", str(ROOT / "src")], check=False)
 
 
 def usable() -> bool:

@@ -167,6 +167,7 @@ def test_changes_are_seen_crashes_are_mended_and_ctrl_c_ends_all_of_it(app: App,
     until("the daemon that was started for it to end", lambda: app.golive.daemon() is None)
 
 
+@pytest.mark.nightly
 def test_a_kill_leaves_nothing_and_the_data_stays(app: App, tmp_path: Path) -> None:
     with dev(app, tmp_path, "work") as session:
         session.shows("works, version 1", timeout=120)

@@ -94,7 +94,9 @@ def whole(app: App) -> list[int]:
     return ready if len(ready) == 2 else []
 
 
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize(
+    "store", [pytest.param(store, marks=[pytest.mark.nightly] if store == "redis" else []) for store in STORES]
+)
 def test_a_store_loses_no_committed_write(make_app: MakeApp, store: str) -> None:
     resource, requirement = STORES[store]
     app = make_app(extra=resource, requirements=REQUIREMENTS + requirement)
