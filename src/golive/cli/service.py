@@ -69,7 +69,9 @@ def launchd_plist(home: Path, argv: list[str]) -> bytes:
 
 
 def _argv() -> list[str]:
-    return [sys.executable, "-m", "golive.daemon"]
+    from golive.daemon.client import COMMAND
+
+    return list(COMMAND)
 
 
 def _file(*, system: bool) -> Path:

@@ -24,6 +24,8 @@ START_TIMEOUT = 120.0
 """Seconds for a daemon to answer: before it does, it ends what an interrupted deployment started, which has its own
 time to stop, and waits for what takes its place."""
 STOP_TIMEOUT = 20.0
+COMMAND = (sys.executable, "-X", "no_debug_ranges", "-m", "golive.daemon")
+"""Tracebacks without columns, and half a megabyte less."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -174,9 +176,8 @@ def _launch(home: Home, deadline: float) -> None:
             hint="make it writable for this user, or set GOLIVE_HOME to a folder of yours",
         ) from error
     began = os.fstat(output).st_size
-    argv = [sys.executable, "-m", "golive.daemon"]
     process = subprocess.Popen(
-        argv,
+        COMMAND,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

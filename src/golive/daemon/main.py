@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from golive.errors import Conflict, StateError
 from golive.home import Home
 from golive.system import memory
+from golive.system.asgi import uvicorn
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -85,8 +86,6 @@ def _mode(home: Home) -> Mode:
 
 async def _serve(home: Home) -> bool:
     """Whether another mode is to begin."""
-    import uvicorn
-
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -96,7 +95,8 @@ async def _serve(home: Home) -> bool:
     if app is None:
         await mode.stop()
         return True
-    config = uvicorn.Config(
+    config_type, server_type = uvicorn()
+    config = config_type(
         app,
         log_level="warning",
         access_log=False,
@@ -104,7 +104,7 @@ async def _serve(home: Home) -> bool:
         timeout_graceful_shutdown=1,
         ws="none",
     )
-    server = uvicorn.Server(config)
+    server = server_type(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     task = asyncio.create_task(server._serve([_listen(home.socket)]))
     await _until_listening(server, task)

@@ -28,10 +28,11 @@ from typing import TYPE_CHECKING, Any, Final
 from golive.edge.connection import listen_unix
 from golive.edge.quota_count import NOT_COUNTED, Answer, Asked, answer, command, parse
 from golive.secret import Secret
+from golive.system.asgi import uvicorn
 from golive.system.resp import Address, Connection, RedisError, Value, connect
 
 if TYPE_CHECKING:
-    import uvicorn
+    from uvicorn import Server
 
 TROUBLE: Final = (OSError, TimeoutError, EOFError, RedisError)
 WITHIN: Final = 0.5
@@ -172,8 +173,6 @@ class Counting:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; 0 after a graceful stop, 1 when it cannot listen."""
-    import uvicorn
-
     parser = argparse.ArgumentParser(prog="python -m golive.edge.quota_server", description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, required=True, help="JSON: where the Redis of each place is")
     parser.add_argument("--socket", type=Path, required=True, help="Unix socket to answer on")
@@ -187,7 +186,8 @@ def main(arguments: list[str] | None = None) -> int:
         log.warning("cannot listen on %s: %s", options.socket, error.strerror or error)
         return 1
     counting = Counting(options.config)
-    settings = uvicorn.Config(
+    config_type, server_type = uvicorn()
+    settings = config_type(
         counting,
         loop="asyncio",
         http="h11",
@@ -199,11 +199,11 @@ def main(arguments: list[str] | None = None) -> int:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5,
     )
-    asyncio.run(_serve(counting, uvicorn.Server(settings), listener))
+    asyncio.run(_serve(counting, server_type(settings), listener))
     return 0
 
 
-async def _serve(counting: Counting, server: uvicorn.Server, listener: socket.socket) -> None:
+async def _serve(counting: Counting, server: Server, listener: socket.socket) -> None:
     """Until SIGTERM or SIGINT. A successor has the socket's path by then: what Envoy still asks here is answered, and
     its connections are given time to end by themselves."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
