@@ -26,7 +26,11 @@ WRONG = {
 
 
 @pytest.mark.parametrize(
-    "way", [pytest.param(way, marks=[pytest.mark.nightly] if way in ("listens elsewhere", "is never ready") else []) for way in WRONG]
+    "way",
+    [
+        pytest.param(way, marks=[pytest.mark.nightly] if way in ("listens elsewhere", "is never ready") else [])
+        for way in WRONG
+    ],
 )
 def test_a_broken_deploy_leaves_the_old_release_serving(app: App, way: str) -> None:
     settings, words = WRONG[way]
