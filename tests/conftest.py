@@ -12,6 +12,12 @@ from pathlib import Path
 import pytest
 
 from golive.home import Home
+from golive.system import ports
+
+if worker := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):
+    # A share for each worker: a port that a stopped server of one test comes back to is not given to another's.
+    _SHARE = len(ports.RANGE) // 8
+    ports.RANGE = ports.RANGE[int(worker) % 8 * _SHARE :][:_SHARE]
 
 
 @pytest.fixture

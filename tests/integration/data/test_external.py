@@ -145,9 +145,9 @@ async def test_a_port_that_is_ours_only_by_number(place: Placement) -> None:
 
 
 async def test_chosen_ports_are_free_and_not_those_to_avoid() -> None:
-    avoid = set(ports.RANGE) - {20001, 20002, 20003}
+    left = set(ports.RANGE[1:4])
 
-    chosen = ports.choose(avoid)
+    chosen = ports.choose(set(ports.RANGE) - left)
 
-    assert chosen in (20001, 20002, 20003)
+    assert chosen in left
     assert chosen < 32768
