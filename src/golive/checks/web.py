@@ -233,16 +233,15 @@ class _Phases:
         }
 
 
-class _Network(httpcore.AsyncNetworkBackend):
-    """Resolves by itself: `*.localhost` is this machine (RFC 6761), and where the site asked for is public no other
-    address than a public one is gone to."""
+class Network(httpcore.AsyncNetworkBackend):
+    """Resolves by itself: `*.localhost` is this machine (RFC 6761)."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self) -> None:
         self._inner = httpcore.AnyIOBackend()
-        self._host = host
-        self._private: bool | None = None
-        self.looked_up: dict[str, float] = {}
-        """Seconds that finding a host's addresses took, for who asked for a connection to it."""
+
+    async def resolve(self, host: str) -> list[str]:
+        """Addresses to try in this order. OSError, httpcore.ConnectError."""
+        return await addresses(host)
 
     async def connect_tcp(
         self,
@@ -252,16 +251,8 @@ class _Network(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        began = time.monotonic()
-        if self._private is None:
-            own = await addresses(self._host)
-            self._private = not all(map(is_public, own))
-        found = await addresses(host)
-        self.looked_up[host] = round(time.monotonic() - began, 4)
-        if not self._private and not all(map(is_public, found)):
-            raise httpcore.ConnectError(f"a public site leads to {host}, which is a private address: not gone to")
         error: Exception | None = None
-        for address in found:
+        for address in await self.resolve(host):
             try:
                 return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
             except (OSError, httpcore.ConnectError) as failure:
@@ -270,6 +261,28 @@ class _Network(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class _Network(Network):
+    """Where the site asked for is public, no other address than a public one is gone to."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__()
+        self._host = host
+        self._private: bool | None = None
+        self.looked_up: dict[str, float] = {}
+        """Seconds that finding a host's addresses took, for who asked for a connection to it."""
+
+    async def resolve(self, host: str) -> list[str]:
+        began = time.monotonic()
+        if self._private is None:
+            own = await addresses(self._host)
+            self._private = not all(map(is_public, own))
+        found = await addresses(host)
+        self.looked_up[host] = round(time.monotonic() - began, 4)
+        if not self._private and not all(map(is_public, found)):
+            raise httpcore.ConnectError(f"a public site leads to {host}, which is a private address: not gone to")
+        return found
 
 
 async def addresses(host: str) -> list[str]:

@@ -12,16 +12,14 @@ import random
 import ssl
 import time
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import httpcore
 
 from golive import __version__
 from golive.checks.load.histogram import Histogram
 from golive.checks.load.scenario import Arrivals, Request, schedule
-from golive.checks.web import addresses
+from golive.checks.web import Network
 
 STREAMS = 32
 """Requests at once on one connection of HTTP/2."""
@@ -190,27 +188,17 @@ class _Run:
             return response.status
 
 
-class _Network(httpcore.AsyncNetworkBackend):
-    """`*.localhost` is this machine (RFC 6761); other names are looked up once."""
+class _Network(Network):
+    """Names are looked up once, so that a load test measures none of that."""
 
     def __init__(self) -> None:
-        self._inner = httpcore.AnyIOBackend()
-        self._known: dict[str, str] = {}
+        super().__init__()
+        self._known: dict[str, list[str]] = {}
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
+    async def resolve(self, host: str) -> list[str]:
         if host not in self._known:
-            self._known[host] = (await addresses(host))[0]
-        return await self._inner.connect_tcp(self._known[host], port, timeout, local_address, socket_options)
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+            self._known[host] = await super().resolve(host)
+        return self._known[host]
 
 
 def _trusting(roots: tuple[str, ...]) -> ssl.SSLContext:
