@@ -11,11 +11,11 @@ are those of any request. A dead cache is passed by: Envoy then asks the inner l
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import logging
 import resource
+import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -28,7 +28,7 @@ import httpcore
 from golive.edge import connection
 from golive.edge.cache_policy import ORIGIN, POLICY, Headers, Lifetime, Policy, asked_with, lifetime, parse_policy
 from golive.edge.cache_store import Kept, Key, Store, Url, end_to_end, head_of, keep
-from golive.edge.connection import Hub, connection_limit, listen_unix, serve
+from golive.edge.connection import Hub, command_line, connection_limit, listening, serve
 from golive.edge.static_http import Request
 
 SLICE: Final = 64 * 1024
@@ -329,10 +329,9 @@ def refused(status: int) -> bytes:
     return head_of(status, [("cache-control", "no-store"), ("content-length", "0")]) + b"\r\n"
 
 
-async def run(socket: Path, mode: int, origin: Path) -> None:
+async def run(listener: socket.socket, origin: Path) -> None:
     """Serve until told to stop."""
     server = Server(asyncio.get_running_loop(), connection_limit(), origin)
-    listener = listen_unix(socket, mode)
     log.info("serving, asking %s", origin)
     sweeping = asyncio.create_task(server.sweep())
     await serve(listener, server, lambda: Connection(server))
@@ -341,19 +340,15 @@ async def run(socket: Path, mode: int, origin: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; 0 after a graceful stop, 1 when it cannot listen."""
-    parser = argparse.ArgumentParser(prog="python -m golive.edge.cache_server", description=__doc__.splitlines()[0])
+    parser = command_line("cache_server", __doc__)
     parser.add_argument("--origin", type=Path, required=True, help="Unix socket of the edge's inner listener")
     parser.add_argument("--socket", type=Path, required=True, help="Unix socket to answer on")
-    parser.add_argument("--mode", type=lambda text: int(text, 8), default=0o600, help="of the socket, octal")
-    parser.add_argument("--version", help="of the golive that started it; for the process list")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpcore").setLevel(logging.WARNING)
-    try:
-        asyncio.run(run(options.socket, options.mode, options.origin))
-    except OSError as error:
-        log.warning("cannot listen on %s: %s", options.socket, error.strerror or error)
+    if (listener := listening(options.socket, options.mode)) is None:
         return 1
+    asyncio.run(run(listener, options.origin))
     return 0
 
 

@@ -5,8 +5,10 @@ What the static server and the response cache share; docs/decisions/0003 says wh
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import resource
 import signal
@@ -18,6 +20,7 @@ from typing import Final
 from golive.edge.static_http import MAX_HEAD, UNTIL_CLOSE, Malformed, Request, parse
 from golive.edge.static_plan import BUSY, refusal
 
+log = logging.getLogger("golive.edge")
 _LINGER: Final = 2.0
 _STOP_WITHIN: Final = 10.0
 
@@ -146,6 +149,23 @@ class Connection(asyncio.Protocol):
         """End when idle; an answer under way is finished first."""
         if self.sending is None and not self.closing and not self.transport.get_write_buffer_size():
             self.transport.close()
+
+
+def command_line(module: str, about: str) -> argparse.ArgumentParser:
+    """A server's command line, with what each of them takes. `about`: its first line is shown."""
+    parser = argparse.ArgumentParser(prog=f"python -m golive.edge.{module}", description=about.splitlines()[0])
+    parser.add_argument("--mode", type=lambda text: int(text, 8), default=0o600, help="of the socket, octal")
+    parser.add_argument("--version", help="of the golive that started it; for the process list")
+    return parser
+
+
+def listening(where: Path | int, mode: int = 0o600) -> socket.socket | None:
+    """On a Unix socket or a loopback port; None when that cannot be, which the log says."""
+    try:
+        return listen_unix(where, mode) if isinstance(where, Path) else listen_tcp(where)
+    except OSError as error:
+        log.warning("cannot listen on %s: %s", where, error.strerror or error)
+        return None
 
 
 def listen_unix(path: Path, mode: int) -> socket.socket:

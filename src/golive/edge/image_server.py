@@ -8,7 +8,6 @@ in a process of its own, see `image_work`.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import logging
@@ -25,7 +24,7 @@ import httpcore
 
 from golive.edge import connection, image_policy
 from golive.edge.cache_store import head_of
-from golive.edge.connection import Hub, connection_limit, listen_unix, serve
+from golive.edge.connection import Hub, command_line, connection_limit, listening, serve
 from golive.edge.image_policy import OWN, POLICY, TYPES, Policy, Refused, Wanted, parse_policy
 from golive.edge.image_store import Picture, Store, name_of
 from golive.edge.static_http import Request
@@ -224,31 +223,26 @@ def said(status: int, why: str) -> bytes:
     return head_of(status, [*headers, ("content-length", str(len(body)))]) + b"\r\n" + body
 
 
-async def run(listen: Path, mode: int, inside: Path, folder: Path) -> None:
+async def run(listener: socket.socket, inside: Path, folder: Path) -> None:
     """Serve until told to stop."""
     os.nice(5)
     server = Server(asyncio.get_running_loop(), inside, Store(folder, DISK))
-    listener = listen_unix(listen, mode)
     log.info("serving")
     await serve(listener, server, lambda: Connection(server))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; 0 after a graceful stop, 1 when it cannot listen."""
-    parser = argparse.ArgumentParser(prog="python -m golive.edge.image_server", description=__doc__.splitlines()[0])
+    parser = command_line("image_server", __doc__)
     parser.add_argument("--socket", type=Path, required=True, help="Unix socket to answer on")
     parser.add_argument("--inside", type=Path, required=True, help="folder of the edge's inner listeners")
     parser.add_argument("--folder", type=Path, required=True, help="where made pictures are kept")
-    parser.add_argument("--mode", type=lambda text: int(text, 8), default=0o600, help="of the socket, octal")
-    parser.add_argument("--version", help="of the golive that started it; for the process list")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpcore").setLevel(logging.WARNING)
-    try:
-        asyncio.run(run(options.socket, options.mode, options.inside, options.folder))
-    except OSError as error:
-        log.warning("cannot listen on %s: %s", options.socket, error.strerror or error)
+    if (listener := listening(options.socket, options.mode)) is None:
         return 1
+    asyncio.run(run(listener, options.inside, options.folder))
     return 0
 
 

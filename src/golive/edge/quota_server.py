@@ -11,7 +11,6 @@ It keeps nothing: a kill loses no count, and while it is away Envoy follows `whe
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import json
@@ -25,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from golive.edge.connection import listen_unix
+from golive.edge.connection import command_line, listening
 from golive.edge.quota_count import NOT_COUNTED, Answer, Asked, answer, command, parse
 from golive.secret import Secret
 from golive.system.asgi import uvicorn
@@ -173,17 +172,12 @@ class Counting:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; 0 after a graceful stop, 1 when it cannot listen."""
-    parser = argparse.ArgumentParser(prog="python -m golive.edge.quota_server", description=__doc__.splitlines()[0])
+    parser = command_line("quota_server", __doc__)
     parser.add_argument("--config", type=Path, required=True, help="JSON: where the Redis of each place is")
     parser.add_argument("--socket", type=Path, required=True, help="Unix socket to answer on")
-    parser.add_argument("--mode", type=lambda text: int(text, 8), default=0o600, help="of the socket, octal")
-    parser.add_argument("--version", help="of the golive that started it; for the process list")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    try:
-        listener = listen_unix(options.socket, options.mode)
-    except OSError as error:
-        log.warning("cannot listen on %s: %s", options.socket, error.strerror or error)
+    if (listener := listening(options.socket, options.mode)) is None:
         return 1
     counting = Counting(options.config)
     config_type, server_type = uvicorn()

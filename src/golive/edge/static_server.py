@@ -12,7 +12,6 @@ here is ever reloaded. One process, one thread, an answer in one write: why not 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import logging
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from golive.edge import connection
-from golive.edge.connection import Hub, connection_limit, listen_tcp, listen_unix, serve
+from golive.edge.connection import Hub, command_line, connection_limit, listening, serve
 from golive.edge.static_http import Request
 from golive.edge.static_index import BadManifest, Response, build_head
 from golive.edge.static_plan import NOT_FOUND, NOT_FOUND_HEAD, ROOT, UNREADABLE, plan
@@ -120,21 +119,16 @@ async def _serve(listener: socket.socket, store: Store) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; 0 after a graceful stop, 1 when it cannot listen."""
-    parser = argparse.ArgumentParser(prog="python -m golive.edge.static_server", description=__doc__.splitlines()[0])
+    parser = command_line("static_server", __doc__)
     parser.add_argument("--artifacts", type=Path, required=True, help="folder of artifacts, each with a static.json")
     parser.add_argument("--inside", default="", help="folder in each artifact that holds its static.json")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--socket", type=Path, help="Unix socket to answer on")
     where.add_argument("--port", type=int, help="loopback port to answer on")
-    parser.add_argument("--mode", type=lambda text: int(text, 8), default=0o600, help="of the socket, octal")
     parser.add_argument("--memory", type=int, default=64, help="MiB of files kept in memory")
-    parser.add_argument("--version", help="of the golive that started it; for the process list")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    try:
-        listener = listen_unix(options.socket, options.mode) if options.socket else listen_tcp(options.port)
-    except OSError as error:
-        log.warning("cannot listen on %s: %s", options.socket or options.port, error.strerror or error)
+    if (listener := listening(options.socket or options.port, options.mode)) is None:
         return 1
     asyncio.run(_serve(listener, Store(options.artifacts, inside=options.inside, budget=options.memory * 2**20)))
     return 0
