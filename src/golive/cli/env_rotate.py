@@ -16,11 +16,12 @@ BYTES = 32
 
 @click.command()
 @click.argument("name", shell_complete=complete.variables)
-@click.option("--ask", is_flag=True, help="The new value is asked for, or read from standard input.")
+@click.option("--ask", is_flag=True, help="Ask for the new value, or read it from standard input, in any case.")
 @click.option("--end", is_flag=True, help="The value before is valid no longer: forget it.")
 @place_options
 def rotate(target: Target, name: str, ask: bool, end: bool) -> int:
-    """Give the secret NAME another value, 32 random bytes unless --ask; the one before goes on as NAME_PREVIOUS.
+    """Give the secret NAME another value; the one before goes on as NAME_PREVIOUS. golive makes the new one (32 random
+    bytes) where golive.toml says `generate = true`; one of somebody else's making, such as an API key, is asked for.
 
     Services get both with the next deploy: they sign with NAME and accept either, so nobody is signed out while
     releases change. When what was signed before has run out, --end forgets the old value.
@@ -55,9 +56,9 @@ def rotate(target: Target, name: str, ask: bool, end: bool) -> int:
             f"a rotation of {name} is under way since {output.ago(rows[previous]['set_at'])}",
             hint=f"golive env rotate {name} --end, when nothing needs the value before any more",
         )
-    new = asked(name) if ask else secrets.token_urlsafe(BYTES)
+    new = secrets.token_urlsafe(BYTES) if row["generate"] and not ask else asked(name)
     if not new:
-        raise UsageError("the new value is empty", hint="without --ask golive makes one")
+        raise UsageError("the new value is empty", hint="type it, or give it on standard input; nothing was changed")
     body = {**target.query(), **checkout, "secrets": True}
     old = daemon.send("POST", "/v1/env/read", body)["values"][name]
     if new == old:

@@ -93,6 +93,7 @@ def _row(name: str, known: Known, value: _Set | None, *, injected: bool, secret:
         if place
         else "",
         "declared": variable is not None,
+        "generate": variable is not None and variable.generate,
         "read": place_read,
         "for": list(variable.services) if variable else [],
         "scope": value.scope if value else None,

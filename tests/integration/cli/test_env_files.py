@@ -222,16 +222,22 @@ def test_a_secret_is_rotated_with_both_values_valid(golive: Scratch) -> None:
     assert "has no value to be changed" in golive("env", "rotate", "KEY").err
     assert "did you mean KEY?" in golive("env", "rotate", "KEYS").err
     assert golive("env", "set", f"KEY={CANARY}").code == 0
-    said = golive("env", "rotate", "KEY")
+    assert "the new value is empty" in golive("env", "rotate", "KEY").err
+    said = golive("env", "rotate", "KEY", stdin="another-value-of-its-maker\n")
     assert said.code == 0, said.text
     assert CANARY not in said.text
     asked = {"app": tomllib.loads((golive.cwd / "golive.toml").read_text())["name"], "secrets": True}
     both = connect(Home(golive.home), start=False).send("POST", "/v1/env/read", asked)["values"]
     assert both["KEY_PREVIOUS"] == CANARY
-    assert len(both["KEY"]) >= 40
+    assert both["KEY"] == "another-value-of-its-maker"
     assert "•" in rows(golive("env"))["KEY_PREVIOUS"][1]
     assert "is under way since" in golive("env", "rotate", "KEY").err
     assert "KEY_PREVIOUS is forgotten" in golive("env", "rotate", "KEY", "--end").err
     assert "nothing to do" in golive("env", "rotate", "KEY", "--end").err
     assert "KEY_PREVIOUS" not in golive("env").out
+    file = golive.cwd / "golive.toml"
+    file.write_text(file.read_text().replace('type        = "secret"\n', 'type = "secret"\ngenerate = true\n', 1))
+    assert golive("env", "rotate", "KEY").code == 0
+    made = connect(Home(golive.home), start=False).send("POST", "/v1/env/read", asked)["values"]
+    assert len(made["KEY"]) >= 40
     assert "has no secret SIZE" in golive("env", "rotate", "SIZE").err
