@@ -15,6 +15,7 @@ from golive.checks.model import Unanswered
 from golive.checks.site import address
 from golive.checks.web import Exchange
 from golive.edge import records
+from golive.errors import UsageError
 
 OWN = "https://app.tea.test"
 
@@ -60,8 +61,14 @@ async def test_a_refusal_is_explained_and_a_silent_port_is_said() -> None:
     assert site.asked[0].headers["x-one"] == "1"
     with pytest.raises(Unanswered, match="nothing listens there"):
         await request.request(address(f"http://127.0.0.1:{port}/"))
-    with pytest.raises(Unanswered, match="is no header"):
-        request.headers_of(("nonsense",))
+
+
+def test_headers_that_are_none_are_refused_without_their_value() -> None:
+    assert request.headers_of(("X-One: 1", "accept:  text/html ")) == {"x-one": "1", "accept": "text/html"}
+    for line in ("no header: hunter2", ": hunter2", "x-key: hunter2\r\nx-other: 1"):
+        with pytest.raises(UsageError) as raised:
+            request.headers_of((line,))
+        assert "hunter2" not in str(raised.value.to_json())
 
 
 def test_a_waterfall_has_the_lookup_apart_from_the_connection() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from golive.cli import complete, output
+from golive.cli.env_io import asked as typed
 from golive.cli.place import Target, client, place_options
 from golive.errors import GoliveError, NotFound, UsageError, nearest
 from golive.home import Home
@@ -42,20 +43,28 @@ def debug() -> None:
 @debug.command()
 @click.argument("url")
 @click.option("-X", "--method", type=click.Choice(["GET", "HEAD", "OPTIONS"]), default="GET", show_default=True)
-@click.option("-H", "--header", multiple=True, metavar="NAME: VALUE", help="Sent with it; may be given again.")
+@click.option(
+    "-H", "--header", multiple=True, metavar="NAME[: VALUE]", help="Sent with it; NAME alone asks, or reads stdin."
+)
 @as_json_option
 def request(url: str, method: str, header: tuple[str, ...], as_json: bool) -> int:
     """Where the time of a request goes (DNS, connect, TLS, wait, body), along all redirects, and what the status means.
 
+    What is secret has no place in a command line: -H Authorization asks for the value, or reads it from standard input.
+
     \b
     Examples:
       golive debug request example.com
-      golive debug request https://shop.localhost:8443/api/me -H 'Authorization: Bearer …'
+      golive debug request https://shop.localhost:8443/api/me -H Authorization
     """
     from golive.checks.debug import request as asked
     from golive.checks.site import address
 
-    return _show(asked.request(address(url), method, asked.headers_of(header)), as_json)
+    bare = [line for line in header if ":" not in line]
+    if len(bare) > 1 and not sys.stdin.isatty():
+        raise UsageError("only one value can be read from standard input", hint="give the others as 'NAME: VALUE'")
+    lines = tuple(line if ":" in line else f"{line}: {typed(line)}" for line in header)
+    return _show(asked.request(address(url), method, asked.headers_of(lines)), as_json)
 
 
 @debug.command()

@@ -67,7 +67,7 @@ def test_one_thing_at_a_time(leaves: Scratch) -> None:
     refused = leaves("debug", "cors", url, "--origin", "https://elsewhere.test")
     assert (refused.code, "no Access-Control-Allow-Origin" in refused.out) == (1, True)
     assert "no resource of that engine" in leaves("debug", "db").err
-    assert "is no header" in leaves("debug", "request", url, "-H", "nonsense").err
+    assert "no name of a header" in leaves("debug", "request", url, "-H", "not a header: x").err
 
 
 def test_ignored_until_a_day_then_mended(leaves: Scratch) -> None:

@@ -54,6 +54,8 @@ async def test_somebody_elses_postgres_answers_or_says_why_not(
     nobody = Secret(f"postgresql://me:{WORD}@127.0.0.1:{ports.choose()}/app")
     account = await debugged.database("postgres", nobody, "DATABASE_URL")
     assert [step.about for step in account.steps if step.state == "failed"] == ["network"]
+    nowhere = await debugged.database("postgres", Secret("postgresql://me@nowhere.invalid/app"), "DATABASE_URL")
+    assert [step.about for step in nowhere.steps if step.state == "failed"] == ["name"]
     assert WORD not in str(account.to_json())
     assert report.version.startswith("15.")
     assert not report.pooled

@@ -36,7 +36,12 @@ async def database(engine: Literal["postgres", "redis"], url: Secret, variable: 
 
     try:
         if not target.host.startswith("/"):
-            found = await addresses(target.host)
+            try:
+                found = await addresses(target.host)
+            except OSError as error:
+                means = "look for a typing mistake in the host, or ask golive debug dns"
+                steps.append(Step("failed", "name", error.strerror or str(error), means))
+                return Account(title, f"there is no address of {target.host}", tuple(steps), tuple(phases))
             steps.append(Step("ok", "name", f"{', '.join(found)} in {passed('DNS') * 1000:.1f} ms"))
             await _reached(found[0], target.port)
             steps.append(Step("ok", "network", f"connected in {passed('connect') * 1000:.1f} ms"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from golive.checks.debug.account import Account, Phase, State, Step
-from golive.checks.model import Unanswered
 from golive.checks.site import Address
 from golive.checks.web import Exchange, Web
+from golive.errors import UsageError
 from golive.units import human_size
 
 SLOW = 1.0
@@ -25,6 +26,8 @@ STATUSES = {
     503: "no instance was ready: golive status, golive logs",
     504: "the app took longer than the route's timeout: golive logs, and `timeout` in golive.toml",
 }
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token of RFC 9110."""
 EXPLAINED = ("content-type", "content-encoding", "cache-control", "age", "cache-status", "location", "retry-after")
 
 
@@ -127,11 +130,13 @@ def _ms(seconds: float | None) -> str:
 
 
 def headers_of(given: tuple[str, ...]) -> dict[str, str]:
-    """Of `Name: value` each. Raises Unanswered for what is none."""
+    """Of `Name: value` each. UsageError for what is none; it does not show the value."""
     found = {}
     for line in given:
-        name, colon, value = line.partition(":")
-        if not colon or not name.strip():
-            raise Unanswered(f"{line!r} is no header: such as 'Authorization: Bearer …'")
-        found[name.strip().lower()] = value.strip()
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if not colon or not _NAME.fullmatch(name):
+            raise UsageError(f"{name!r} is no name of a header", hint="such as -H 'Accept: text/html'")
+        if not value.isprintable():
+            raise UsageError(f"the value of {name} has what no header may have", hint="is it more than one line?")
+        found[name.lower()] = value
     return found
