@@ -13,7 +13,7 @@ ORDER = ("pool", "connections", "memory", "cpu", "database", "edge", "disk", "ma
 """What is told first when several are near their end: the particular before what it is a part of."""
 MEASURABLE = 0.05
 """Cores, below which the ticks that processors are counted in say nothing."""
-TODO = {
+ADVICE = {
     "cpu": "golive scale {service}=N, or more workers in its command, while the machine has cores left",
     "memory": "raise limits.memory of {service}, or find what it keeps",
     "connections": "`pool = true` on {service}, or fewer connections in each instance's own pool",
@@ -95,7 +95,7 @@ def limit(steps: Sequence[Step]) -> Limit | None:
         service = near[0].name.rpartition(".")[0] or near[0].name
         if near[0].kind == "machine":
             return _full(near[0], at)
-        return Limit(near[0].kind, shown(near[0]), TODO[near[0].kind].format(service=service), service)
+        return Limit(near[0].kind, shown(near[0]), ADVICE[near[0].kind].format(service=service), service)
     if at.holds:
         return None
     if not at.uses:
@@ -112,7 +112,7 @@ def _full(machine: Use, at: Step) -> Limit:
     rest = max(machine.used - own - at.generators, 0.0)
     what = f"{shown(machine)} (the app {own:.2f}, the load's generator {at.generators:.2f}, all else {rest:.2f})"
     other = "what else runs on this machine takes most of it: measure again when it rests"
-    return Limit("machine", what, other if rest > own + at.generators else TODO["machine"], "machine")
+    return Limit("machine", what, other if rest > own + at.generators else ADVICE["machine"], "machine")
 
 
 def _own(step: Step) -> float:
