@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from golive.errors import GoliveError
 from golive.home import Home
 from golive.system import ports
 
@@ -18,6 +19,15 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):
     # A share for each worker: a port that a stopped server of one test comes back to is not given to another's.
     _SHARE = len(ports.RANGE) // 8
     ports.RANGE = ports.RANGE[int(worker) % 8 * _SHARE :][:_SHARE]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Iterator[None]:
+    """An error of golive's is shown with its cause and log, not with its first sentence alone."""
+    report = yield
+    if call.excinfo is not None and isinstance(error := call.excinfo.value, GoliveError):
+        report.sections.append(("golive's error", "\n".join(f"{k}: {v}" for k, v in error.to_json().items())))
+    return report
 
 
 @pytest.fixture

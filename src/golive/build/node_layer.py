@@ -29,6 +29,8 @@ HARMLESS = frozenset((
     "husky", "msw",
 ))  # fmt: skip
 """Their scripts only thank, check or optimise: the packages work without."""
+_OFFLINE = "--prefer-offline"
+_MISSING = re.compile(r"E404|404 Not Found|ERR_PNPM_FETCH_404|ETARGET|No matching version")
 _NO_NETWORK = re.compile(
     r"ENOTFOUND|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|ECONNRESET|ENETUNREACH|ERR_SOCKET_TIMEOUT|ENOTCACHED|network timeout"
     r"|ERR_PNPM_META_FETCH_FAIL|ERR_PNPM_NO_OFFLINE",
@@ -90,7 +92,12 @@ async def _install(request: NodeLayerRequest, tools: Tools) -> None:
         shown = ", ".join(absent[:4]) + (" …" if len(absent) > 4 else "")
         tools.log(f"{lock} lacks optional packages of other platforms: {shown}; `npm ci` would refuse it")
         request = replace(request, complete=False)
-    done = await tools.run([*request.cli, *install_arguments(request)], env=request.env, cwd=request.place)
+    arguments = [*request.cli, *install_arguments(request)]
+    done = await tools.run(arguments, env=request.env, cwd=request.place)
+    if done.code != 0 and _OFFLINE in arguments and _MISSING.search(done.output):
+        tools.log("what the registry said before may be older than this version: asked again")
+        arguments.remove(_OFFLINE)
+        done = await tools.run(arguments, env=request.env, cwd=request.place)
     if done.code != 0:
         raise explain(done.output, request.node)
 
@@ -99,21 +106,21 @@ def install_arguments(request: NodeLayerRequest) -> list[str]:
     """What the package manager is asked to do: exactly the lock file, without scripts. Pure."""
     node, production = request.node, request.production and request.node.development
     if node.manager == "npm":
-        quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"]
+        quiet = ["--ignore-scripts", "--no-audit", "--no-fund", _OFFLINE, "--loglevel=error"]
         exactly = ["ci"] if node.lock and request.complete else ["install", "--no-save"]
         return [*exactly, *quiet, "--omit=dev" if production else "--include=dev"]
     if node.manager == "pnpm":
         locked = "--frozen-lockfile" if node.lock else "--no-frozen-lockfile"
         quiet = [
             "--ignore-scripts",
-            "--prefer-offline",
+            _OFFLINE,
             "--reporter=append-only",
             "--config.confirm-modules-purge=false",
         ]
         return ["install", locked, *quiet, "--prod" if production else "--prod=false"]
     if node.manager == "yarn":
         frozen = ["--frozen-lockfile"] if node.lock else []
-        quiet = ["--ignore-scripts", "--non-interactive", "--prefer-offline", "--no-progress"]
+        quiet = ["--ignore-scripts", "--non-interactive", _OFFLINE, "--no-progress"]
         return ["install", *frozen, *quiet, f"--production={'true' if production else 'false'}"]
     if production:
         return ["workspaces", "focus", "--all", "--production"]
@@ -220,7 +227,7 @@ def explain(output: str, node: NodeDependencies) -> BuildFailed:
             hint="check the network, HTTPS_PROXY and the registry in .npmrc, then again; what was fetched once is kept",
             log=log,
         )
-    if re.search(r"E404|404 Not Found|ERR_PNPM_FETCH_404|ETARGET|No matching version", output):
+    if _MISSING.search(output):
         return BuildFailed(
             "a package or version does not exist in the registry",
             where=lock,

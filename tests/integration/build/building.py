@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
+import io
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import tarfile
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -75,6 +80,52 @@ def lock(folder: Path) -> None:
         pytest.skip("npm is not on this machine")
     options = ["--package-lock-only", "--ignore-scripts", "--no-audit", "--omit-lockfile-registry-resolved"]
     subprocess.run([npm, "install", *options, "--loglevel=error"], cwd=folder, check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def registry(package: str, published: list[str]) -> Iterator[str]:
+    """A package registry on loopback whose one package has the versions published so far; gives its URL."""
+
+    def archive(version: str) -> bytes:
+        body = io.BytesIO()
+        manifest = json.dumps({"name": package, "version": version}).encode()
+        with tarfile.open(fileobj=body, mode="w:gz") as tar:
+            member = tarfile.TarInfo("package/package.json")
+            member.size = len(manifest)
+            tar.addfile(member, io.BytesIO(manifest))
+        return body.getvalue()
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == f"/{package}":
+                url = f"http://127.0.0.1:{self.server.server_address[1]}"
+                versions = {
+                    v: {"name": package, "version": v, "dist": {"tarball": f"{url}/{v}.tgz"}} for v in published
+                }
+                body = json.dumps(
+                    {"name": package, "dist-tags": {"latest": published[-1]}, "versions": versions}
+                ).encode()
+            elif self.path.endswith(".tgz"):
+                body = archive(self.path.strip("/").removesuffix(".tgz"))
+            else:
+                self.send_error(404)
+                return
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextlib.asynccontextmanager

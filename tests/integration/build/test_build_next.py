@@ -23,7 +23,7 @@ FILES = {
         "name": "web",
         "private": True,
         "scripts": {"build": "next build", "start": "next start"},
-        "dependencies": {"next": "16.4.6", "react": "19.3.1", "react-dom": "19.3.1"},
+        "dependencies": {"next": "16.4.5", "react": "19.3.1", "react-dom": "19.3.1"},
     }),
     "next.config.mjs": 'export default { output: "standalone" }\n',
     "app/layout.js": "export default function Layout({ children }) { return <html><body>{children}</body></html> }\n",

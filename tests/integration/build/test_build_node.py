@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from building import build, lock, run_tool, running, services, write
+from building import build, lock, registry, run_tool, running, services, write
 
 from golive.build.builder import Builder
 from golive.build.leaks import check_artifact
@@ -55,6 +55,34 @@ async def test_a_plain_server_is_built_started_and_built_again_only_where_it_cha
     assert "unchanged, layer" in log
     assert changed.artifact.layer == built.artifact.layer
     assert len(list(golive_home.layers.iterdir())) == 1
+
+
+async def test_a_version_newer_than_what_the_registry_said_before_is_asked_for(
+    golive_home: Home, checkout: Path
+) -> None:
+    """Of a lock file with a package's other platforms left out, npm looks each version up again, in its cache first."""
+    published: list[str] = []
+    with registry("tea", published) as url:
+        write(checkout, {".npmrc": f"registry={url}\n"})
+        for version in ("1.0.0", "1.1.0"):
+            published.append(version)
+            written = {
+                "": {"dependencies": {"tea": version}},
+                "node_modules/tea": {"version": version, "optionalDependencies": {"tea-mac": "1"}},
+            }
+            write(
+                checkout,
+                {
+                    "golive.toml": TOML,
+                    "server.js": "require('http').createServer().listen(process.env.PORT)",
+                    "package.json": json.dumps({**API, "dependencies": {"tea": version}}),
+                    "package-lock.json": json.dumps({"name": "api", "lockfileVersion": 3, "packages": written}),
+                },
+            )
+            built, log = await build(Builder(golive_home), services(checkout)["api"])
+            assert ("asked again" in log) is (version == "1.1.0")
+    manifest = json.loads((built.artifact.app / "node_modules/tea/package.json").read_text())
+    assert manifest["version"] == "1.1.0"
 
 
 async def test_what_the_build_generates_among_the_packages_is_there_to_run(

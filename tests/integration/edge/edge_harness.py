@@ -99,6 +99,9 @@ class Upstreams:
         writers = self._writers.setdefault(number, set())
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if number not in self._servers:  # accepted as it was stopped
+                writer.transport.abort()
+                return
             writers.add(writer)
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while True:
@@ -122,7 +125,8 @@ class Upstreams:
         self._servers.pop(endpoint.port).close()
         for writer in self._writers.pop(endpoint.port):
             writer.transport.abort()
-        await asyncio.sleep(0)
+        for _ in range(3):  # what was accepted and not yet begun, too
+            await asyncio.sleep(0)
 
     async def close(self) -> None:
         for port in list(self._servers):
