@@ -47,6 +47,17 @@ def test_a_backup_is_made_listed_verified_and_deleted(make_app: MakeApp) -> None
     segments = app.golive.root / "backups" / app.name / "production/db/wal"
     until("a whole segment in the location", lambda: any(len(path.name) == 24 for path in segments.glob("*/*")))
 
+    archive = app.golive.root / "backups" / app.name / f"production/db/base/{id}/data.golive"
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:-9])
+    assert "is damaged" in app.command("backup", "verify").failed().err
+    listed = app.command("backup", "list")
+    assert listed.code == 1 and " failed " in listed.out
+    assert "db: a backup failed" in " ".join(app.command("status").ok().out.split())
+    archive.write_bytes(whole)
+    app.command("backup", "verify").ok()
+    assert " proven " in app.command("backup", "list").ok().out
+
     assert "1 left" not in app.command("backup", "delete", id, "--yes").ok().err
     assert database(app)["backups"] == []
     app.command("down").ok()

@@ -134,6 +134,7 @@ FAULTS: list[tuple[str, str, Plant]] = [
     ("backups-made", "failed", lambda d: d.backup["backups"][0].update(status="failed")),
     ("backups-made", "place is gone", lambda d: d.backup.update(error={"what": "the bucket does not answer"})),
     ("backups-proven", "never", lambda d: d.backup["backups"][0].update(drill=None)),
+    ("backups-proven", "damaged", lambda d: d.backup["backups"][0].update(status="failed", why="it is cut off")),
     ("backups-proven", "long ago", lambda d: d.backup["backups"][0].update(drill=OLD_DRILL)),
     ("backups-writes", "stopped", lambda d: d.backup.update(receiving={"status": "stopped"})),
     ("backups-writes", "trouble", lambda d: d.backup.update(trouble="the disk is full")),

@@ -2,6 +2,7 @@
 
 <app>/<environment>/<resource>/base/<id>/data.golive      the archive
                                          drill.json       how it went when it was restored last, see `proof`
+                                         damage.json      what was wrong when it was read last; absent when nothing was
                                          manifest.json    this
 """
 
@@ -24,6 +25,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 ARCHIVE = "data.golive"
 PROOF = "drill.json"
+DAMAGE = "damage.json"
 ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 """A name that `new_id` gives."""
 
@@ -185,7 +187,7 @@ def require_key(manifest: Manifest, key: Key) -> None:
 
 def remove(location: Location, source: str, id: str) -> None:
     """The manifest first: what is left if this is cut short was never a backup."""
-    for name in (MANIFEST, PROOF, ARCHIVE):
+    for name in (MANIFEST, PROOF, DAMAGE, ARCHIVE):
         location.delete(f"{source}/base/{id}/{name}")
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from golive.backup import catalog, proof, restore, restoring, work
-from golive.backup.proof import Proof
+from golive.backup.proof import Proof, Verdict
 from golive.backup.recovery import Latest
 from golive.backup.repository import Repository
 from golive.backup.server import Server, environment, reason
-from golive.errors import BackupFailed, BackupUntried, EngineUnavailable, GoliveError, NotFound
+from golive.errors import BackupFailed, EngineUnavailable, GoliveError
 from golive.system.files import remove_tree
 from golive.system.processes import run
 
@@ -83,7 +83,7 @@ async def drill(
         report({"what": "checksums"})
         await _checksums(server, folder / "data", seen)
     except GoliveError as error:
-        if not is_damage(error):
+        if not work.is_damage(error):
             raise
         why = f"{error.what}: {error.why}" if error.why else error.what
         raise
@@ -93,12 +93,7 @@ async def drill(
             found = _proof(began, seen, last, why)
             if why or not _was_cut(found):
                 proof.write(location, manifest, found)
-    return work.view(manifest, found) | {"source": repository.source}
-
-
-def is_damage(error: GoliveError) -> bool:
-    """Whether it is the backup that is to blame: it was read, and is not what was written, or part of it is gone."""
-    return isinstance(error, BackupFailed | NotFound) and not isinstance(error, BackupUntried)
+    return work.view(manifest, Verdict(found)) | {"source": repository.source}
 
 
 def _was_cut(found: Proof) -> bool:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from golive.backup import archive, catalog, recovery, restore, wal
+from golive.backup import archive, catalog, proof, recovery, restore, wal
 from golive.backup.archive import Key
 from golive.backup.catalog import Manifest
 from golive.backup.location import Entry
@@ -109,13 +109,11 @@ class Seen:
 
 
 async def begin(followed: Followed, report: Report = lambda _what, _done, _total: None) -> Manifest | None:
-    """Unpack the newest base backup, unless what is here follows on that; None while there is none. The server must
-    not run. Killed at any point, it may be done once more."""
+    """Unpack the newest base backup that has not failed, unless what is here follows on that; None while there is none.
+    The server must not run. Killed at any point, it may be done once more."""
     repository, work = followed.repository, followed.work
     location = repository.location()
-    try:
-        manifest = catalog.find(location, repository.source)
-    except NotFound:
+    if (manifest := _newest(repository)) is None:
         return None
     if (base := followed.base) is not None and base.stream == manifest.stream:
         return base
@@ -143,7 +141,14 @@ def is_over(followed: Followed) -> bool:
     newest = max((name.split("/")[-2] for name in names if name.endswith(f"/{catalog.MANIFEST}")), default="")
     if newest <= base.id:
         return False
-    return catalog.find(repository.location(), repository.source, newest).stream != base.stream
+    chosen = _newest(repository)
+    return chosen is not None and chosen.id > base.id and chosen.stream != base.stream
+
+
+def _newest(repository: Repository) -> Manifest | None:
+    location = repository.location()
+    known = [each for each in catalog.backups(location, repository.source) if isinstance(each, Manifest)]
+    return proof.choose(location, known, Latest())[0] if known else None
 
 
 def look(followed: Followed) -> Seen:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,12 +41,15 @@ class AsBackedUp:
 Goal = Latest | Until | AsBackedUp
 
 
-def choose(known: Sequence[Manifest | Broken], goal: Goal) -> Manifest:
-    """The newest backup from which the goal can be reached. BackupFailed says from when on there is one."""
+def choose(
+    known: Sequence[Manifest | Broken], goal: Goal, has_failed: Callable[[Manifest], bool] = lambda _: False
+) -> Manifest:
+    """The newest backup from which the goal can be reached, and which has not failed; when all have, the newest.
+    BackupFailed says from when on there is one."""
     good = [backup for backup in known if isinstance(backup, Manifest)]
     fit = [backup for backup in good if not isinstance(goal, Until) or backup.ended <= goal.at]
     if fit:
-        return fit[-1]
+        return next((backup for backup in reversed(fit) if not has_failed(backup)), fit[-1])
     raise BackupFailed(
         f"no backup is older than {_shown(goal.at)}" if isinstance(goal, Until) and good else "there is no good backup",
         why=f"the oldest one ended at {_shown(good[0].ended)}" if good else None,

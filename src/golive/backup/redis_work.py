@@ -9,8 +9,8 @@ from typing import Any
 
 from golive.backup import catalog, proof, redis, work
 from golive.backup.catalog import Manifest
-from golive.backup.drill import is_damage
-from golive.backup.proof import Proof
+from golive.backup.proof import Proof, Verdict
+from golive.backup.recovery import Latest
 from golive.backup.redis import Loaded, RedisServer
 from golive.backup.repository import Repository
 from golive.backup.work import Report, Terms
@@ -34,7 +34,7 @@ async def create(
     manifest = await redis.create(server, location, repository.source, repository.key(), said)
     went = await asyncio.to_thread(work.tidy, repository, received, terms)
     used = await asyncio.to_thread(work.usage, location, repository.source)
-    return {**work.view(manifest, None), "used": used, "went": went}
+    return {**work.view(manifest), "used": used, "went": went}
 
 
 async def drill(
@@ -52,13 +52,13 @@ async def drill(
     try:
         loaded = await redis.drill(location, manifest, repository.key_of(manifest), engine, folder, user)
     except BackupFailed as error:
-        if is_damage(error):
+        if work.is_damage(error):
             why = f"{error.what}: {error.why}" if error.why else error.what
             proof.write(location, manifest, Proof(datetime.now(UTC), 0.0, why=why))
         raise
     found = _proof(loaded)
     proof.write(location, manifest, found)
-    return work.view(manifest, found) | {"source": repository.source}
+    return work.view(manifest, Verdict(found)) | {"source": repository.source}
 
 
 def _proof(loaded: Loaded) -> Proof:
@@ -69,11 +69,22 @@ def _proof(loaded: Loaded) -> Proof:
     return Proof(datetime.now(UTC), loaded.seconds, checks=checks, rows=loaded.keys)
 
 
+async def choose(repository: Repository) -> tuple[str, list[str]]:
+    """The newest snapshot that has not failed, and newer ones that have. When all have, the newest."""
+    return await asyncio.to_thread(_choose, repository)
+
+
+def _choose(repository: Repository) -> tuple[str, list[str]]:
+    location = repository.location()
+    chosen, failed = proof.choose(location, catalog.backups(location, repository.source), Latest())
+    return chosen.id, failed
+
+
 async def fetch(repository: Repository, folder: Path, user: User | None, id: str | None) -> dict[str, Any]:
     """The snapshot into a data folder that does not exist yet. As `work.view`."""
     location, manifest = repository.location(), _found(repository, id)
     await redis.restore(location, manifest, repository.key_of(manifest), folder, user, names=FILES)
-    return work.view(manifest, proof.read(location, manifest))
+    return work.view(manifest, proof.verdict(location, manifest))
 
 
 def _found(repository: Repository, id: str | None) -> Manifest:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from golive.backup import catalog, recovery, restore, ship, stream, work
+from golive.backup import catalog, proof, restore, ship, stream, work
 from golive.backup.archive import Key
 from golive.backup.catalog import Manifest
 from golive.backup.location import Location
@@ -46,9 +46,9 @@ async def run(
     report: Report = lambda _: None,
 ) -> dict[str, Any]:
     """The new `folder`, which must not exist; the one above it is golive's. As JSON; `behind` is true when there are
-    writes that no good backup leads to."""
+    writes that no good backup leads to; `passed_over` are newer backups that have failed."""
     location = repository.location()
-    manifest = _choose(location, repository, wish)
+    manifest, failed = _choose(location, repository, wish)
     key = repository.key_of(manifest)
 
     def said(what: str, done: int, total: int) -> None:
@@ -58,7 +58,8 @@ async def run(
         goal = await asyncio.to_thread(_goal, wish, manifest, files)
         done = await restore.restore(server, location, manifest, key, goal, folder, files, report=said)
     return {
-        **work.view(manifest, None),
+        **work.view(manifest, proof.verdict(location, manifest)),
+        "passed_over": failed,
         "last_commit": done.last_commit,
         "seconds": done.seconds,
         "behind": isinstance(wish.goal, Latest) and is_behind(location, repository, received, manifest),
@@ -72,10 +73,11 @@ def _goal(wish: Wish, manifest: Manifest, files: Path | None) -> Goal:
     return wish.goal
 
 
-def _choose(location: Location, repository: Repository, wish: Wish) -> Manifest:
+def _choose(location: Location, repository: Repository, wish: Wish) -> tuple[Manifest, list[str]]:
+    """And those that would have been nearer, but have failed; newest first."""
     if wish.id is not None:
-        return catalog.find(location, repository.source, wish.id)
-    return recovery.choose(catalog.backups(location, repository.source), wish.goal)
+        return catalog.find(location, repository.source, wish.id), []
+    return proof.choose(location, catalog.backups(location, repository.source), wish.goal)
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ from golive.backup.catalog import Manifest
 from golive.backup.location import Location
 from golive.backup.owner import Guard
 from golive.backup.repository import Repository
-from golive.errors import BackupFailed, BackupUntried
+from golive.errors import BackupFailed, BackupUntried, NotFound
 from golive.system.users import User
 from golive.units import human_size
 
@@ -222,15 +222,26 @@ def verify(repository: Repository, manifest: Manifest, key: Key) -> list[str]:
         name = entry.name.rsplit("/", 1)[1]
         if _is_needed(name, manifest):
             try:
-                with location.open(entry.name) as file:
-                    for _ in archive.read(file, key, entry.name):
-                        pass
+                name = _read_through(location, key, folder, name)
             except BackupUntried:
                 raise
             except BackupFailed as error:
                 raise _damaged(manifest, name, error, found, whole) from error
             found.append(name)
     return found
+
+
+def _read_through(location: Location, key: Key, folder: str, name: str) -> str:
+    """Its name; that of the whole segment when a part has become one meanwhile."""
+    try:
+        with location.open(f"{folder}/{name}") as file:
+            for _ in archive.read(file, key, f"{folder}/{name}"):
+                pass
+    except NotFound:
+        if not name.endswith(PARTIAL):
+            raise
+        return _read_through(location, key, folder, name.removesuffix(PARTIAL))
+    return name
 
 
 def _names(folder: Path) -> list[str]:

@@ -14,14 +14,16 @@ from golive.backup import base, catalog, proof, retention, ship, stream, wal
 from golive.backup.catalog import Broken, Manifest
 from golive.backup.location import Location
 from golive.backup.owner import Guard
+from golive.backup.proof import Damage, Verdict
 from golive.backup.repository import Repository
 from golive.backup.server import Server
-from golive.errors import BackupFailed
+from golive.errors import BackupFailed, BackupUntried, GoliveError, NotFound
 from golive.system.users import User
 
 BETWEEN = 0.2
 """Seconds between two tries: each is a line in the log of a server that lets nobody in yet."""
 Report = Callable[[Any], None]
+_UNKNOWN = Verdict()
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ async def create(
     manifest = await base.create(server, location, repository.source, repository.key(), id, said)
     went = await asyncio.to_thread(tidy, repository, received, terms)
     used = await asyncio.to_thread(usage, location, repository.source)
-    return {**view(manifest, None), "used": used, "went": went}
+    return {**view(manifest), "used": used, "went": went}
 
 
 def tidy(repository: Repository, received: Path, terms: Terms) -> list[str]:
@@ -129,22 +131,41 @@ async def listing(repository: Repository) -> list[dict[str, Any]]:
 def _listing(repository: Repository) -> list[dict[str, Any]]:
     location = repository.location()
     known = catalog.backups(location, repository.source)
-    found = [view(each, proof.read(location, each) if isinstance(each, Manifest) else None) for each in known]
+    found = [view(each, proof.verdict(location, each)) if isinstance(each, Manifest) else view(each) for each in known]
     return found[::-1]
 
 
 async def verify(repository: Repository, id: str | None) -> dict[str, Any]:
-    """Read all of a backup and of the WAL after it. BackupFailed says what is wrong."""
+    """Read all of a backup and of the WAL after it. BackupFailed says what is wrong, which is kept beside it."""
     return await asyncio.to_thread(_verify, repository, id)
 
 
 def _verify(repository: Repository, id: str | None) -> dict[str, Any]:
     location = repository.location()
     manifest = catalog.find(location, repository.source, id)
+    try:
+        count, segments = _read(repository, location, manifest)
+    except (BackupFailed, NotFound) as error:
+        if not is_damage(error):
+            raise
+        why = f"{error.what}: {error.why}" if error.why else error.what
+        proof.write_damage(location, manifest, Damage(datetime.now(UTC), why))
+        raise BackupFailed(error.what, where=error.where, why=error.why, hint=error.hint) from error
+    proof.mend(location, manifest)
+    return {**view(manifest, proof.verdict(location, manifest)), "verified": count, "segments": segments}
+
+
+def is_damage(error: GoliveError) -> bool:
+    """Whether it is the backup that is to blame: it was read, and is not what was written, or part of it is gone."""
+    return isinstance(error, BackupFailed | NotFound) and not isinstance(error, BackupUntried)
+
+
+def _read(repository: Repository, location: Location, manifest: Manifest) -> tuple[int, int]:
+    """All of it: bytes of data, and how many segments."""
     key = repository.key_of(manifest)
     count = catalog.verify(location, manifest, key)
     if manifest.engine != "postgres":
-        return {**view(manifest, proof.read(location, manifest)), "verified": count, "segments": 0}
+        return count, 0
     names = ship.verify(repository, manifest, key)
     gap = wal.missing(names, manifest.stop_lsn, manifest.segment)
     if gap:
@@ -154,7 +175,7 @@ def _verify(repository: Repository, id: str | None) -> dict[str, Any]:
             where=manifest.name,
             hint="it can be restored to the times before; golive backup create makes a new one",
         )
-    return {**view(manifest, proof.read(location, manifest)), "verified": count, "segments": len(names)}
+    return count, len(names)
 
 
 async def delete(repository: Repository, received: Path, id: str) -> dict[str, Any]:
@@ -173,14 +194,15 @@ def _delete(repository: Repository, received: Path, id: str) -> dict[str, Any]:
     return {"deleted": id, "left": len(left)}
 
 
-def view(backup: Manifest | Broken, proven: proof.Proof | None) -> dict[str, Any]:
+def view(backup: Manifest | Broken, found: Verdict = _UNKNOWN) -> dict[str, Any]:
     """As JSON: times in ISO 8601, sizes in bytes."""
     if isinstance(backup, Broken):
-        return {"id": backup.id, "status": proof.status(backup, proven), "why": backup.why}
+        return {"id": backup.id, "status": "failed", "why": backup.why}
+    proven = found.proof
     return {
         "id": backup.id,
-        "status": proof.status(backup, proven),
-        "why": proven.why if proven else "",
+        "status": found.status,
+        "why": found.why,
         "begun": backup.begun.isoformat(),
         "ended": backup.ended.isoformat(),
         "engine": backup.engine,

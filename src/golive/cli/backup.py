@@ -218,7 +218,7 @@ def _checked(each: dict[str, Any], drill: dict[str, Any]) -> str:
 @place_options
 def verify(target: Target, id: str | None, resource: str | None, as_json: bool) -> int:
     """Read all of a backup, the newest when none is named, and of the writes after it: nothing is missing, no byte has
-    changed. `golive backup drill` restores it too.
+    changed. What is damaged counts as failed from then on. `golive backup drill` restores it too.
 
     \b
     Example:

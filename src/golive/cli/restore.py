@@ -70,12 +70,19 @@ def _show_redis(done: dict[str, Any]) -> None:
     output.say(
         f"snapshot {done['id']} of {done['resource']}: {done['keys']:,} keys; now there are {done['live_keys']:,}"
     )
+    passed_over(done)
     if done["swapped"]:
         output.say(f"it is in place; what was there is snapshot {done['safety']}")
     else:
         output.say(
             "nothing has changed; the same command with --yes puts it in place, and keeps what is there as a snapshot"
         )
+
+
+def passed_over(done: dict[str, Any]) -> None:
+    if done["passed_over"]:
+        failed = ", ".join(done["passed_over"])
+        output.say(f"warning: {failed} failed and was passed over; golive backup show says why, --backup ID takes it")
 
 
 def moment_of(text: str) -> float:
@@ -107,6 +114,7 @@ def _show(done: dict[str, Any]) -> None:
     output.say()
     last = f", last write {done['last_commit'][:19]} UTC" if done["last_commit"] else ""
     output.say(f"{done['copy']}: backup {done['id']}, usable after {human_duration(done['seconds'])}{last}")
+    passed_over(done)
     if done["behind"]:
         output.say("warning: there are later writes that no good backup leads to: the WAL has a gap before them")
     if "swap" in done:

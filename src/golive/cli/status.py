@@ -148,6 +148,8 @@ def backup_lines(found: dict[str, dict[str, Any]]) -> list[str]:
         lines.append(f"{name}: {_backed_up(one)}")
         if one["trouble"]:
             lines.append(f"{name}: {one['trouble']}")
+        if (found_wrong := one["damaged"]) and found_wrong["what"] not in (one["trouble"] or ""):
+            lines.append(f"{name}: a backup failed {output.ago(found_wrong['at'])}: {found_wrong['what']}")
         if one["soon_full"]:
             lines.append(f"{name}: {full_line(one)}")
     return lines

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import logging
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -32,13 +32,14 @@ from golive.data.redis import Redis
 from golive.errors import BackupFailed, Cancelled, Conflict, GoliveError, NotFound, in_words, nearest
 from golive.release import resources
 from golive.release.host import Host
-from golive.state.records import BackupKind, Place
+from golive.state.records import BackupKind, BackupRun, Place
 from golive.supervise.unit import Unit
 from golive.system.offload import Offload
 
 log = logging.getLogger("golive.backups")
 PATIENCE = 30.0
 """Seconds for which a receiver that ended with its database waits for it, before it is started less and less often."""
+NAMED: Mapping[BackupKind, str] = {"base": "backup", "drill": "drill", "verify": "check of the backups"}
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -250,7 +251,7 @@ async def recorded(host: Host, found: Kept, kind: BackupKind, action: Awaitable[
     except Exception as failure:
         log.exception("%s of %s of %s", kind, found.name, found.place)
         error = BackupFailed(
-            f"the {'drill' if kind == 'drill' else 'backup'} of {found.name} failed",
+            f"the {NAMED[kind]} of {found.name} failed",
             where=str(found.place),
             why=in_words(failure),
             hint="the daemon's log says more; backups made before stand as they were",
@@ -318,11 +319,21 @@ def health(host: Host, place: Place) -> dict[str, dict[str, Any]]:
             "drilled": next((run.started_at for run in drills if run.error is None), None),
             "receiving": state.status.value if state else "stopped",
             "trouble": host.backup_trouble.get((place, name)),
+            "damaged": damaged([*runs, *drills, *host.state.backup_runs(place, name, "verify")]),
             "room": seen.room if seen else None,
             "full_at": seen.full.timestamp() if seen and seen.full else None,
             "soon_full": bool(seen and seen.is_near(datetime.now(UTC))),
         }
     return found
+
+
+def damaged(runs: Iterable[BackupRun]) -> dict[str, Any] | None:
+    """What a drill or a check has found wrong with a backup: `at` in epoch seconds, and the error. None when nothing
+    was, or when another one went well since, or a newer backup was made."""
+    ended = [run for run in runs if run.ended_at is not None]
+    judged = [r for r in ended if r.error is None or (r.kind != "base" and r.error["kind"] == BackupFailed.__name__)]
+    last = max(judged, key=lambda run: run.id, default=None)
+    return {"at": last.started_at, **last.error} if last and last.error else None
 
 
 def outlook(host: Host, place: Place, name: str, policy: BackupPolicy) -> Outlook | None:
@@ -362,7 +373,7 @@ def last_failure(host: Host, found: Kept) -> dict[str, Any] | None:
 
 async def verify(host: Host, found: Kept, id: str | None) -> dict[str, Any]:
     async with alone(host, found.place, found.name, "a check") as offload:
-        return await offload.call(work.verify, found.repository, id)
+        return await recorded(host, found, "verify", offload.call(work.verify, found.repository, id))
 
 
 async def delete(host: Host, found: Kept, id: str, actor: str) -> dict[str, Any]:

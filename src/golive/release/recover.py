@@ -107,6 +107,9 @@ async def recover(
         found = await recover_data.find(host, source.to, source.credentials, without)
         left += [f"the data of {label}, which begins empty" for label in found.empty]
         for kept in found.kept:
+            if kept.passed_over:
+                what = f"{kept.label} out of {', '.join(kept.passed_over)}, which failed"
+                left.append(f"{what}: it began with {kept.manifest.id}, and later writes may be missing")
             with step(report, "restore") as say:
                 told = functools.partial(progress, report, kept.label)
                 restored.append((kept.label, await recover_data.restore(host, kept, home.root / WORK, told)))

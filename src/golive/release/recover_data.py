@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from golive.backup import catalog, following, keyring, recovery, redis, ship
+from golive.backup import catalog, following, keyring, proof, redis, ship
 from golive.backup.archive import Key
 from golive.backup.catalog import Manifest
 from golive.backup.credentials import Credentials
@@ -34,11 +34,12 @@ Progress = Callable[[str, int, int], object]
 
 @dataclass(frozen=True)
 class Kept:
-    """A store that golive ran, and the newest backup of it."""
+    """A store that golive ran, and the newest good backup of it; `passed_over` are newer ones that have failed."""
 
     store: Postgres | Redis
     repository: Repository
     manifest: Manifest
+    passed_over: list[str]
 
     @property
     def label(self) -> str:
@@ -99,7 +100,8 @@ def _repositories(host: Host, app: App, name: str, to: str, credentials: Credent
 def _newest(store: Postgres | Redis, repositories: list[Repository]) -> Kept | None:
     for repository in repositories:
         if known := catalog.backups(repository.location(), repository.source):
-            return Kept(store, repository, recovery.choose(known, Latest()))
+            location = repository.location()
+            return Kept(store, repository, *proof.choose(location, known, Latest()))
     return None
 
 
@@ -160,7 +162,7 @@ async def _restore_cluster(host: Host, kept: Kept, store: Postgres, work: Path, 
     await asyncio.to_thread(open_sockets, store.place, "postgres", store.name)
     there = followed(store, kept.repository)
     if (base := there.base) is not None:
-        if base.stream == kept.manifest.stream:
+        if base.stream >= kept.manifest.stream:  # newer where the newest backup has failed: this is past it
             return _said(await following.finish(there, report))
         await following.end(there)
         await asyncio.to_thread(remove_tree, there.work)

@@ -130,9 +130,12 @@ async def restore(
 ) -> dict[str, Any]:
     """A snapshot, the newest when none is named, loaded beside to see what it holds; with `swap` it takes the place of
     what is there, of which a snapshot is made first. Nothing is lost when it fails or is killed."""
+    passed_over: list[str] = []
+    if id is None:
+        id, passed_over = await host.offload.call(redis_work.choose, found.repository)
     proven = await prove(host, found, id, report)
-    done = {"resource": found.name, "engine": "redis", **proven, "keys": proven["drill"]["rows"]}
-    done["live_keys"] = await _count(found)
+    done = {"resource": found.name, "engine": "redis", **proven, "passed_over": passed_over}
+    done |= {"keys": proven["drill"]["rows"], "live_keys": await _count(found)}
     if not swap:
         return {**done, "swapped": False}
     if host.changing(found.place).locked():

@@ -14,7 +14,7 @@ from golive.errors import StateError
 from golive.state.upgrades import UPGRADES
 from golive.state.vault import Vault
 
-VERSION = 4
+VERSION = 5
 
 
 class Database:

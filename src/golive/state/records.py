@@ -213,7 +213,7 @@ class Shift:
     until: float | None = None
 
 
-BackupKind = Literal["base", "drill"]
+BackupKind = Literal["base", "drill", "verify"]
 
 
 @dataclass(frozen=True)

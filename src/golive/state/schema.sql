@@ -123,13 +123,13 @@ CREATE TABLE resource (
     PRIMARY KEY (app, environment, name)
 ) STRICT;
 
--- Base backups and drills that were begun. What there is to restore is in the location, not here.
+-- Base backups, drills and checks that were begun. What there is to restore is in the location, not here.
 CREATE TABLE backup_run (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     app TEXT NOT NULL,
     environment TEXT NOT NULL,
     resource TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('base', 'drill')),
+    kind TEXT NOT NULL CHECK (kind IN ('base', 'drill', 'verify')),
     started_at REAL NOT NULL,
     ended_at REAL,
     error TEXT,                             -- JSON of the error

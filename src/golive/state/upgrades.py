@@ -98,5 +98,24 @@ CREATE TABLE shift (
 ) STRICT;
 """
 
-UPGRADES: Mapping[int, str] = {1: _MAINTENANCE, 2: _COPIES + _SCHEMAS + _MOVES + _BACKUPS, 3: _SHIFTS}
+_CHECKS = """
+DROP INDEX backup_run_resource;
+ALTER TABLE backup_run RENAME TO backup_run_before;
+CREATE TABLE backup_run (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    app TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    resource TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('base', 'drill', 'verify')),
+    started_at REAL NOT NULL,
+    ended_at REAL,
+    error TEXT,
+    detail TEXT NOT NULL
+) STRICT;
+INSERT INTO backup_run SELECT * FROM backup_run_before;
+DROP TABLE backup_run_before;
+CREATE INDEX backup_run_resource ON backup_run (app, environment, resource, kind, id);
+"""
+
+UPGRADES: Mapping[int, str] = {1: _MAINTENANCE, 2: _COPIES + _SCHEMAS + _MOVES + _BACKUPS, 3: _SHIFTS, 4: _CHECKS}
 """Version → the SQL that makes the next one of it."""

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
-from golive.backup import catalog
-from golive.backup.archive import Key
+from golive.backup import catalog, keyring, proof, work
+from golive.backup.archive import Key, Writer
 from golive.backup.catalog import Manifest
+from golive.backup.credentials import Credentials
+from golive.backup.proof import Proof
+from golive.backup.recovery import Latest
+from golive.backup.repository import Repository
 from golive.errors import BackupFailed
 
 NOW = datetime(2026, 11, 21, 2, 45, tzinfo=UTC)
@@ -61,3 +67,48 @@ def test_another_key_is_named_before_anything_is_read() -> None:
     with pytest.raises(BackupFailed, match="another key") as caught:
         catalog.require_key(MANIFEST, Key.new())
     assert "it wants key abc" in str(caught.value.why)
+
+
+async def test_what_reading_finds_wrong_stands_until_it_is_whole_again(tmp_path: Path) -> None:
+    repository = Repository(str(tmp_path / "to"), Credentials(), tmp_path / "keys", MANIFEST.source)
+    location, key = repository.location(), keyring.current(repository.keys)
+    for id in ("20261121T024500Z", "20261122T024500Z"):
+        made = replace(MANIFEST, id=id, key=key.id, engine="redis")
+        with location.put(made.archive) as file:
+            writer = Writer(file, key, made.name)
+            writer.write(b"0123456789")
+            made = replace(made, **asdict(writer.close()))
+        catalog.write(location, made)
+    proof.write(location, made, Proof(NOW, 1.0))
+    path = tmp_path / "to" / made.archive
+    whole = path.read_bytes()
+
+    async def listed() -> list[tuple[str, str]]:
+        return [(each["status"], each["why"][-7:]) for each in await work.listing(repository)]
+
+    def chosen() -> tuple[str, list[str]]:
+        found, passed_over = proof.choose(location, catalog.backups(location, made.source), Latest())
+        return found.id, passed_over
+
+    assert await listed() == [("proven", ""), ("unproven", "")]
+    path.write_bytes(whole[:-1])
+    with pytest.raises(BackupFailed, match="damaged"):
+        await work.verify(repository, None)
+    assert await listed() == [("failed", "cut off"), ("unproven", "")]
+    assert chosen() == ("20261121T024500Z", [made.id])
+
+    hidden = (repository.keys / key.id).rename(tmp_path / "key")
+    with pytest.raises(BackupFailed, match="is not here"):
+        await work.verify(repository, "20261121T024500Z")
+    hidden.rename(repository.keys / key.id)
+    path.unlink()
+    with pytest.raises(BackupFailed):
+        await work.verify(repository, None)
+    assert [status for status, _ in await listed()] == ["failed", "unproven"]
+    path.write_bytes(whole)
+    assert (await work.verify(repository, None))["status"] == "proven"
+    assert await listed() == [("proven", ""), ("unproven", "")]
+    assert chosen() == (made.id, [])
+    proof.write_damage(location, made, proof.Damage(NOW, "a bit"))
+    proof.write(location, made, Proof(NOW, 1.0))  # a drill that succeeded has read all of it
+    assert chosen() == (made.id, [])

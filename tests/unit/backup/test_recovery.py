@@ -47,6 +47,8 @@ def test_the_newest_backup_that_leads_there_is_chosen() -> None:
     known = [OLD, Broken("1b", "damaged"), NEW]
     assert recovery.choose(known, Latest()) == NEW
     assert recovery.choose(known, Until(NOW + timedelta(minutes=30))) == OLD
+    assert recovery.choose(known, Latest(), lambda each: each is NEW) == OLD
+    assert recovery.choose(known, Latest(), lambda _: True) == NEW
     with pytest.raises(BackupFailed, match="no backup is older than 2026-11-21 02:44:59 UTC"):
         recovery.choose(known, Until(NOW - timedelta(seconds=1)))
     with pytest.raises(BackupFailed, match="no good backup"):

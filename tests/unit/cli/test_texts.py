@@ -253,7 +253,7 @@ def test_a_path_that_is_too_long_for_a_socket_is_found() -> None:
 def test_how_a_database_is_backed_up() -> None:
     def line(**changes: Any) -> str:
         plain = {"last": time.time() - 7200, "drilled": None, "receiving": "ready", "trouble": None, "soon_full": False}
-        return status.backup_lines({"db": {**plain, **changes}})[0]
+        return status.backup_lines({"db": {**plain, "damaged": None, **changes}})[-1 if "damaged" in changes else 0]
 
     assert line() == "db: backed up 2 h ago, unproven"
     assert line(drilled=time.time() - 60) == "db: backed up 2 h ago, proven 1 m ago"
@@ -263,4 +263,7 @@ def test_how_a_database_is_backed_up() -> None:
     soon = "db: not backed up yet, the first backup is made within minutes"
     assert line(last=None) == line(last=None, receiving="stopped") == soon
     assert line(last=None, trouble="the disk is full") == "db: not backed up yet"
+    wrong = {"at": time.time() - 60, "what": "it is cut off"}
+    assert line(damaged=wrong) == "db: a backup failed 1 m ago: it is cut off"
+    assert line(damaged=wrong, trouble="it is cut off: why") == "db: it is cut off: why"
     assert line(last=None, receiving="backing_off").endswith("yet, its writes cannot be received (backing off)")

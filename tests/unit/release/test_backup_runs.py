@@ -10,8 +10,9 @@ import pytest
 from release_fakes import SHOP, World
 
 from golive.errors import BackupFailed, Cancelled, NotFound
-from golive.release.backups import recorded
+from golive.release.backups import damaged, recorded
 from golive.release.restores import before_migration
+from golive.state.records import BackupKind
 
 
 async def raised(error: BaseException) -> dict[str, Any]:
@@ -26,6 +27,28 @@ async def remembered(world: World, action: Awaitable[dict[str, Any]], caught: ty
     run = world.state.backup_runs(SHOP, "db", "base")[0]
     assert run.ended_at is not None
     return dict(run.error or {})
+
+
+def test_what_was_found_wrong_is_remembered_until_it_is_right(world: World) -> None:
+    state = world.state
+    state.remember_app(SHOP, "/src")
+
+    def ended(kind: BackupKind, error: str | None) -> dict[str, Any] | None:
+        said = {"kind": error, "what": error} if error else None
+        state.end_backup_run(state.begin_backup_run(SHOP, "db", kind), said, {})
+        kinds: tuple[BackupKind, ...] = ("base", "drill", "verify")
+        return damaged(run for each in kinds for run in state.backup_runs(SHOP, "db", each))
+
+    assert ended("base", None) is None
+    for kind in ("drill", "verify"):
+        found = ended(kind, "BackupFailed")
+        assert found is not None and found["what"] == "BackupFailed" and found["at"] > 0
+        assert ended("verify", "BackupUntried") == found
+        assert ended("base", "BackupFailed") == found  # the others are as they were
+        assert ended(kind, None) is None
+    assert ended("verify", "BackupFailed")
+    assert ended("base", None) is None
+    assert ended("drill", "Cancelled") is None
 
 
 async def test_what_failed_is_told_from_what_was_stopped(world: World) -> None:

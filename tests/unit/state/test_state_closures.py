@@ -11,6 +11,7 @@ from state_rows import SHOP, open_state
 from golive.secret import Secret
 from golive.state.database import VERSION
 from golive.state.records import Maintenance, Place, Shift
+from golive.state.upgrades import UPGRADES
 
 OTHER = Place("shop", "preview/x")
 TOKEN = "canary-of-a-pass"
@@ -69,10 +70,16 @@ def test_a_file_of_the_first_version_is_brought_up_to_this_one(tmp_path: Path) -
     old.executescript(Path(__file__).with_name("schema_1.sql").read_text() + "PRAGMA user_version = 1;")
     old.execute("INSERT INTO app VALUES ('shop', 'production', '/src', NULL, 1.0)")
     old.commit()
+    for version in (1, 2, 3):
+        old.executescript(UPGRADES[version] + f"PRAGMA user_version = {version + 1};")
+    old.execute("INSERT INTO backup_run VALUES (7, 'shop', 'production', 'db', 'drill', 1.0, 2.0, NULL, '{}')")
+    old.commit()
     old.close()
     state = open_state(tmp_path / "old")
     assert [app.checkout for app in state.apps()] == ["/src"]
     state.suspend(SHOP, "worker", "me")
+    assert [run.id for run in state.backup_runs(SHOP, "db", "drill")] == [7]
+    assert state.begin_backup_run(SHOP, "db", "verify") == 8
     state.close()
     open_state(tmp_path / "new").close()
     assert _tables(tmp_path / "old") == _tables(tmp_path / "new")

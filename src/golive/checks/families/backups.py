@@ -74,7 +74,12 @@ async def proven(app: App) -> Outcome:
     if not found:
         return not_applicable(_NONE)
     for each in found:
-        drills = [_moment(one["drill"]["at"]) for one in each.get("backups", ()) if one.get("drill")]
+        listed = each.get("backups", ())
+        if broken := [one for one in listed if one["status"] == "failed"]:
+            text = f"{each['name']}: {broken[0]['id']} failed: {broken[0].get('why')}"
+            say = failed if broken[0] is listed[0] else warned
+            return say(text, _shown(app, each), fix=f"golive backup create -r {each['name']}, then a drill of it")
+        drills = [_moment(one["drill"]["at"]) for one in listed if one.get("drill")]
         if not drills:
             return warned(f"none of {each['name']}", _shown(app, each), fix=f"golive backup drill -r {each['name']}")
         if datetime.now(UTC) - max(drills) > _PROVEN:
