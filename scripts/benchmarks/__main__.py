@@ -122,7 +122,7 @@ def _runner(kind: str, options: argparse.Namespace) -> Callable[[], Result]:
     if kind == "check":
         from benchmarks import check
 
-        return check.run
+        return (lambda: check.run_examples(tuple(options.only or ()))) if options.examples else check.run
     from benchmarks import idle
 
     if kind == "idle":
@@ -160,11 +160,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="recovery: of the rounds, to have the same again")
     parser.add_argument("--gigabytes", type=float, default=1.5, help="backup, branch: of the database (1.5)")
     parser.add_argument(
-        "--only", action="append", help="edge: only this engine; build, examples: this example; may be repeated"
+        "--only", action="append", help="edge: only this engine; build, examples, check: this example; may be repeated"
     )
     parser.add_argument("--count", type=int, default=20, help="deploy: how many deploys and rollbacks (20)")
     parser.add_argument("--rows", type=int, default=5_000_000, help="migrate: of the table (5,000,000)")
     parser.add_argument("--kill", action="store_true", help="deploy: instead, kill one of two instances every second")
+    parser.add_argument("--examples", action="store_true", help="check: instead, the five examples, up and checked")
     parser.add_argument("--json", action="store_true", help="results as JSON on stdout, narration on stderr")
     parser.epilog = "scripts/bench --setup installs wrk, h2load, nginx and Chromium on Debian, as root."
     return parser.parse_args()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +11,8 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from benchmarks.examples import NAMES
+from benchmarks.machine import require
 from benchmarks.result import Bar, Result, Table
 from golive.checks import catalog
 
@@ -52,3 +56,37 @@ def run() -> Result:
         Bar("good deployments with a false alarm", len(whole) - sum(whole), 0),
     ]
     return Result("check", [table], bars)
+
+
+EXAMPLES = "tests/e2e/test_examples.py::test_an_example_passes_the_checklist"
+
+
+def run_examples(only: tuple[str, ...]) -> Result:
+    """Each of the examples as it is after its first `golive up`, the report read in a browser."""
+    require("chromium", "certutil")
+    names = only or NAMES
+    with tempfile.NamedTemporaryFile(prefix="golive-checked-") as file:
+        argv = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", "nightly"]
+        done = subprocess.run(
+            [*argv, *(f"{EXAMPLES}[{name}]" for name in names)],
+            cwd=ROOT,
+            env={**os.environ, "GOLIVE_E2E_TIMES": file.name},
+            stdout=sys.stderr,
+            check=False,
+        )
+        notes = [json.loads(line) for line in Path(file.name).read_text().splitlines()]
+    found = {match[1]: note for note in notes if (match := re.search(r"\[(.+)\]", note["test"]))}
+    statuses = ("fail", "warning", "could not tell", "not applicable", "pass")
+    table = Table("examples", ("example", "golive check, s", *statuses))
+    for name in names:
+        note = found.get(name, {})
+        results = note.get("results", {})
+        seconds = f"{note['check']:.1f}" if "check" in note else "—"
+        table.rows.append((name, seconds, *(str(results.get(status, "—")) for status in statuses)))
+    read = sum("check" in note for note in found.values())
+    bars = [
+        Bar("reports with every line of the guides", read, len(names), at_least=True),
+        Bar("failures in them", sum(note.get("results", {}).get("fail", 1) for note in found.values()), 0),
+        Bar("exit code of the tests", done.returncode, 0),
+    ]
+    return Result("check --examples", [table], bars)

@@ -6,6 +6,7 @@ All but threadr take a minute or more: they are nightly. `scripts/bench examples
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import tempfile
@@ -13,13 +14,14 @@ import time
 from pathlib import Path
 
 import pytest
-from e2e_browser import browser
+from e2e_browser import Tab, browser
 from e2e_examples import EXAMPLES, ROOT, Example, Note
 from e2e_harness import App, Golive, new_home
 from e2e_load import Load
 from e2e_upstream import KEY, upstream
 
 from golive.build.toolchains import choose_toolchain, open_toolchain
+from golive.checks.guides import LINES
 from golive.engines import Engines
 from golive.system import users
 
@@ -49,6 +51,7 @@ def test_an_example_from_checkout_to_changed_under_load(name: str, note: Note, t
             example.again(tab)
             tab.is_content()
             tab.shot(f"{name}-again")
+            _passes_the_checklist(app, tab, tmp_path / "checks.html", note)
         assert bool(model.asked) == bool(example.asks)
         note("browser", "ok")
         note("requests", load.requests)
@@ -69,6 +72,38 @@ def _change_everything(app: App, example: Example, note: Note) -> Load:
             assert "changed" in app.get(change.path).text
         load.more()
     return load
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_passes_the_checklist(name: str, note: Note, tmp_path: Path) -> None:
+    """As it is after its first `golive up`."""
+    with new_home() as golive:
+        app = App(golive, name, EXAMPLES[name].checkout(tmp_path / name))
+        note("first up", app.up(timeout=BUILD).ok().seconds)
+        with browser(golive, app.domain) as tab:
+            _passes_the_checklist(app, tab, tmp_path / "checks.html", note)
+        golive.no_strays()
+
+
+def _passes_the_checklist(app: App, tab: Tab, report: Path, note: Note) -> None:
+    """`golive check` in its default profile fails nowhere; its report shows every line of the guides, and for what is
+    not passed over the evidence."""
+    said = app.golive("check", app.name, "--json", "--html", report, timeout=120)
+    found = json.loads(said.out)
+    failed = {one["id"]: one["text"] for one in found["checks"] if one["status"] == "fail"}
+    assert (failed, said.code) == ({}, 0)
+    note("check", said.seconds)
+    note("results", found["summary"])
+    tab.page.goto(report.as_uri())
+    tab.page.locator("summary", has_text=f"{len(LINES)} lines").click()
+    for line in LINES:
+        row = tab.page.locator(f'[id="line-{line}"]')
+        assert row.is_visible(), line
+        if row.get_attribute("data-status") != "not-applicable":
+            assert row.locator("small").count(), f"{line} without evidence: {row.inner_text()}"
+        assert row.locator("p").count(), line
 
 
 @pytest.mark.nightly

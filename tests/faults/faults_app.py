@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -136,6 +137,7 @@ def facts() -> dict[str, Any]:
         },
         "secrets": [{"type": "done", "findings": [], "stops": 0}],
         "logs": [{"level": "info", "source": "api.0", "text": f"request {n}", "time": None} for n in range(20)],
+        "access": [{"text": json.dumps({"service": "tea/production/api", "user_agent": "UptimeRobot/2.0"})}],
         "audit": {"entries": [{"at": now, "actor": "ann@desk", "action": "deploy"}]},
         "machine": {"disk_free": 60e9, "disk_total": 100e9, "memory_free": 4e9, "memory_total": 8e9},
     }
@@ -154,7 +156,7 @@ class Deployment:
             "box/Dockerfile": "FROM python:3.13-slim\n",
             "migrations/001_tea.sql": "CREATE TABLE tea (id int);",
             ".git/HEAD": "ref: refs/heads/main\n",
-            ".github/workflows/ci.yml": "on: push\n",
+            ".github/workflows/ci.yml": "on: push\njobs: {audit: {steps: [{run: pip-audit}]}}\n",
         }
         self.silent: set[str] = set()
 

@@ -15,12 +15,15 @@ from golive.checks.run import run
 CHECKS = {check.id: check for check in catalog.checks(app=True) if check.on_app}
 WRONG = (Status.FAIL, Status.WARNING)
 NOT_HERE = {
-    "release-requests": Status.NOT_APPLICABLE,  # golive.toml names none
+    "release-requests": Status.COULD_NOT_TELL,  # golive.toml names none
+    "features-sign-in": Status.COULD_NOT_TELL,  # it has a JWT_SECRET
+    "features-model": Status.COULD_NOT_TELL,  # it has a key
+    "features-mail": Status.NOT_APPLICABLE,
+    "features-uploads": Status.NOT_APPLICABLE,
+    "features-search": Status.NOT_APPLICABLE,
     "release-endpoints": Status.NOT_APPLICABLE,  # there is no site
     "capacity-load": Status.NOT_APPLICABLE,
     "alerts-visits": Status.COULD_NOT_TELL,
-    "alerts-uptime": Status.COULD_NOT_TELL,
-    "dependencies-holes": Status.COULD_NOT_TELL,
     "migrations-safe": Status.NOT_APPLICABLE,  # nothing is pending
 }
 
@@ -204,6 +207,19 @@ async def test_what_golive_toml_can_mend_is_mended_by_it(tmp_path: Path, id: str
     if id in ("logs-access", "cost-vendors", "cost-bodies", "redis-kept", "release-rollback", "environment-secret"):
         [after] = await run([CHECKS[id]], None, app)
         assert after.status is Status.PASS or id == "release-rollback", after.outcome.text
+
+
+AGENTS = (("tea", "curl/8"), ("cups", "UptimeRobot/2.0"))
+
+
+async def test_what_nobody_watches_is_not_passed_over(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path)
+    own, other = ('{{"service": "{}/production/web", "user_agent": "{}"}}'.format(*one) for one in AGENTS)
+    deployment.facts["access"] = [{"text": own}, {"text": other}, {"text": "not JSON"}]
+    deployment.files[".github/workflows/ci.yml"] = "on: push\n"
+    results = await run([CHECKS["alerts-uptime"], CHECKS["dependencies-holes"]], None, deployment.app())
+    assert [r.status for r in results] == [Status.COULD_NOT_TELL] * 2
+    assert "1 requests" in results[0].outcome.evidence[0].came
 
 
 async def test_a_daemon_that_does_not_answer_is_no_pass(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ cors-stranger, cors-vary, cost, cost-bodies, cost-instances, cost-vendors, datab
 database-answers, database-connections, database-current, database-private, dependencies, dependencies-holes,
 dependencies-images, dependencies-runtime, dns, dns-address, dns-caa, dns-ipv6, dns-servers, dns-www, environment,
 environment-addresses, environment-complete, environment-declared, environment-production, environment-secret,
+features, features-mail, features-model, features-search, features-sign-in, features-uploads,
 headers, headers-api, headers-csp, headers-frames, headers-leaks, headers-nosniff, headers-permissions,
 headers-referrer, health, health-answers, health-discreet, health-endpoint, health-honest, health-steady, logs,
 logs-access, logs-errors, logs-levels, migrations, migrations-applied, migrations-known, migrations-safe,

@@ -12,6 +12,7 @@ MODULES = (
     "environment",
     "build",
     "release",
+    "features",
     "health",
     "tls",
     "headers",

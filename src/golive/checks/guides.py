@@ -3,6 +3,11 @@ their checklists' lines; for the two without a checklist what they recommend."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from golive.checks.model import Result, Status
+
 LINES: dict[str, str] = {
     "akashic.1": "The session secret is strong: 32 characters or more",
     "akashic.2": "The public address is HTTPS",
@@ -71,3 +76,25 @@ LINES: dict[str, str] = {
 
 CHECKLISTS = {"akashic": 8, "datifyy": 16, "rt-apps": 24, "threadr": 7, "darasa": 7}
 """How many lines each has."""
+
+_WORST = (Status.FAIL, Status.WARNING, Status.COULD_NOT_TELL, Status.PASS)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a guide and the results that answer it."""
+
+    id: str
+    text: str
+    results: tuple[Result, ...]
+
+    @property
+    def status(self) -> Status:
+        """The worst of what applies: a line passes when nothing of it is wrong, and nothing of it is unknown."""
+        found = {result.status for result in self.results}
+        return next((status for status in _WORST if status in found), Status.NOT_APPLICABLE)
+
+
+def answered(results: Sequence[Result]) -> list[Line]:
+    """Every line, in order, with what answers it. Pure."""
+    return [Line(id, text, tuple(r for r in results if id in r.check.answers)) for id, text in LINES.items()]

@@ -8,7 +8,7 @@ from html import escape
 from itertools import groupby
 
 from golive import __version__
-from golive.checks.guides import LINES
+from golive.checks import guides
 from golive.checks.model import Result, Setting, Status
 
 _SIGNS = {
@@ -46,7 +46,8 @@ pre{background:var(--code);border-radius:.4rem;padding:.6rem .8rem;
 overflow-x:auto;font-size:.82rem;margin:.4rem 0;white-space:pre-wrap;overflow-wrap:anywhere}pre b{color:var(--soft);
 font-weight:600}.mend{border-left:3px solid var(--tell);padding-left:.7rem}table{border-collapse:collapse;width:100%;
 background:var(--paper);font-size:.9rem}td,th{border:1px solid var(--line);padding:.35rem .6rem;text-align:left;
-vertical-align:top}a{color:inherit}footer{color:var(--soft);font-size:.85rem;margin-top:2rem}
+vertical-align:top}td p{margin:0 0 .3rem;overflow-wrap:anywhere}td small{color:var(--soft)}.wide{overflow-x:auto}
+a{color:inherit}footer{color:var(--soft);font-size:.85rem;margin-top:2rem}
 @media(max-width:40rem){summary{grid-template-columns:1.6rem 1fr}summary code{grid-column:2}.more{padding-left:.9rem}}
 @media print{body{background:#fff}details>.more{display:block}}
 """
@@ -118,24 +119,37 @@ def _result(result: Result) -> str:
 
 
 def _guides(results: Sequence[Result]) -> str:
-    """Every line of the guides, and the checks that answer it."""
-    answering: dict[str, list[Result]] = {}
-    for result in results:
-        for line in result.check.answers:
-            answering.setdefault(line, []).append(result)
-    rows = []
-    for line, text in LINES.items():
-        cells = ", ".join(
-            f'<span class="{_class(r.status)}">{_SIGNS[r.status][0]}</span> <a href="#{r.check.id}">{r.check.id}</a>'
-            for r in answering.get(line, [])
-        )
-        rows.append(f"<tr><td>{line}</td><td>{escape(text)}</td><td>{cells or 'only of an app of its own'}</td></tr>")
-    head = "<tr><th>guide</th><th>its line</th><th>checks</th></tr>"
+    """Every line of the guides: how it stands, the checks that answer it, and what they saw."""
+    lines = guides.answered(results)
+    rows = "".join(map(_line, lines))
+    counted = [(s, sum(line.status is s for line in lines)) for s in _ORDER]
+    said = ", ".join(f"{n} {_SIGNS[s][1]}" for s, n in counted if n)
+    head = "<tr><th>guide</th><th>its line</th><th>what was seen</th></tr>"
     return (
         "<h2>The guides <span>each line of their checklists, and what answers it</span></h2>"
-        f'<details class="list"><summary><span></span><span>{len(LINES)} lines</span></summary>'
-        f"<table>{head}{''.join(rows)}</table></details>"
+        f'<details class="list"><summary><span></span><span>{len(lines)} lines: {said}</span></summary>'
+        f'<div class="wide"><table>{head}{rows}</table></div></details>'
     )
+
+
+def _line(line: guides.Line) -> str:
+    seen = "".join(map(_seen, line.results)) or "only of an app of its own"
+    sign = f'<span class="sign {_class(line.status)}">{_SIGNS[line.status][0]} {_SIGNS[line.status][1]}</span>'
+    name = f'id="line-{line.id}" data-status="{_class(line.status)}"'
+    return f"<tr {name}><td>{line.id}</td><td>{escape(line.text)}<br>{sign}</td><td>{seen}</td></tr>"
+
+
+def _seen(result: Result) -> str:
+    """One check in a line: its result and, shortly, the evidence; all of it stands where the link leads."""
+    sign = f'<span class="{_class(result.status)}">{_SIGNS[result.status][0]}</span>'
+    link = f'<a href="#{result.check.id}">{result.check.id}</a>'
+    note = f" (ignored {escape(result.ignored)})" if result.ignored else ""
+    proof = ""
+    if result.outcome.evidence:
+        first = result.outcome.evidence[0]
+        asked, came = first.asked.partition("\n")[0], first.came.strip().partition("\n")[0]
+        proof = f"<small>{escape(asked[:100])} → {escape(came[:100]) or 'nothing'}</small>"
+    return f"<p>{sign} {link}: {escape(result.outcome.text)}{note} {proof}</p>"
 
 
 def _setting(setting: Setting) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from golive.checks.site import Aim, address
 from golive.checks.subject import Deployed, Subject
 from golive.cli.place import Target, client
+from golive.edge.routes import under
 from golive.errors import NotFound
 from golive.home import Home
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 LARGEST_BURST = 300
 """Requests that a limit may allow at once to be used up by a check."""
+
+ACCESS_LINES = 20_000
+"""Of the edge's log that are looked through."""
 
 
 def subject_of(target: Target, home: Home, origins: tuple[str, ...], roots: list[Path]) -> Subject:
@@ -68,11 +72,12 @@ def _health(blueprint: Blueprint) -> tuple[str, ...]:
     found = []
     for service in blueprint.services.values():
         probe = service.health.ready
-        if probe and probe.path and service.route:
-            base = service.route[0].rstrip("/")
-            path = f"{base}{probe.path}" if service.strip_prefix or not probe.path.startswith(base) else probe.path
-            if service.strip_prefix or probe.path.startswith(base):
-                found.append(path)
+        if not probe or not probe.path:
+            continue
+        if service.strip_prefix and service.route:
+            found.append(f"{service.route[0].rstrip('/')}{probe.path}")
+        elif any(under(probe.path, route) for route in service.route):
+            found.append(probe.path)
     return tuple(dict.fromkeys(found))
 
 
@@ -136,6 +141,9 @@ def _asking(daemon: Client, target: Target, checkout: Path) -> Any:
             return daemon.send("POST", "/v1/env/read", {**place, "checkout": str(checkout), "secrets": True})
         if name == "logs":
             body = {**place, "lines": 2000}
+            return list(daemon.stream("POST", "/v1/logs", body))
+        if name == "access":
+            body = {**place, "lines": ACCESS_LINES, "edge": True}
             return list(daemon.stream("POST", "/v1/logs", body))
         path, query = views[name]
         return daemon.get(path, **query)

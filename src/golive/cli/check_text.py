@@ -27,12 +27,23 @@ SHOWN = ("fail", "warning")
 
 
 def as_json(title: str, results: Sequence[Result], seconds: float) -> dict[str, Any]:
-    """The whole result; `summary` counts what golive.toml does not ignore."""
+    """The whole result; `summary` counts what golive.toml does not ignore, `guides` how each of their lines stands."""
+    from golive.checks import guides
+
     return {
         "target": title,
         "seconds": round(seconds, 2),
         "summary": counts(results),
         "checks": [result.to_json() for result in results],
+        "guides": [
+            {
+                "line": line.id,
+                "text": line.text,
+                "status": line.status.value,
+                "checks": [r.check.id for r in line.results],
+            }
+            for line in guides.answered(results)
+        ],
     }
 
 

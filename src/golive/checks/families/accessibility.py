@@ -19,7 +19,6 @@ def _shown(page: Page, *lines: str) -> Evidence:
     "language",
     "The page says its language",
     "Screen readers read it aloud with the wrong voice; browsers offer to translate it.",
-    answers="rt-apps.9",
 )
 async def language(site: Site) -> Outcome:
     page = await site.page()
@@ -35,7 +34,6 @@ async def language(site: Site) -> Outcome:
     "images",
     "Pictures have a text",
     "Whoever does not see them hears a file name.",
-    answers="rt-apps.9",
 )
 async def images(site: Site) -> Outcome:
     page = await site.page()
@@ -51,7 +49,6 @@ async def images(site: Site) -> Outcome:
     "labels",
     "Fields have a name",
     "Without one nobody knows what to write who does not see the page.",
-    answers="rt-apps.9",
 )
 async def labels(site: Site) -> Outcome:
     page = await site.page()
@@ -65,7 +62,6 @@ async def labels(site: Site) -> Outcome:
     "viewport",
     "The page fits a phone, and can be enlarged",
     "Most visitors come by phone; many need larger letters.",
-    answers="rt-apps.9",
 )
 async def viewport(site: Site) -> Outcome:
     page = await site.page()
@@ -85,7 +81,6 @@ async def viewport(site: Site) -> Outcome:
     "description",
     "The page describes itself",
     "It is the text below the link wherever it is found or shared.",
-    answers="rt-apps.16",
 )
 async def description(site: Site) -> Outcome:
     page = await site.page()
@@ -100,7 +95,6 @@ async def description(site: Site) -> Outcome:
     "headings",
     "The page has one first heading",
     "It is how a page is skimmed, by ear and by search engine.",
-    answers="rt-apps.9",
 )
 async def headings(site: Site) -> Outcome:
     page = await site.page()
@@ -117,7 +111,6 @@ async def headings(site: Site) -> Outcome:
     "indexable",
     "Search engines may show it",
     "A noindex that was left over from staging takes the site out of every search.",
-    answers="rt-apps.16",
 )
 async def indexable(site: Site) -> Outcome:
     home = await site.html()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 
 from golive.blueprint.models import ServiceKind
 from golive.checks.app import App
@@ -22,6 +24,11 @@ family = Family("alerts", "Whether somebody hears of it before the customers cal
 _TRACKERS = re.compile(r"SENTRY|ROLLBAR|BUGSNAG|HONEYBADGER|GLITCHTIP|AIRBRAKE|DATADOG|NEW_RELIC|LOGROCKET")
 _COUNTERS = re.compile(
     r"plausible|umami|posthog|googletagmanager|google-analytics|gtag\(|matomo|_vercel/insights|fathom|goatcounter|simpleanalytics"
+)
+_MONITORS = re.compile(
+    r"UptimeRobot|Pingdom|Better ?Uptime|Better ?Stack|StatusCake|Uptime-Kuma|Site24x7|HetrixTools|updown\.io|Checkly"
+    r"|Freshping|NodePing|Datadog/Synthetics|New ?Relic(?:Pinger|Synthetics)|GoogleStackdriverMonitoring|Blackbox",
+    re.I,
 )
 
 
@@ -50,8 +57,26 @@ async def tracker(app: App) -> Outcome:
 async def uptime(app: App) -> Outcome:
     path = app.site.aim.health[0] if app.site and app.site.aim.health else "/"
     url = app.site.url(path) if app.site else "the app"
-    reason = "golive cannot see who watches from outside"
-    return could_not_tell(reason, fix=f"let a monitor ask {url}; ignore this check with the monitor's name as reason")
+    own = f"{app.name}/{app.environment}/"
+    agents = [agent for line in await app.fact("access") if (agent := _agent(line["text"], own)) is not None]
+    monitors = Counter(found[0] for agent in agents if (found := _MONITORS.search(agent)))
+    if monitors:
+        lines = "\n".join(f"{name}: {count} requests" for name, count in monitors.most_common())
+        return passed(", ".join(monitors), app.said("logs --edge", lines))
+    shown = app.said("logs --edge", f"{len(agents)} requests, none of a monitor that is known")
+    fix = f"let a monitor ask {url}; ignore this check with the monitor's name as reason"
+    return could_not_tell("no known monitor is in the access log", shown, fix=fix)
+
+
+def _agent(line: str, own: str) -> str | None:
+    """Who sent the request of a line of the edge's log; None where it was for another app."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(entry, dict) or not str(entry.get("service", "")).startswith(own):
+        return None
+    return str(entry.get("user_agent", ""))
 
 
 @family.app(

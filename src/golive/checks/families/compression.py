@@ -30,7 +30,7 @@ async def _pairs(site: Site) -> list[tuple[Exchange, Exchange]]:
     "text",
     "Pages, scripts and styles are compressed",
     "Text is three to five times as long unpacked; on a phone that is seconds.",
-    answers="rt-apps.18 datifyy.15",
+    answers="datifyy.15",
 )
 async def text(site: Site) -> Outcome:
     pairs = await _pairs(site)
@@ -49,7 +49,6 @@ async def text(site: Site) -> Outcome:
     "modern",
     "Brotli or zstd, not only gzip",
     "Every browser takes them, and they are a fifth smaller.",
-    answers="rt-apps.18",
 )
 async def modern(site: Site) -> Outcome:
     pairs = [packed for _, packed in await _pairs(site) if packed.header("content-encoding")]

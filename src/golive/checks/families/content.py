@@ -23,7 +23,6 @@ _MAP = re.compile(rb"//[#@]\s*sourceMappingURL=([^\s'\"]{1,300})\s*$")
     "title",
     "The page has a title",
     "It is the name of the tab, the bookmark and the search result.",
-    answers="rt-apps.16",
 )
 async def title(site: Site) -> Outcome:
     page = await site.page()
@@ -47,7 +46,6 @@ async def title(site: Site) -> Outcome:
     "charset",
     "The page says how its letters are written",
     "Else umlauts and other scripts are garbage for some.",
-    answers="rt-apps.16",
 )
 async def charset(site: Site) -> Outcome:
     home = await site.html()
@@ -258,7 +256,6 @@ async def sourcemaps(site: Site) -> Outcome:
     "robots",
     "Search engines are told what they may read",
     "Without it each asks in vain, and one line too many takes the site out of every search.",
-    answers="rt-apps.16",
 )
 async def robots(site: Site) -> Outcome:
     await site.html()  # only where there are pages to find
@@ -278,7 +275,6 @@ async def robots(site: Site) -> Outcome:
     "favicon",
     "The site has an icon",
     "Every browser asks for it; without one each visit logs an error.",
-    answers="rt-apps.16",
 )
 async def favicon(site: Site) -> Outcome:
     page = await site.page()

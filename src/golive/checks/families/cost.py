@@ -45,7 +45,7 @@ async def vendors(app: App) -> Outcome:
     "instances",
     "Services cannot grow beyond the machine",
     "Instances that do not fit are swapped, and all of them are slow.",
-    answers="threadr.6 rt-apps.9",
+    answers="threadr.6",
 )
 async def instances(app: App) -> Outcome:
     from golive.system.machine import inspect

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 from golive.checks.app import App
 from golive.checks.model import Evidence, Family, Outcome, could_not_tell, failed, not_applicable, passed, warned
@@ -14,6 +15,9 @@ _ENDS = {
     "python": {8: date(2024, 10, 7), 9: date(2025, 10, 31), 10: date(2026, 10, 31), 11: date(2027, 10, 31)},
 }
 """Last day of fixes: Node by major, Python by minor version; what is newer has longer."""
+_AUDITS = re.compile(
+    r"dependabot\.yml|renovate\.json|pip-audit|npm audit|pnpm audit|yarn audit|govulncheck|osv-scanner|trivy|snyk|grype"
+)
 
 
 @family.app(
@@ -32,7 +36,29 @@ async def holes(app: App) -> Outcome:
     found = [commands[builder] for builder in sorted(used) if builder in commands]
     if not found:
         return not_applicable("no service has dependencies")
-    return could_not_tell("golive sends no list of what you use to anybody", fix=f"run {'; '.join(found)}")
+    places = [app.checkout, *list(app.checkout.parents)[:2]] if app.checkout else []
+    watched = [f"{hit[0]} in {file.name}" for file in _automations(places) if (hit := _AUDITS.search(_text(file)))]
+    if watched:
+        return passed(watched[0], Evidence("what runs by itself in the checkout", "\n".join(watched)))
+    shown = Evidence("what runs by itself in the checkout", "nothing that looks for known holes")
+    return could_not_tell("golive sends no list of what you use to anybody", shown, fix=f"run {'; '.join(found)}")
+
+
+def _automations(places: list[Path]) -> list[Path]:
+    """Files that tell services and CI what to do."""
+    found: list[Path] = []
+    for place in places:
+        found += [place / name for name in (".github/dependabot.yml", "renovate.json", ".gitlab-ci.yml")]
+        found += sorted((place / ".github/workflows").glob("*.y*ml"))[:20]
+    return [file for file in found if file.is_file()]
+
+
+def _text(file: Path) -> str:
+    """With its name, which says enough for some."""
+    try:
+        return f"{file.name}\n{file.read_text(encoding='utf-8', errors='replace')[:200_000]}"
+    except OSError:
+        return ""
 
 
 @family.app(

@@ -93,7 +93,7 @@ async def discreet(site: Site) -> Outcome:
     "steady",
     "It answers every time",
     "One failure in five is a broken instance behind a load balancer.",
-    answers="rt-apps.20 datifyy.10 rt-apps.18",
+    answers="rt-apps.20 datifyy.10",
 )
 async def steady(site: Site) -> Outcome:
     home = await site.home()

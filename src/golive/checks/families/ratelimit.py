@@ -40,10 +40,12 @@ _FIX = 'limit what each client may ask: rate_limit = "100/min" in the service'
     "enforced",
     "Too many requests are refused",
     "Without a limit one script guesses passwords, or empties an account at an AI's vendor, in a night.",
-    answers="akashic.6 rt-apps.6 threadr.2",
+    answers="akashic.6 rt-apps.6",
     intrusive=True,
 )
 async def enforced(site: Site) -> Outcome:
+    if site.aim.untried:
+        return await _counts_down(site)
     answers = await _burst(site)
     refused = [one for one in answers if one.status in (429, 503)]
     shown = Evidence(f"GET {answers[0].url}, {len(answers)} times", _counts(answers))
@@ -127,6 +129,15 @@ async def _burst(site: Site) -> list[Exchange]:
     if not answers:
         raise Unanswered(str(asked[0]))
     return answers
+
+
+async def _counts_down(site: Site) -> Outcome:
+    """Of a limit that is too large to be used up: whether answers say that it counts. Raises Unanswered."""
+    for one in [*await site.endpoints(), await site.home()]:
+        most, left = (re.match(r"\d+", one.header(f"x-ratelimit-{name}")) for name in ("limit", "remaining"))
+        if most and left and int(left[0]) < int(most[0]):
+            return passed(f"it counts: {left[0]} of {most[0]} left; {site.aim.untried}", one.evidence(*_FIELDS))
+    raise Unanswered(site.aim.untried)
 
 
 async def _target(site: Site) -> tuple[str, int]:

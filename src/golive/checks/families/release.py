@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from golive.blueprint.models import ServiceKind
 from golive.checks.app import App
 from golive.checks.model import (
@@ -13,11 +11,13 @@ from golive.checks.model import (
     Outcome,
     Setting,
     Unanswered,
+    could_not_tell,
     failed,
     not_applicable,
     passed,
     warned,
 )
+from golive.checks.requests import answered
 from golive.checks.web import Exchange
 
 family = Family("release", "Whether what is live is whole, was verified, and can be taken back.")
@@ -122,32 +122,19 @@ async def probes(app: App) -> Outcome:
 @family.app(
     "requests",
     "What golive.toml says the app answers, it answers",
-    "Search, sign-in, mail and uploads are known to you only: name a request for each that shows it to work.",
-    answers="datifyy.6 datifyy.10 rt-apps.19 rt-apps.20 rt-apps.22 rt-apps.23 rt-apps.24",
+    "What your app has to say is known to you only: name a request for each thing that has to work.",
+    answers="datifyy.10 rt-apps.20",
 )
 async def requests(app: App) -> Outcome:
     wanted = app.blueprint.checks.requests
     if not wanted:
-        return not_applicable("golive.toml names none: [[checks.requests]] with name, path, status, contains")
+        shown = Evidence("golive config", "no [[checks.requests]]")
+        return could_not_tell(
+            "golive.toml names none", shown, fix="[[checks.requests]] with name, path, status, contains"
+        )
     if app.site is None:
         return not_applicable("the app answers no requests")
-    site = app.site
-    asked = await asyncio.gather(
-        *(site.web.ask(site.url(one.path), one.method) for one in wanted), return_exceptions=True
-    )
-    wrong, shown = [], []
-    for one, answer in zip(wanted, asked, strict=True):
-        if not isinstance(answer, Exchange):
-            wrong.append(f"{one.name}: {answer}")
-            continue
-        shown.append(answer.evidence("content-type", body=200))
-        if answer.status != one.status:
-            wrong.append(f"{one.name}: {answer.status}, not {one.status}")
-        elif one.contains not in answer.text:
-            wrong.append(f"{one.name}: without {one.contains!r}")
-    if wrong:
-        return failed("; ".join(wrong), *shown, fix="see its logs: golive logs")
-    return passed(", ".join(one.name for one in wanted), *shown)
+    return await answered(app.site, wanted)
 
 
 @family.app(
