@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from golive.blueprint.acme import Acme
 from golive.blueprint.backup_policy import BackupPolicy
+from golive.blueprint.build_policy import BuildPolicy
 from golive.blueprint.caching import CachedPath
 from golive.blueprint.canary import Canary
 from golive.blueprint.checks_policy import ChecksPolicy
@@ -24,6 +25,7 @@ from golive.blueprint.jwt import Jwt
 from golive.blueprint.masking import Column, Masked
 from golive.blueprint.moves import Move
 from golive.blueprint.protect import Protect
+from golive.blueprint.proxies import Proxies
 from golive.blueprint.shards import ShardMap
 from golive.blueprint.shield import Shield
 
@@ -435,24 +437,15 @@ class EdgePolicy(Model):
     max_body: Size = Field(100 * 10**6, description="Request bodies above this get 413.")
     images: Images | None = Field(None, description="Pictures made smaller at `/_golive/image`; none when left out.")
     country: bool = Field(
-        False,
-        description="X-Country-Code and X-Region-Code for the services, by the GeoIP database in golive's home.",
+        False, description="X-Country-Code and X-Region-Code for the services, by the GeoIP database in golive's home."
+    )
+    trusted_proxies: Proxies = Field(
+        (), description="Networks of load balancers and CDNs: their X-Forwarded-For is believed."
     )
     cache_memory: Size = Field(32 * 10**6, description="Of answers that the edge keeps for the app.")
     access_log: bool = Field(True, description="One JSON line for every request.")
     csp: Csp | None = Field(None, description="Content-Security-Policy as lists, in place of the default.")
     shield: Shield | None = Field(None, description="Stops what only scanners and attack tools ask for.")
-
-
-class BuildPolicy(Model):
-    """Limits of every build of the app."""
-
-    memory: Size | None = Field(None, description="Limit for a build; half of the machine's when left out.")
-    timeout: Duration = Field(timedelta(minutes=20), description="A build that takes longer is stopped.")
-    disk: Size = Field(10 * 10**9, description="Budget for artifacts and layers no kept release needs.")
-    bundle_budget: Size | None = Field(
-        None, description="Most JavaScript a page may load, gzipped (Next.js, Vite); a build with more fails."
-    )
 
 
 class AllowedSecret(Model):

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from golive.blueprint import checks_policy, models
 from golive.blueprint.acme import Account, Acme, Dns
 from golive.blueprint.backup_policy import BackupPolicy
+from golive.blueprint.build_policy import BuildPolicy
 from golive.blueprint.caching import CachedPath
 from golive.blueprint.csp import Csp
 from golive.blueprint.env import PARTS, RESERVED
@@ -66,7 +67,7 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ('[edge.acme.accounts."<directory>"]', Account),
     ("[edge.acme.dns]", Dns),
     ("[edge.images]", Images),
-    ("[build]", models.BuildPolicy),
+    ("[build]", BuildPolicy),
     ("[secrets]", models.SecretsPolicy),
     ("[[secrets.allow]]", models.AllowedSecret),
     ("[checks]", checks_policy.ChecksPolicy),

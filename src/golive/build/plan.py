@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from golive.blueprint.models import BuildPolicy, Service, ServiceKind
+from golive.blueprint.build_policy import BuildPolicy
+from golive.blueprint.models import Service, ServiceKind
 from golive.build.command import start_argv
 from golive.build.dependencies import Dependencies, read_dependencies
 from golive.build.interpreters import Interpreter, choose_python

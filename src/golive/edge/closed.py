@@ -17,6 +17,8 @@ ENTRANCE = "/.golive/pass"
 COOKIE = "golive-pass"
 ADDRESS = "x-envoy-external-address"
 """Envoy's own word for where a request comes from, whatever the client sent under that name."""
+UNKNOWN = "-"
+"""In its place while a proxy's word for it is still to be read: whoever asks for an address lets it pass."""
 RETRY_AFTER = 120
 """Seconds, when nobody has said how long it takes."""
 USUAL = 4096
@@ -44,9 +46,12 @@ def largest(sites: Iterable[Site]) -> int:
     return max([len(body.encode()) for c in closed for body in (page(c), _as_json(c))], default=0)
 
 
-def closed_routes(closed: Closed, match: Json) -> list[Json]:
-    """Answers to those requests of `match` that may not pass: to gRPC in words, to browsers a page, else JSON."""
-    tests = [*match.get("headers", ()), *_strangers(closed)]
+def closed_routes(closed: Closed, match: Json, *, proxied: bool = False) -> list[Json]:
+    """Answers to those requests of `match` that may not pass: to gRPC in words, to browsers a page, else JSON.
+
+    `proxied`: an address may be `UNKNOWN`.
+    """
+    tests = [*match.get("headers", ()), *_strangers(closed, proxied)]
     grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
     browser = {"name": "accept", "string_match": {"contains": "text/html"}}
     return [
@@ -94,11 +99,11 @@ def _words(closed: Closed) -> str:
     return f"{closed.text}\nExpected back by {datetime.fromtimestamp(closed.until, UTC):%d %B %Y, %H:%M} UTC.".strip()
 
 
-def _strangers(closed: Closed) -> list[Json]:
+def _strangers(closed: Closed, proxied: bool) -> list[Json]:
     """What is true of all who may not pass."""
     tests = []
     if closed.allow:
-        tests.append(unless(ADDRESS, expression(closed.allow)))
+        tests.append(unless(ADDRESS, f"{UNKNOWN}|" * proxied + expression(closed.allow)))
     if closed.token is not None:
         tests.append(unless("cookie", cookie_pattern(COOKIE, closed.token.reveal())))
     return tests

@@ -21,6 +21,20 @@ HIDDEN = ("server", "x-powered-by", "x-envoy-upstream-service-time", "x-envoy-ov
 OURS = ("x-golive-root", "x-golive-previous", "x-golive-fallback", "x-golive-slash")
 """What the static server takes from the edge, and must not take from a client."""
 
+CLAIMED = (
+    *("forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "fastly-client-ip"),
+    *("cf-connecting-ip", "cf-connecting-ipv6", "x-original-forwarded-for", "x-forwarded-client-cert"),
+    *("x-forwarded-ssl", "x-forwarded-protocol", "x-forwarded-scheme", "x-url-scheme", "front-end-https"),
+    *("x-forwarded-server", "x-original-host", "x-original-url", "x-rewrite-url", "proxy"),
+    *("client-cert", "client-cert-chain", "x-client-cert", "x-client-verify", "x-client-dn", "x-arr-clientcert"),
+    *("ssl-client-cert", "ssl-client-verify", "ssl-client-subject-dn", "ssl-client-issuer-dn"),
+    *("x-ssl-client-cert", "x-ssl-client-verify", "x-ssl-client-dn", "x-ssl-client-s-dn", "x-ssl-cert"),
+    *(f"x-amzn-mtls-clientcert{part}" for part in ("", "-leaf", "-serial-number", "-issuer", "-subject", "-validity")),
+)
+"""Words of proxies about a client: address, scheme, host, path, certificate (RFC 7239, RFC 9440, and what nginx, IIS,
+AWS, Cloudflare and others say). Frameworks believe them; here nobody has checked them, so no application gets any.
+What the edge knows itself is in X-Forwarded-For, -Proto, -Host and -Port."""
+
 
 def response_headers(policy: EdgePolicy, *, tls: bool) -> Json:
     """The fields of a virtual host that set an answer's headers. `policy.headers` wins over app and defaults."""
@@ -62,7 +76,7 @@ def forwarded(*removed: str) -> Json:
                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
             },
         ],
-        "request_headers_to_remove": ["forwarded", "x-real-ip", "x-envoy-external-address", "proxy", *OURS, *removed],
+        "request_headers_to_remove": [*CLAIMED, "x-envoy-external-address", *OURS, *removed],
     }
 
 

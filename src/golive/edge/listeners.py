@@ -46,9 +46,10 @@ def render_listeners(
     *,
     cache: bool = False,
     inside: Sequence[str] = (),
+    trusted: Sequence[str] = (),
 ) -> Json:
     """The LDS file, for TLS domains and whether their requests are logged, for streams, with these guards, for the
-    response cache and, by scheme, for the image service."""
+    response cache and, by scheme, for the image service. `trusted` are networks of proxies."""
     chains = [_tls_chain(domain, layout, logged, guards) for domain, logged in sorted(domains.items())]
     manager = _connection_manager("http", layout, [_site_log(layout, guards)], guards)
     plain = {"filters": [*network_filters(guards), manager]}
@@ -59,20 +60,29 @@ def render_listeners(
                 "envoy.filters.listener.tls_inspector", "extensions.filters.listener.tls_inspector.v3.TlsInspector"
             )
         ],
-        "filter_chains": chains,
+        "filter_chains": _by_source(chains, trusted),
         "default_filter_chain": _refusal(),
         "listener_filters_timeout": "10s",
     }
     return discovery(
         LISTENER,
         [
-            {**_listener("http", layout.http_port, layout), "filter_chains": [plain]},
+            {**_listener("http", layout.http_port, layout), "filter_chains": _by_source([plain], trusted)},
             https,
             *(_stream(stream) for stream in sorted(streams, key=lambda s: s.name)),
             *(_origin(layout) if cache else ()),
             *(_inside(scheme, layout, guards) for scheme in inside),
         ],
     )
+
+
+def _by_source(chains: list[Json], trusted: Sequence[str]) -> list[Json]:
+    """With one for proxies beside each; a chain that was there stays as it is, and so do its connections."""
+    if not trusted:
+        return chains
+    from golive.edge.proxies import chain
+
+    return [*chains, *(chain(plain, trusted) for plain in chains)]
 
 
 def _inside(scheme: str, layout: Layout, guards: Guards) -> Json:

@@ -205,6 +205,8 @@ class Site:
     canary: Canary | None = None
     located: bool = False
     """There is a GeoIP database for `policy.country`."""
+    proxied: bool = False
+    """A client's address is known only after the first look at the routes, see `golive.edge.proxies`."""
 
     def rules_for(self, domain: str) -> tuple[RouteRule, ...]:
         """The rules that hold on a domain, longest prefix first."""
@@ -304,6 +306,11 @@ class EdgeConfig:
     def caches(self) -> bool:
         """Whether any answer may be kept."""
         return any(rule.cache for _, rule in self.rules())
+
+    @property
+    def trusted(self) -> tuple[str, ...]:
+        """Networks whose word for a client's address is believed; the listeners are of all sites, and so are they."""
+        return tuple(sorted({network for site in self.sites for network in site.policy.trusted_proxies}))
 
     @property
     def pictures(self) -> bool:

@@ -23,6 +23,11 @@ def render(config: EdgeConfig, layout: Layout, kept: Known | None = None, guarde
     `kept` is what Envoy knows of rate limits already, and what no route may use any more; `guarded` are the guards that
     its listeners have already.
     """
+    trusted = config.trusted
+    if trusted:
+        from golive.edge.proxies import informed
+
+        config = informed(config)
     domains, owners = config.tls_domains(), config.owners()
     guards = needed(config) | guarded
     routes = {
@@ -47,6 +52,7 @@ def render(config: EdgeConfig, layout: Layout, kept: Known | None = None, guarde
             guards,
             cache=config.caches,
             inside=inside,
+            trusted=trusted,
         ),
     }
     if JWT in guards:

@@ -283,7 +283,7 @@ def _leads_to(start: str, rule: RouteRule, rules: tuple[RouteRule, ...]) -> Rout
 
 def _closed(site: Site, closed: Closed | None, service: str, match: Json) -> list[Json]:
     marks = marked(site, service)
-    return [{**made, **marks} for made in closed_routes(closed, match)] if closed else []
+    return [{**made, **marks} for made in closed_routes(closed, match, proxied=site.proxied)] if closed else []
 
 
 def _rewritten_to_closed(site: Site, passage: Passage) -> list[Json]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from golive.blueprint.pattern_size import MOST, program_size
 from golive.blueprint.shield import Shield
-from golive.edge.closed import ADDRESS, unless
+from golive.edge.closed import ADDRESS, UNKNOWN, unless
 from golive.edge.model import Site
 from golive.edge.networks import expression
 from golive.edge.resource import HTTP, Json, typed
@@ -122,16 +122,20 @@ def rules(site: Site) -> list[Rule]:
         return []
     probe = unless(PROBE, re.escape(site.probe.reveal())) if site.probe else None
     elsewhere = tuple(unless(":path", f"{re.escape(path.rstrip('/'))}(?:[/?].*)?") for path in shield.exempt)
-    made = [*_addresses(shield), *(Rule(r.name, (*r.tests, *elsewhere), r.status) for r in _requests(site, shield))]
+    made = [
+        *_addresses(shield, site.proxied),
+        *(Rule(r.name, (*r.tests, *elsewhere), r.status) for r in _requests(site, shield)),
+    ]
     made.sort(key=lambda rule: rule.name)
     return [Rule(r.name, (*r.tests, probe), r.status) for r in made] if probe else made
 
 
-def _addresses(shield: Shield) -> Iterator[Rule]:
+def _addresses(shield: Shield, proxied: bool) -> Iterator[Rule]:
     for regex in _joined(map(_network, shield.deny)):
         yield Rule("deny", (_is(ADDRESS, regex),))
     if shield.allow:
-        yield Rule("allow", tuple(unless(ADDRESS, regex) for regex in _joined(map(_network, shield.allow))))
+        known = [UNKNOWN] * proxied + [_network(text) for text in shield.allow]
+        yield Rule("allow", tuple(unless(ADDRESS, regex) for regex in _joined(known)))
 
 
 def _requests(site: Site, shield: Shield) -> Iterator[Rule]:

@@ -11,7 +11,8 @@ import pytest
 from building import left_over
 from uv import find_uv_bin
 
-from golive.blueprint.models import BuildPolicy, BuildRecipe, Service
+from golive.blueprint.build_policy import BuildPolicy
+from golive.blueprint.models import BuildRecipe, Service
 from golive.build.builder import Builder
 from golive.build.plan import BuildRequest
 from golive.home import Home

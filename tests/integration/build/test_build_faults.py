@@ -14,7 +14,7 @@ import psutil
 import pytest
 from building import left_over, write
 
-from golive.blueprint.models import BuildPolicy
+from golive.blueprint.build_policy import BuildPolicy
 from golive.build.builder import Builder
 from golive.build.plan import BuildRequest
 from golive.errors import BuildFailed

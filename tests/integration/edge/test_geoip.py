@@ -133,9 +133,16 @@ async def test_an_address_that_is_not_in_it_has_no_country(
     envoy: Running, upstreams: Upstreams, home_file: Path
 ) -> None:
     home_file.write_bytes(database({"203.0.113.0/24": {"country": {"iso_code": "DE"}}}))
-    await envoy.edge.apply(config(envoy, await upstreams.serve(seen), country=True))
+    at = await upstreams.serve(seen)
+    await envoy.edge.apply(config(envoy, at, country=True))
     async with envoy.client() as client:
         assert await asked(envoy, client) == {}
+    await envoy.edge.apply(config(envoy, at, country=True, trusted_proxies=["127.0.0.1"]))
+    async with envoy.client() as client:
+        found = await client.get(
+            envoy.edge.url("threadr.localhost"), headers={"x-forwarded-for": "9.9.9.9, 203.0.113.7", **SPOOFED}
+        )
+        assert found.json() == {"x-country-code": "DE"}
     assert await envoy.kill() is None
     envoy.edge.layout.geoip.unlink()
     home_file.unlink()
