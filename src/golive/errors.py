@@ -19,6 +19,7 @@
     ├── BackupFailed            exit 1   a backup could not be made, or cannot be trusted or restored
     │   └── BackupUntried       exit 1   what is in the way is not the backup: a full disk, a place that does not answer
     ├── StateError              exit 1   GOLIVE_HOME cannot be used (read-only, newer version, full)
+    │   └── Locked              exit 1   a passphrase opens its secrets, and none was given
     └── Cancelled               exit 130 the user or a newer deploy stopped it
 
 Nothing below `golive.cli` prints or exits; `golive.cli.main` turns these into text and an exit code.
@@ -121,6 +122,10 @@ class BackupUntried(BackupFailed):
 
 
 class StateError(GoliveError):
+    pass
+
+
+class Locked(StateError):
     pass
 
 

@@ -1,6 +1,7 @@
 """Where everything lives: the layout under $GOLIVE_HOME, in one place.
 
-state.db  key                     SQLite state; the encryption key (0600)
+state.db  key                     SQLite state; the encryption key (0600), perhaps sealed by a passphrase
+key.next                          while the key is being changed
 machine                           a number of this home's own, which no backup carries
 bundles.json                      when this host was last written beside its backups, and where
 recovering.json                   while `golive recover` has not ended

@@ -67,11 +67,13 @@ def keyfile(golive: Golive, key: str) -> Path:
     return path
 
 
-def lose(make_app: MakeApp, place: Path, *, tail: bool) -> tuple[App, str, str]:
+def lose(make_app: MakeApp, place: Path, *, tail: bool, passphrase: str | None = None) -> tuple[App, str, str]:
     """An app on a machine that is gone, with its disk; the key of its backups, and its certificate authority."""
     with new_home() as lost:
         app = make_app(lost, extra=RESOURCES.format(to=place))
         app.up().ok()
+        if passphrase is not None:
+            lost("vault", "passphrase", input=passphrase).ok()
         write(app, place, tail=tail)
         key = lost("backup", "key", "--yes").ok().out.strip()
         root = (lost.home.ca / "root.crt").read_text()
@@ -82,12 +84,18 @@ def lose(make_app: MakeApp, place: Path, *, tail: bool) -> tuple[App, str, str]:
     return app, key, root
 
 
-def test_an_empty_machine_takes_the_place_of_a_lost_one(make_app: MakeApp, elsewhere: Path) -> None:
-    app, key, root = lose(make_app, elsewhere, tail=False)
+def test_an_empty_machine_takes_the_place_of_a_lost_one(
+    make_app: MakeApp, elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, key, root = lose(make_app, elsewhere, tail=False, passphrase="correct horse battery")
     with new_home() as golive:
         wrong = key[:-2] + ("aa" if key[-2:] != "aa" else "bb")
         said = golive("recover", "--from", elsewhere, "--key-file", "-", input=wrong).failed()
         assert "sealed with another key" in said.err
+        said = golive("recover", "--from", elsewhere, "--key-file", "-", input=key).failed()
+        assert "a passphrase opens them" in said.err
+        (tmp_path / "passphrase").write_text("correct horse battery\n")
+        monkeypatch.setenv("GOLIVE_PASSPHRASE_FILE", str(tmp_path / "passphrase"))
         done = golive("recover", "--from", elsewhere, "--json", "--key-file", "-", input=key).ok().json()
 
         again = replace(app, golive=golive)

@@ -10,7 +10,6 @@ None is sealed: they hold random numbers and times, and a machine with another k
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from typing import Any
 
 from golive.backup.location import Location
 from golive.errors import BackupFailed, Conflict, Fenced, NotFound
+from golive.state.keyfile import host_id
 
 FORGOTTEN = timedelta(days=1)
 """A standby that has not looked for so long is none."""
@@ -40,7 +40,7 @@ class Owner:
 
 @dataclass(frozen=True)
 class Guard:
-    """Who this machine is: files with the key of its state and with its own number."""
+    """Who this machine is: files with the key of its state, which says the host, and with its own number."""
 
     key: Path
     machine: Path
@@ -49,11 +49,6 @@ class Guard:
         """As `require`, and claims nothing. Nothing to say of a machine that has never been asked."""
         if self.machine.exists():
             _refuse_another(location, host_id(self.key.read_bytes()), self.machine.read_text().strip())
-
-
-def host_id(home_key: bytes) -> str:
-    """Of the key that the state is sealed with; it tells nothing of it."""
-    return hashlib.sha256(b"golive host\0" + home_key).hexdigest()[:16]
 
 
 def find(location: Location, host: str) -> Owner | None:

@@ -6,7 +6,7 @@ import click
 
 from golive.cli import output
 from golive.cli.place import client
-from golive.errors import GoliveError
+from golive.errors import GoliveError, Locked
 
 
 @click.group()
@@ -25,7 +25,14 @@ def run() -> int:
     from golive.daemon.main import run as serve
     from golive.home import Home
 
-    serve(Home.default())
+    home = Home.default()
+    try:
+        serve(home)
+    except Locked:
+        from golive.cli.passphrase import ask
+
+        ask()
+        serve(home)
     return 0
 
 
@@ -64,6 +71,10 @@ def stop() -> int:
 @click.pass_context
 def restart(context: click.Context) -> int:
     """Stop and start it, as an upgrade does."""
+    from golive.cli.passphrase import prepare
+    from golive.home import Home
+
+    prepare(Home.default())
     context.invoke(stop)
     code: int = context.invoke(start)
     return code

@@ -189,6 +189,7 @@ def follow(daemon: Client, deployment: int, title: str, *, as_json: bool) -> int
 
 def _events(daemon: Client, deployment: int, narrator: Narrator) -> Iterator[dict[str, Any]]:
     """All events, through a restart of the daemon: its successor tells how the deployment was settled."""
+    from golive.cli.passphrase import ask
     from golive.daemon.client import Unreachable, connect
 
     for attempt in range(30):
@@ -204,7 +205,7 @@ def _events(daemon: Client, deployment: int, narrator: Narrator) -> Iterator[dic
         time.sleep(0.1 * attempt)
         narrator.from_the_beginning()
         with contextlib.suppress(Unreachable):
-            connect(daemon.home)
+            connect(daemon.home, ask=ask)
 
 
 def _left_alone() -> int:

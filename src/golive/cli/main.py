@@ -52,6 +52,7 @@ COMMANDS = {
     "check": ("check", "The production checklist, of an app or any URL."),
     "debug": ("debug", "One request, CORS, DNS, TLS or database, explained."),
     "load": ("load", "What an app holds, and what ends first."),
+    "vault": ("vault", "The key that secrets are sealed with: change it, a passphrase."),
     "audit": ("audit", "Who changed what."),
     "recover": ("recover", "Make an empty machine what another one was, from its backups."),
     "standby": ("standby", "Follow another machine by its backups; take its place."),
@@ -101,7 +102,7 @@ GROUPS = {
         "audit",
     ),
     "Work in it": ("dev", "run", "shell"),
-    "This machine": ("recover", "standby", "doctor", "engines", "trust", "daemon", "service", "completion"),
+    "This machine": ("recover", "standby", "doctor", "engines", "trust", "daemon", "vault", "service", "completion"),
 }
 PLACE_OPTIONS = ("-C", "-e", "--app", "--directory", "--environment", "--json")
 

@@ -16,6 +16,7 @@ from golive.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from golive.daemon.client import Client
+    from golive.secret import Secret
 
 FILE = "golive.toml"
 APP = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -137,4 +138,10 @@ def client(*, start: bool = True) -> Client:
     from golive.daemon.client import connect
     from golive.home import Home
 
-    return connect(Home.default(), start=start)
+    return connect(Home.default(), start=start, ask=_ask)
+
+
+def _ask() -> Secret:
+    from golive.cli.passphrase import ask
+
+    return ask()

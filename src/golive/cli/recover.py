@@ -134,6 +134,7 @@ def key_of(file: Any) -> Key:
 
 def _recover(home: Home, source: Source, without: tuple[str, ...], *, rehearse: bool) -> Recovered:
     from golive.cli.follow import Narrator
+    from golive.cli.passphrase import given
     from golive.daemon.main import held
     from golive.daemon.wiring import build_host
     from golive.release.recover import recover, require_empty
@@ -143,7 +144,9 @@ def _recover(home: Home, source: Source, without: tuple[str, ...], *, rehearse: 
         end_bare_daemon(home)
     home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     with held(home), contextlib.closing(Narrator(f"recovering {home.root}")) as narrator:
-        work = recover(home, source, lambda: build_host(home)[0], narrator.event, without=without, rehearse=rehearse)
+        work = recover(
+            home, source, lambda: build_host(home, given)[0], narrator.event, without=without, rehearse=rehearse
+        )
         try:
             return asyncio.run(work)
         except KeyboardInterrupt:
@@ -164,9 +167,10 @@ def end_bare_daemon(home: Home) -> None:
 
 def serving(home: Home) -> list[str]:
     """The daemon started, and every app answering; their addresses. GoliveError names what does not."""
+    from golive.cli.passphrase import ask
     from golive.daemon.client import connect
 
-    client = connect(home)
+    client = connect(home, ask=ask)
     deadline = time.monotonic() + SERVING
     while late := _late(client):
         if time.monotonic() > deadline:

@@ -68,6 +68,7 @@ def standby(
 
 def _begin(home: Home, source: Any) -> Standing:
     from golive.cli.follow import Narrator
+    from golive.cli.passphrase import given
     from golive.daemon.main import held
     from golive.daemon.wiring import build_host
     from golive.release.recover import require_empty
@@ -77,12 +78,13 @@ def _begin(home: Home, source: Any) -> Standing:
         require_empty(home)
     home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _without_daemon(home), held(home), contextlib.closing(Narrator(f"{home.root} becomes a standby")) as narrator:
-        return asyncio.run(begin(home, source, lambda: build_host(home)[0], narrator.event))
+        return asyncio.run(begin(home, source, lambda: build_host(home, given)[0], narrator.event))
 
 
 @contextlib.contextmanager
 def _without_daemon(home: Home) -> Iterator[None]:
     """Afterwards a standby goes on, whatever came of it."""
+    from golive.cli.passphrase import ask
     from golive.cli.recover import end_bare_daemon
     from golive.daemon.client import connect
 
@@ -91,7 +93,7 @@ def _without_daemon(home: Home) -> Iterator[None]:
         yield
     finally:
         if home.standby.exists() and not home.recovering.exists():
-            connect(home)
+            connect(home, ask=ask)
 
 
 @standby.command()
@@ -175,6 +177,7 @@ def _was_promoted() -> bool:
 
 def _promote(home: Home, force: bool, without: tuple[str, ...]) -> Recovered:
     from golive.cli.follow import Narrator
+    from golive.cli.passphrase import given
     from golive.daemon.main import held
     from golive.daemon.wiring import build_host
     from golive.release.standby import promote as take_over
@@ -182,7 +185,7 @@ def _promote(home: Home, force: bool, without: tuple[str, ...]) -> Recovered:
 
     require(home)
     with _without_daemon(home), held(home), contextlib.closing(Narrator(f"{home.root} takes over")) as narrator:
-        work = take_over(home, lambda: build_host(home)[0], narrator.event, without=without, force=force)
+        work = take_over(home, lambda: build_host(home, given)[0], narrator.event, without=without, force=force)
         try:
             return asyncio.run(work)
         except KeyboardInterrupt:

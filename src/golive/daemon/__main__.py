@@ -11,9 +11,13 @@ import sys
 from golive.daemon.main import run
 from golive.errors import GoliveError
 from golive.home import Home
+from golive.secret import Secret
+from golive.system import passphrase
 
 
 def main() -> int:
+    if passphrase.HANDED in sys.argv[1:]:
+        passphrase.hand_over(Secret(sys.stdin.readline().removesuffix("\n")))
     try:
         run(Home.default())
     except GoliveError as error:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from golive.blueprint.models import DOMAIN_PATTERN, NAME_PATTERN
+from golive.secret import Secret
 from golive.state.records import Place
 
 AppName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
@@ -95,6 +96,13 @@ class MaintenanceCall(ServicesCall):
     @classmethod
     def _networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(str(ip_network(text, strict=False)) for text in given))
+
+
+class VaultCall(Call):
+    """Another key for the state: opened as before, by a passphrase, or by its file."""
+
+    work: Literal["rotate", "passphrase", "file"]
+    passphrase: Secret | None = None
 
 
 class SetVariables(PlaceCall):

@@ -11,14 +11,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from golive import __version__
-from golive.errors import Conflict, GoliveError, StateError, from_json
+from golive.errors import Conflict, GoliveError, Locked, StateError, from_json
 from golive.home import Home
+from golive.secret import Secret
+from golive.system.passphrase import HANDED
 
 START_TIMEOUT = 120.0
 """Seconds for a daemon to answer: before it does, it ends what an interrupted deployment started, which has its own
@@ -26,6 +28,10 @@ time to stop, and waits for what takes its place."""
 STOP_TIMEOUT = 20.0
 COMMAND = (sys.executable, "-X", "no_debug_ranges", "-m", "golive.daemon")
 """Tracebacks without columns, and half a megabyte less."""
+
+
+Ask = Callable[[], Secret]
+"""For the passphrase that opens the home's key. Locked when there is nobody to ask."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -116,10 +122,11 @@ def actor() -> str:
     return f"{name}@{socket.gethostname()}"
 
 
-def connect(home: Home, *, start: bool = True) -> Client:
+def connect(home: Home, *, start: bool = True, ask: Ask | None = None) -> Client:
     """A client of a daemon that runs, started where it does not; one of another version is replaced.
 
-    Replacing is safe at any time: a daemon's end changes nothing that runs. Unreachable when `start` is False.
+    Replacing is safe at any time: a daemon's end changes nothing that runs. Unreachable when `start` is False, Locked
+    when the daemon needs a passphrase that nobody gives.
     """
     client = Client(home)
     try:
@@ -127,13 +134,28 @@ def connect(home: Home, *, start: bool = True) -> Client:
     except Unreachable:
         if not start:
             raise
-        _start(home)
+        _start(home, ask)
         return client
     if start and info["version"] != __version__:
+        known = passphrase_of(home, ask)
         client.send("POST", "/v1/daemon/stop")
         wait_gone(info["pid"])
-        _start(home)
+        _start(home, ask, known)
     return client
+
+
+def passphrase_of(home: Home, ask: Ask | None) -> Secret | None:
+    """What a daemon of this home has to be told; None when its key has no passphrase."""
+    from golive.state.keyfile import is_locked, locked
+    from golive.system.passphrase import given
+
+    if not is_locked(home.key):
+        return None
+    if known := given():
+        return known
+    if ask is None:
+        raise locked()
+    return ask()
 
 
 def wait_gone(pid: int) -> None:
@@ -150,12 +172,17 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def _start(home: Home) -> None:
+def _start(home: Home, ask: Ask | None, known: Secret | None = None) -> None:
     """Returns once a daemon answers: ours, or one that another client has started a moment before."""
     deadline = time.monotonic() + START_TIMEOUT
+    known = known or passphrase_of(home, ask)
     while True:
         try:
-            _launch(home, deadline)
+            _launch(home, deadline, known)
+        except Locked:  # the key was being changed: the one that has a passphrase is not in its place yet
+            if known is not None or ask is None:
+                raise
+            known = ask()
         except Conflict:
             if time.monotonic() > deadline:
                 raise
@@ -164,7 +191,7 @@ def _start(home: Home) -> None:
             return
 
 
-def _launch(home: Home, deadline: float) -> None:
+def _launch(home: Home, deadline: float, passphrase: Secret | None) -> None:
     """Detached, with its words in daemon.log. Conflict when another one has the lock and does not answer yet."""
     try:
         home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -177,8 +204,8 @@ def _launch(home: Home, deadline: float) -> None:
         ) from error
     began = os.fstat(output).st_size
     process = subprocess.Popen(
-        COMMAND,
-        stdin=subprocess.DEVNULL,
+        [*COMMAND, *([HANDED] if passphrase else [])],
+        stdin=subprocess.PIPE if passphrase else subprocess.DEVNULL,
         stdout=output,
         stderr=output,
         start_new_session=True,
@@ -186,6 +213,9 @@ def _launch(home: Home, deadline: float) -> None:
         env={**os.environ, "GOLIVE_HOME": str(home.root)},
     )
     os.close(output)
+    if process.stdin is not None and passphrase is not None:
+        with contextlib.suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(passphrase.reveal().encode() + b"\n")
     _until_it_answers(home, process, began, deadline)
     process.returncode = 0  # it is meant to outlive us; without this Popen would warn that nobody waited for it
 

@@ -260,6 +260,10 @@ class Daemon:
             self._edge_stale.set()
             self.upkeep.wake()
 
+    def bring_edge_in_line(self) -> None:
+        """Soon: what it is told follows from something that has changed."""
+        self._edge_stale.set()
+
     async def _keep_edge_in_line(self) -> None:
         """Instances that turn unready leave the edge while another is well, and come back."""
         while True:

@@ -7,27 +7,28 @@ import json
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from golive import __version__
-from golive.daemon import api, backup_calls, db, domains, restore_calls, variables, views
+from golive.daemon import api, backup_calls, db, domains, restore_calls, variables, vault, views
 from golive.daemon.closures import Closures
 from golive.daemon.daemon import PROTOCOL, Daemon
 from golive.daemon.moves import MoveCalls
 from golive.daemon.operations import Operations
+from golive.daemon.requests import body as _body
+from golive.daemon.requests import call as _call
+from golive.daemon.requests import parse as _parse
 from golive.daemon.secrets import scan
 from golive.errors import BlueprintError, Conflict, GoliveError, NotFound, UsageError
 from golive.release import bundles, runbook, shards
 from golive.state.records import Place
 
 log = logging.getLogger("golive.server")
-C = TypeVar("C", bound=api.Call)
 Handler = Callable[[Request], Awaitable[Any]]
 
 
@@ -94,6 +95,8 @@ class Server:
             *self._of_domains(),
             ("GET", "/v1/cache", self._cache),
             ("POST", "/v1/cache/purge", self._purge),
+            ("GET", "/v1/vault", self._vault),
+            ("POST", "/v1/vault", self._change_vault),
             ("GET", "/v1/audit", self._audit),
             ("GET", "/v1/engines", self._engines),
             *self._kept(),
@@ -418,6 +421,12 @@ class Server:
     async def _remove_certificate(self, request: Request) -> Any:
         return await domains.remove(self._daemon.host, await _call(api.DomainCall, request), _actor(request))
 
+    async def _vault(self, _: Request) -> Any:
+        return vault.facts(self._daemon.host)
+
+    async def _change_vault(self, request: Request) -> Any:
+        return await vault.change(self._daemon, await _call(api.VaultCall, request), _actor(request))
+
     async def _audit(self, request: Request) -> Any:
         place = _place(request) if "app" in request.query_params else None
         return {"entries": views.audit(self._daemon.host, place)}
@@ -450,33 +459,11 @@ def _http_status(error: GoliveError) -> int:
     return next((status for kind, status in kinds if isinstance(error, kind)), 500)
 
 
-async def _call(kind: type[C], request: Request) -> C:
-    return _parse(kind, await _body(request))
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    try:
-        body = json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
-        raise UsageError("the request is not JSON") from error
-    if not isinstance(body, dict):
-        raise UsageError("the request is not a JSON object")
-    return body
-
-
 def _id(request: Request) -> int:
     id = int(request.path_params["id"])
     if id >= 2**63:
         raise NotFound(f"there is no deployment {id}")
     return id
-
-
-def _parse(kind: type[C], body: Any) -> C:
-    try:
-        return kind.model_validate(body)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
-        raise UsageError("the request is not valid", why=problems) from error
 
 
 def _place(request: Request) -> Place:

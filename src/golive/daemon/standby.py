@@ -17,8 +17,10 @@ from golive.errors import Conflict, GoliveError, in_words
 from golive.home import Home
 from golive.release import standby
 from golive.release.host import Host
+from golive.secret import Secret
 from golive.supervise.supervisor import Supervisor
 from golive.supervise.unit import Unit
+from golive.system import passphrase
 from golive.system.offload import Offload
 
 if TYPE_CHECKING:
@@ -101,7 +103,7 @@ class StandbyMode:
         self._heard = await self._offload.call(standby.heard, self._home)
         self._looked = time.time()
         if self._databases is None or self._standing.bundle != before:
-            found = await self._offload.call(_databases, self._home)
+            found = await self._offload.call(_databases, self._home, passphrase.given())
             left = {each.server.label for each in found}
             for gone in (each for each in self._databases or [] if each.server.label not in left):
                 await self._supervisor.stop(_unit_name(gone.server.label))
@@ -182,5 +184,6 @@ def open_host(home: Home) -> Host:
     return build_host(home)[0]
 
 
-async def _databases(home: Home) -> list[Followed]:
+async def _databases(home: Home, known: Secret | None) -> list[Followed]:
+    passphrase.hand_over(known)
     return await standby.databases(home, lambda: open_host(home))

@@ -11,9 +11,10 @@ from golive.errors import StateError
 from golive.home import Home
 from golive.release.host import Host
 from golive.state.store import State
+from golive.state.vault import Ask
 from golive.supervise.supervisor import Supervisor
 from golive.supervise.unit import UnitState
-from golive.system import users
+from golive.system import passphrase, users
 from golive.system.files import private_directory
 from golive.system.machine import inspect
 
@@ -31,14 +32,14 @@ class Wires:
         self.on_change(state)
 
 
-def build_host(home: Home) -> tuple[Host, Wires]:
-    """Every part for one $GOLIVE_HOME. StateError when it cannot be used."""
+def build_host(home: Home, ask: Ask = passphrase.given) -> tuple[Host, Wires]:
+    """Every part for one $GOLIVE_HOME; `ask` for the passphrase of its key. StateError when it cannot be used."""
     prepare(home)
     wires = Wires()
     machine = inspect()
     host = Host(
         home=home,
-        state=State(home.state, home.key),
+        state=State(home.state, home.key, ask),
         supervisor=Supervisor(wires),
         builder=Builder(home, user_for_build=users.ensure(BUILD_USER)),
         engines=Engines(home, machine),

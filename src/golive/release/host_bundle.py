@@ -23,6 +23,8 @@ from golive.errors import StateError
 from golive.home import Home
 from golive.release import backups
 from golive.release.host import Host
+from golive.state import keyfile
+from golive.state.keyfile import host_id
 from golive.state.records import Place
 from golive.system.files import write_atomic
 from golive.system.machine import inspect
@@ -77,7 +79,7 @@ def guard(home: Home) -> owner.Guard:
 
 
 def _own(home: Home, location: Location, take: bool, fence: bool | None) -> bool:
-    host, now = owner.host_id(home.key.read_bytes()), datetime.now(UTC)
+    host, now = host_id(home.key.read_bytes()), datetime.now(UTC)
     if take:
         owner.claim(location, host, machine(home), now, fence=fence)
     else:
@@ -127,8 +129,8 @@ def _staged(home: Home) -> Iterator[Path]:
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=STAGING, dir=home.root) as name:
         folder = Path(name)
-        _snapshot(home.state, folder / "state.db")
-        for file in FILES:
+        _snapshot_with_key(home, folder)
+        for file in FILES[1:]:
             source, target = home.root / file, folder / file
             with contextlib.suppress(FileNotFoundError):
                 target.parent.mkdir(mode=0o700, exist_ok=True)
@@ -137,6 +139,22 @@ def _staged(home: Home) -> Iterator[Path]:
                 else:
                     shutil.copy2(source, target)
         yield folder
+
+
+def _snapshot_with_key(home: Home, folder: Path) -> None:
+    """The state, and the key that it is sealed with: that is another one when the key is being changed."""
+    for _ in range(3):
+        _snapshot(home.state, folder / "state.db")
+        with contextlib.closing(sqlite3.connect(folder / "state.db")) as db:
+            row = db.execute("SELECT key FROM vault").fetchone()
+        for path in (home.key, keyfile.following(home.key)):
+            with contextlib.suppress(FileNotFoundError):
+                raw = path.read_bytes()
+                if row is None or keyfile.parse(raw, path).id == row[0]:
+                    write_atomic(folder / home.key.name, raw, sync=False)
+                    return
+        (folder / "state.db").unlink()
+    raise StateError("golive's state cannot be copied", why="its key is not beside it", where=str(home.key))
 
 
 def _snapshot(source: Path, target: Path) -> None:
@@ -166,7 +184,7 @@ def describe(home: Home, state: Path, now: datetime) -> Bundle:
     layers = sorted({layer for text in texts.values() if (layer := json.loads(text)["layer"])})
     texts |= {key: (home.layers / key / "layer.json").read_text() for key in layers}
     return Bundle(
-        host=owner.host_id(home.key.read_bytes()),
+        host=host_id(home.key.read_bytes()),
         id="",
         made=now,
         golive=golive.__version__,

@@ -5,8 +5,6 @@ The latter have a secret header of each environment, which no application sees.
 
 from __future__ import annotations
 
-import hmac
-
 from golive.blueprint.models import Blueprint
 from golive.edge.closed import ENTRANCE
 from golive.edge.model import Protected
@@ -22,7 +20,7 @@ def probe(host: Host, place: Place, blueprint: Blueprint) -> Secret | None:
     """The header's value; None where nothing stops anybody. Derived from the state's key, so it is written nowhere."""
     services = blueprint.services.values()
     stops = blueprint.edge.shield or blueprint.protect or any(s.quota or s.jwt for s in services)
-    return derived(host, f"probe {place}") if stops else None
+    return host.state.derived(f"probe {place}") if stops else None
 
 
 def protected(host: Host, place: Place, blueprint: Blueprint, release: int) -> Protected | None:
@@ -31,12 +29,12 @@ def protected(host: Host, place: Place, blueprint: Blueprint, release: int) -> P
     if wish is None:
         return None
     if wish.password is None:
-        return Protected(derived(host, f"pass {place}"), link=wish.link, open=wish.open)
+        return Protected(host.state.derived(f"pass {place}"), link=wish.link, open=wish.open)
     values = host.state.release_environments(place, release).values()
     password = next((found[wish.password] for found in values if wish.password in found), None)
     if password is None:
-        return Protected(derived(host, f"nobody {place}"), open=wish.open)
-    key = derived(host, f"pass {place} {password.reveal()}")
+        return Protected(host.state.derived(f"nobody {place}"), open=wish.open)
+    key = host.state.derived(f"pass {place} {password.reveal()}")
     return Protected(key, wish.user, password, wish.link, wish.open)
 
 
@@ -54,11 +52,6 @@ def links(host: Host, place: Place) -> list[str]:
         return []
     urls = [host.opened.url(d, https=made.edge.https) for d in made.domains if "*" not in d]
     return [f"{url}{ENTRANCE}?key={guard.key.reveal()}" for url in urls]
-
-
-def derived(host: Host, purpose: str) -> Secret:
-    """A secret of this home's own for one purpose: 32 bytes in hex."""
-    return Secret(hmac.new(host.home.key.read_bytes(), f"golive {purpose}".encode(), "sha256").hexdigest())
 
 
 def headers(host: Host, place: Place) -> Headers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -12,18 +13,25 @@ from typing import Any
 
 from golive.errors import StateError
 from golive.state.upgrades import UPGRADES
-from golive.state.vault import Vault
+from golive.state.vault import Ask, Vault
 
-VERSION = 5
+VERSION = 6
 
 
 class Database:
     """One connection. Synchronous on purpose: each call is well under a millisecond, and there is one writer."""
 
-    def __init__(self, path: Path, key: Path) -> None:
+    def __init__(self, path: Path, key: Path, ask: Ask = lambda: None) -> None:
+        """`ask` for the passphrase of the key, when it has one."""
         self._db = _open(path)
+        self._key_path = key
         try:
-            self._vault = Vault.open_or_create(key, may_create=self._is_fresh())
+            fresh, sealed_by = self._is_fresh(), self._sealed_by()
+            self._vault = Vault.open_or_create(key, may_create=fresh, sealed_by=sealed_by, ask=ask)
+            if fresh and sealed_by != self._vault.id:
+                with self.transaction():
+                    self._run("DELETE FROM vault")
+                    self._run("INSERT INTO vault VALUES (?, ?)", self._vault.id, time.time())
         except BaseException:
             self._db.close()
             raise
@@ -35,6 +43,11 @@ class Database:
         """Nothing sealed yet, so a missing key loses nothing."""
         tables = ("variable", "release", "resource")
         return not any(self._one(f"SELECT 1 FROM {table} LIMIT 1") for table in tables)  # noqa: S608 - constants
+
+    def _sealed_by(self) -> str | None:
+        """Which key; None in a state of before there was another one, or without any."""
+        row = self._one("SELECT key FROM vault")
+        return row[0] if row else None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

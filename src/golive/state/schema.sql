@@ -1,4 +1,4 @@
--- Version 4. The version is PRAGMA user_version; a newer file is refused, an older one is brought up by `upgrades`.
+-- Version 6. The version is PRAGMA user_version; a newer file is refused, an older one is brought up by `upgrades`.
 
 -- An environment of an app, since its first deploy.
 CREATE TABLE app (
@@ -161,6 +161,12 @@ CREATE TABLE variable (
     set_at REAL NOT NULL,
     set_by TEXT NOT NULL,
     PRIMARY KEY (app, environment, name)
+) STRICT;
+
+-- The key that everything sealed is sealed with; no row in a state that an older golive made.
+CREATE TABLE vault (
+    key TEXT NOT NULL,                      -- its id, see golive.state.keyfile
+    since REAL NOT NULL
 ) STRICT;
 
 -- What answers instead of an environment's services for a while.

@@ -8,9 +8,9 @@ from golive.state.closures import Closures
 from golive.state.copies import Copies
 from golive.state.deployments import Deployments
 from golive.state.moves import Moves
+from golive.state.rotation import Rotation
 from golive.state.schemas import Schemas
-from golive.state.settings import Settings
 
 
-class State(Deployments, Settings, Closures, Copies, Schemas, Moves, Backups, Arrival):
+class State(Deployments, Rotation, Closures, Copies, Schemas, Moves, Backups, Arrival):
     """Apps, releases, deployments, what runs or is closed, variables and the audit log of one $GOLIVE_HOME."""

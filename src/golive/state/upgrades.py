@@ -117,5 +117,18 @@ DROP TABLE backup_run_before;
 CREATE INDEX backup_run_resource ON backup_run (app, environment, resource, kind, id);
 """
 
-UPGRADES: Mapping[int, str] = {1: _MAINTENANCE, 2: _COPIES + _SCHEMAS + _MOVES + _BACKUPS, 3: _SHIFTS, 4: _CHECKS}
+_VAULT = """
+CREATE TABLE vault (
+    key TEXT NOT NULL,
+    since REAL NOT NULL
+) STRICT;
+"""
+
+UPGRADES: Mapping[int, str] = {
+    1: _MAINTENANCE,
+    2: _COPIES + _SCHEMAS + _MOVES + _BACKUPS,
+    3: _SHIFTS,
+    4: _CHECKS,
+    5: _VAULT,
+}
 """Version → the SQL that makes the next one of it."""

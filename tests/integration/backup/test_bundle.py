@@ -15,6 +15,7 @@ from golive.backup.archive import Key
 from golive.backup.bundle import Bundle
 from golive.backup.location import Folder
 from golive.errors import BackupFailed, Conflict, Fenced, NotFound, UsageError
+from golive.state.keyfile import host_id
 
 KEY = Key.new()
 NOW = datetime(2026, 11, 21, 2, 45, tzinfo=UTC)
@@ -158,7 +159,7 @@ def test_a_fence_stays_and_counts_the_machines_that_took_over(tmp_path: Path) ->
     guard.require(location)  # it has no number yet, so nobody can have taken its place
     (tmp_path / "machine").write_text("first\n")
     guard.require(location)
-    owner.claim(location, owner.host_id(b"key"), "second", NOW)
+    owner.claim(location, host_id(b"key"), "second", NOW)
     with pytest.raises(Conflict):
         guard.require(location)
 

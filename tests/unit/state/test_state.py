@@ -291,7 +291,7 @@ def test_a_forgotten_app_leaves_its_audit_log_and_nothing_else(state: State) -> 
     state.remember_process("edge", 1, "t", 0)
     fill(state, SHOP, 20001)
     state.forget_app(SHOP)
-    assert {name: count for name, count in rows(state).items() if count} == {"audit": 1, "process": 1}
+    assert {name: count for name, count in rows(state).items() if count} == {"audit": 1, "process": 1, "vault": 1}
 
 
 @pytest.mark.parametrize("other", ["shop/preview/x", "shop/Preview", "shop/preview-2", "shop/prev_ew"])

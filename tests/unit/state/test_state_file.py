@@ -83,6 +83,10 @@ def test_two_handles_see_each_other(tmp_path: Path) -> None:
 def test_a_state_of_another_key_says_so(tmp_path: Path) -> None:
     sealed(tmp_path)
     (tmp_path / "key").write_bytes(bytes(32))
+    with pytest.raises(StateError, match="not the one that the state is sealed with") as caught:
+        open_state(tmp_path)
+    assert CANARY not in str(caught.value.to_json())
+    change(tmp_path, "DELETE FROM vault")  # as an older golive left it
     state = open_state(tmp_path)
     with pytest.raises(StateError, match="cannot decrypt shop/production variable TOKEN") as caught:
         state.variables(SHOP)
