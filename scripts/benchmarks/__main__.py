@@ -18,6 +18,7 @@ from golive.errors import GoliveError
 
 KINDS = (
     "edge",
+    "policies",
     "deploy",
     "grpc",
     "idle",
@@ -69,6 +70,10 @@ def _runner(kind: str, options: argparse.Namespace) -> Callable[[], Result]:
         from benchmarks import edge
 
         return lambda: edge.run(options.seconds or 5, options.rounds, tuple(options.only or ()))
+    if kind == "policies":
+        from benchmarks import policies
+
+        return lambda: policies.run(options.seconds or 1, options.rounds, tuple(options.only or ()))
     if kind == "deploy":
         from benchmarks import deploy
 
@@ -139,7 +144,8 @@ def _arguments() -> argparse.Namespace:
         "kind",
         choices=(*KINDS, "all"),
         help="cache: kept answers beside the same made anew; "
-        "edge: against Traefik, Caddy and nginx; deploy: deploys and rollbacks under load; grpc: gRPC, "
+        "edge: against Traefik, Caddy and nginx; policies: what each policy of the edge costs, and all of them beside "
+        "Traefik and Caddy; deploy: deploys and rollbacks under load; grpc: gRPC, "
         "gRPC-web and REST of one service meanwhile; idle: memory and processor time at rest; start: how long commands "
         "take; build: beside the bare tools; examples: all five, up, in a browser, changed under load; import: other "
         "platforms' files of the corpus; backup: backup and restore beside pg_dump and pgBackRest; branch: "
@@ -152,15 +158,19 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seconds",
         type=float,
-        help="of each load (edge: 5), at rest (idle: 60), of kills (deploy: 30), of all rounds (build: 420)",
+        help="of each load (edge: 5, policies: 1), at rest (idle: 60), of kills (deploy: 30), of all (build: 420)",
     )
-    parser.add_argument("--rounds", type=int, default=3, help="edge, build, backup, branch: interleaved rounds (3)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="edge, policies, build, backup, branch: interleaved rounds (3)"
+    )
     parser.add_argument("--kills", type=int, default=115, help="recovery: rounds (115)")
     parser.add_argument("--moments", type=int, default=20, help="recovery: instants that are brought back (20)")
     parser.add_argument("--seed", type=int, help="recovery: of the rounds, to have the same again")
     parser.add_argument("--gigabytes", type=float, default=1.5, help="backup, branch: of the database (1.5)")
     parser.add_argument(
-        "--only", action="append", help="edge: only this engine; build, examples, check: this example; may be repeated"
+        "--only",
+        action="append",
+        help="edge: only this engine; policies: with this word; build, examples, check: this example; may be repeated",
     )
     parser.add_argument("--count", type=int, default=20, help="deploy: how many deploys and rollbacks (20)")
     parser.add_argument("--rows", type=int, default=5_000_000, help="migrate: of the table (5,000,000)")

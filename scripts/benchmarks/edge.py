@@ -106,9 +106,9 @@ def run(seconds: float = 5, rounds: int = 3, only: tuple[str, ...] = ()) -> Resu
         small = _contest(_chosen(PROXIES, only), lab, "/", LOADS, plan, result)
         large = _contest(_chosen(STATICS, only), lab, FILE, FILE_LOADS, plan, result)
     for load in LOADS:
-        result.tables.append(_table(f"{load} over TLS, {len(body)} bytes from an upstream", small, load))
+        result.tables.append(contest_table(f"{load} over TLS, {len(body)} bytes from an upstream", small, load))
     for load in FILE_LOADS:
-        result.tables.append(_table(f"{load} over TLS, a static file of 27 KiB", large, load))
+        result.tables.append(contest_table(f"{load} over TLS, a static file of 27 KiB", large, load))
     if not only:
         _judge(result, small, large)
     return result
@@ -167,14 +167,14 @@ def _contest(
             for load, generate in loads.items():
                 for name, engine in engines.items():
                     if name not in contest.refused:
-                        _measure(contest, load, generate, name, engine, Target(HOST, engine.port, path), plan.seconds)
+                        measure(contest, load, generate, name, engine, Target(HOST, engine.port, path), plan.seconds)
             print(f"  round {number + 1} of {plan.rounds} done", file=sys.stderr)
     result.details.setdefault("refused", {}).update(contest.refused)
     result.details.setdefault("rounds", []).append(_details(contest))
     return contest
 
 
-def _measure(
+def measure(
     contest: Contest, load: str, generate: Generator, name: str, engine: Engine, target: Target, seconds: float
 ) -> None:
     before = cpu_seconds(engine.roots)
@@ -194,7 +194,7 @@ def _measure(
     time.sleep(0.2)  # connections of the last load close
 
 
-def _table(title: str, contest: Contest, load: str) -> Table:
+def contest_table(title: str, contest: Contest, load: str) -> Table:
     table = Table(title, ("engine", "requests/s", "golive is", "p50 ms", "p99 ms", "CPU µs/request", "failed"))
     for name, series in contest.series[load].items():
         ratio = contest.ratio(load, "golive", name)

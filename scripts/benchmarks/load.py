@@ -32,16 +32,22 @@ class Load:
 
 @dataclass(frozen=True)
 class Target:
-    """An HTTPS server on loopback; `host` is what TLS and HTTP call it."""
+    """An HTTPS server on loopback; `host` is what TLS and HTTP call it, `headers` go with each request."""
 
     host: str
     port: int
     path: str = "/"
     accept_encoding: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def url(self) -> str:
         return f"https://{self.host}:{self.port}{self.path}"
+
+    def options(self) -> list[str]:
+        """The headers, as wrk and h2load take them."""
+        asked = (("accept-encoding", self.accept_encoding),) if self.accept_encoding else ()
+        return [word for name, value in (*asked, *self.headers) for word in ("-H", f"{name}: {value}")]
 
 
 class Wrk:
@@ -51,8 +57,7 @@ class Wrk:
         self, target: Target, seconds: float, *, connections: int = 64, delay_ms: int = 0, body: str = ""
     ) -> None:
         command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s"]
-        if target.accept_encoding:
-            command += ["-H", f"Accept-Encoding: {target.accept_encoding}"]
+        command += target.options()
         settings = {
             "BENCH_PORT": str(target.port),
             "BENCH_DELAY_MS": str(delay_ms),
@@ -110,8 +115,7 @@ class H2load:
         command += [f"--connect-to=127.0.0.1:{target.port}", f"--log-file={name}"]
         if rps:
             command.append(f"--rps={rps}")
-        if target.accept_encoding:
-            command += ["-H", f"accept-encoding: {target.accept_encoding}"]
+        command += target.options()
         self._process = subprocess.Popen(
             [*command, target.url], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

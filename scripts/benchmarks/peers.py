@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.machine import find
 from benchmarks.processes import accepts, free_port, running, wait_for
@@ -23,6 +24,10 @@ COMPRESS_FROM = 1024
 HIDDEN = ("Server", "X-Powered-By")
 RETRIES = "lb_try_duration 5s\nlb_try_interval 50ms"
 """Caddy's own, as golive's edge tries for 5 s."""
+
+
+Middlewares = dict[str, dict[str, dict[str, Any]]]
+"""Of Traefik: name → kind → settings, in the order in which they are asked."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def upstream(directory: Path, body: str) -> Iterator[int]:
             listen 127.0.0.1:{port} backlog=4096;
             location / {{ default_type application/json; return 200 '{body}'; }}
         }}"""
-    with _nginx(directory, config, port):
+    with serving(directory, config, port):
         yield port
 
 
@@ -120,12 +125,13 @@ def nginx(lab: Lab, *, static: bool = False) -> Iterator[Engine]:
                 {answer}
             }}
         }}"""
-    with _nginx(place, config, port) as pid:
+    with serving(place, config, port) as pid:
         yield Engine("nginx", port, (pid,), log, "no retry of a dead instance, reload cuts connections")
 
 
 @contextmanager
-def _nginx(place: Path, servers: str, port: int) -> Iterator[int]:
+def serving(place: Path, servers: str, port: int) -> Iterator[int]:
+    """nginx with these `server` blocks, one of them on `port`; its process id."""
     place.mkdir(parents=True, exist_ok=True)
     user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""
     temporary = "\n".join(
@@ -158,8 +164,8 @@ def _nginx(place: Path, servers: str, port: int) -> Iterator[int]:
 
 
 @contextmanager
-def traefik(lab: Lab) -> Iterator[Engine]:
-    place, port = lab.place("traefik"), free_port()
+def traefik(lab: Lab, name: str = "traefik", middlewares: Middlewares | None = None) -> Iterator[Engine]:
+    place, port = lab.place(name), free_port()
     log = place / "access.log"
     static = {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
@@ -173,7 +179,7 @@ def traefik(lab: Lab) -> Iterator[Engine]:
         },
         "providers": {"file": {"filename": str(place / "dynamic.yaml")}},
     }
-    middlewares = {
+    middlewares = middlewares or {
         "headers": {"headers": {"customResponseHeaders": {**lab.headers, **dict.fromkeys(HIDDEN, "")}}},
         "limit": {"rateLimit": {"average": 1_000_000_000, "burst": 1_000_000_000, "period": "1s"}},
         "compress": {"compress": {"minResponseBodyBytes": COMPRESS_FROM, "encodings": ["gzip", "br", "zstd"]}},
@@ -204,11 +210,12 @@ def traefik(lab: Lab) -> Iterator[Engine]:
 
 
 @contextmanager
-def caddy(lab: Lab, *, static: bool = False) -> Iterator[Engine]:
-    place, port = lab.place(f"caddy-{'static' if static else 'proxy'}"), free_port()
+def caddy(lab: Lab, *, static: bool = False, more: str = "", headers: dict[str, str] | None = None) -> Iterator[Engine]:
+    """`more`: further directives of the site, and answers' headers."""
+    place, port = lab.place(f"caddy-{'static' if static else 'all' if more else 'proxy'}"), free_port()
     log = place / "access.log"
-    lines = [f"header {name} {json.dumps(value)}" for name, value in lab.headers.items()]
-    headers = "\n".join([*lines, *(f"header -{name}" for name in HIDDEN)])
+    lines = [f"header {name} {json.dumps(value)}" for name, value in {**lab.headers, **(headers or {})}.items()]
+    written = "\n".join([*lines, *(f"header -{name}" for name in HIDDEN)])
     answer = (
         f"root * {lab.site}\nfile_server" if static else f"reverse_proxy 127.0.0.1:{lab.upstream} {{\n{RETRIES}\n}}"
     )
@@ -240,7 +247,8 @@ https://{HOST}:{port} {{
         gzip
         minimum_length {COMPRESS_FROM}
     }}
-    {headers}
+    {written}
+    {more}
     {answer}
 }}
 """)

@@ -21,16 +21,16 @@ class RefusedError(Exception):
     """What the engine does not do."""
 
 
-class _Connection(HTTPConnection):
-    """HTTP/1.1 over TLS to a loopback port under a name of our own."""
+class Connection(HTTPConnection):
+    """HTTP/1.1 over TLS to a loopback port under a name of our own, from an address of the loopback."""
 
-    def __init__(self, port: int, context: ssl.SSLContext) -> None:
-        super().__init__(HOST, port, timeout=10)
-        self._context = context
+    def __init__(self, port: int, context: ssl.SSLContext, host: str = HOST, source: str = "127.0.0.1") -> None:
+        super().__init__(host, port, timeout=10)
+        self._context, self._source = context, source
 
     def connect(self) -> None:
-        plain = socket.create_connection(("127.0.0.1", self.port), timeout=10)
-        self.sock = self._context.wrap_socket(plain, server_hostname=HOST)
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=10, source_address=(self._source, 0))
+        self.sock = self._context.wrap_socket(plain, server_hostname=self.host)
 
 
 def trusting(chain: Path, protocols: list[str] | None = None) -> ssl.SSLContext:
@@ -42,7 +42,7 @@ def trusting(chain: Path, protocols: list[str] | None = None) -> ssl.SSLContext:
 
 @contextmanager
 def connection(engine: Engine, lab: Lab) -> Iterator[HTTPConnection]:
-    made = _Connection(engine.port, trusting(lab.chain, ["http/1.1"]))
+    made = Connection(engine.port, trusting(lab.chain, ["http/1.1"]))
     try:
         yield made
     finally:
