@@ -154,9 +154,11 @@ def test_a_recovery_with_a_damaged_file_says_how_to_have_the_rest(make_app: Make
         assert "is damaged" in words
         assert f"--without {app.name}/production/db" in words
         assert f"golive restore --backup {id}" in words
-        golive(*asked, "--without", f"{app.name}/production/db", input=key).ok()
+        done = golive(*asked, "--without", f"{app.name}/production/db", input=key).ok()
+        assert f"{app.name}/production/db: it runs, and has no tables" in " ".join(done.err.split())
 
         again = replace(app, golive=golive)
+        assert sql(again, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == "0"
         again.command("restore", "--backup", id).ok()
         again.command("restore", "swap", "--yes").ok()
         assert sql(again, "SELECT id FROM kept").split() == ["1"]

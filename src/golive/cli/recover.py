@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 KEY = "GOLIVE_BACKUP_KEY"
 SERVING = 300.0
 """Seconds for everything to answer once it is all there."""
+WITHOUT = 20.0
+"""The same for an app whose database begins empty: it may need tables that are not there."""
 
 
 @click.command()
@@ -82,9 +84,23 @@ def recover(  # noqa: PLR0913 - its options
     home = Home.default()
     given = Source(absolute(source), Credentials.find(os.environ), key_of(key_file), host)
     done = _recover(home, given, without, rehearse=rehearse)
-    urls = serving(home)
-    _show(done, urls, as_json, rehearse=rehearse)
-    return 0
+    tell_left(done, "brought back", without, quiet=as_json)
+    urls, waiting = serving(home, without)
+    _show(done, urls, waiting, as_json, rehearse=rehearse)
+    return 1 if waiting else 0
+
+
+def tell_left(done: Recovered, verb: str, without: tuple[str, ...], *, quiet: bool) -> None:
+    """Before anything is waited for: whatever does not serve, this is said."""
+    if quiet:
+        return
+    for line in done.left:
+        output.say(f"  not {verb}: {line}")
+    if named := [label for label in done.empty if label in without]:
+        output.say(
+            f"  {', '.join(named)}: it runs, and has no tables. golive up migrates it; or golive restore --backup ID, "
+            "then golive restore swap, brings a backup back"
+        )
 
 
 def _take_over(as_json: bool) -> int:
@@ -165,26 +181,32 @@ def end_bare_daemon(home: Home) -> None:
         wait_gone(pid)
 
 
-def serving(home: Home) -> list[str]:
-    """The daemon started, and every app answering; their addresses. GoliveError names what does not."""
+def serving(home: Home, without: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:
+    """The daemon started, and every app answering; their addresses, and what does not answer of apps whose databases
+    are in `without`. GoliveError names what does not of the others."""
     from golive.cli.passphrase import ask
     from golive.daemon.client import connect
 
     client = connect(home, ask=ask)
-    deadline = time.monotonic() + SERVING
+    began = time.monotonic()
+    excused = {label.rsplit("/", 1)[0] for label in without}
     while late := _late(client):
-        if time.monotonic() > deadline:
+        others = [text for place, text in late if place not in excused]
+        if others and time.monotonic() - began > SERVING:
             raise GoliveError(
-                f"everything is back, and {late[0]} does not serve yet", why="; ".join(late[1:]) or None,
+                f"everything is back, and {others[0]} does not serve yet", why="; ".join(others[1:]) or None,
                 hint="golive status --all and golive logs say why; the daemon goes on trying",
             )  # fmt: skip
+        if not others and time.monotonic() - began > WITHOUT:
+            break
         time.sleep(0.2)
-    return [url for app in client.get("/v1/status")["apps"] for url in app["urls"]]
+    urls = [url for app in client.get("/v1/status")["apps"] for url in app["urls"]]
+    return urls, [text for _, text in late]
 
 
-def _late(client: Client) -> list[str]:
-    """Services that are not ready, and addresses that do not answer."""
-    found = []
+def _late(client: Client) -> list[tuple[str, str]]:
+    """Services that are not ready, and addresses that do not answer; the app of each first."""
+    found: list[tuple[str, str]] = []
     for app in client.get("/v1/status")["apps"]:
         name = f"{app['app']}/{app['environment']}"
         if app["release"] is None:
@@ -192,8 +214,9 @@ def _late(client: Client) -> list[str]:
         for each, service in app["services"].items():
             states = [instance["state"] for instance in service["instances"]]
             if len(states) < service["wanted"] or any(state != "ready" for state in states):
-                found.append(f"{name}/{each} is {', '.join(states) or 'not started'}")
-        found += [url for url in app["urls"] if not _answers(url)] if app["urls"] else [f"the edge of {name}"]
+                found.append((name, f"{name}/{each} is {', '.join(states) or 'not started'}"))
+        silent = [url for url in app["urls"] if not _answers(url)] if app["urls"] else [f"the edge of {name}"]
+        found += [(name, text) for text in silent]
     return found
 
 
@@ -220,27 +243,33 @@ def _connection(scheme: str, name: str, port: int) -> http.client.HTTPConnection
     return connection
 
 
-def facts(done: Recovered, urls: list[str], seconds: float) -> dict[str, Any]:
+def facts(done: Recovered, urls: list[str], waiting: list[str], seconds: float) -> dict[str, Any]:
     """What is on this host now, as JSON."""
     return {
         "host": done.bundle.host,
         "made": done.bundle.made,
         "apps": done.bundle.apps,
         "databases": [{"name": name, "last_write": last} for name, last in done.databases],
+        "empty": done.empty,
         "left": done.left,
+        "not_serving": waiting,
         "urls": urls,
         "seconds": round(seconds, 1),
     }
 
 
-def _show(done: Recovered, urls: list[str], as_json: bool, *, rehearse: bool) -> None:
+def tell_waiting(waiting: list[str]) -> None:
+    for text in waiting:
+        output.say(f"  does not serve yet, on an empty database: {text}")
+
+
+def _show(done: Recovered, urls: list[str], waiting: list[str], as_json: bool, *, rehearse: bool) -> None:
     seconds = time.time() - done.begun
     met = seconds <= done.objective
     if as_json:
-        output.data({**facts(done, urls, seconds), "objective": done.objective, "met": met})
+        output.data({**facts(done, urls, waiting, seconds), "objective": done.objective, "met": met})
         return
-    for line in done.left:
-        output.say(f"  not brought back: {line}")
+    tell_waiting(waiting)
     verdict = "met" if met else "MISSED"
     output.say(
         f"\nserving after {human_duration(seconds)}; the objective is {human_duration(done.objective)}: {verdict}"

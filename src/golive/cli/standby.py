@@ -155,7 +155,7 @@ def promote(*, force: bool, without: tuple[str, ...], as_json: bool) -> int:
     Example:
       golive standby promote
     """
-    from golive.cli.recover import serving
+    from golive.cli.recover import serving, tell_left
     from golive.home import Home
     from golive.release.standby import settle
 
@@ -165,8 +165,10 @@ def promote(*, force: bool, without: tuple[str, ...], as_json: bool) -> int:
         output.say("nothing to do: this host was promoted, and serves (golive status --all)")
         return 0
     done = _promote(home, force, without)
-    _show(done, serving(home), as_json)
-    return 0
+    tell_left(done, "brought along", without, quiet=as_json)
+    urls, waiting = serving(home, without)
+    _show(done, urls, waiting, as_json)
+    return 1 if waiting else 0
 
 
 def _was_promoted() -> bool:
@@ -194,15 +196,14 @@ def _promote(home: Home, force: bool, without: tuple[str, ...]) -> Recovered:
             raise
 
 
-def _show(done: Recovered, urls: list[str], as_json: bool) -> None:
-    from golive.cli.recover import facts
+def _show(done: Recovered, urls: list[str], waiting: list[str], as_json: bool) -> None:
+    from golive.cli.recover import facts, tell_waiting
 
     seconds = time.time() - done.begun
     if as_json:
-        output.data(facts(done, urls, seconds))
+        output.data(facts(done, urls, waiting, seconds))
         return
-    for line in done.left:
-        output.say(f"  not brought along: {line}")
+    tell_waiting(waiting)
     for name, last in done.databases:
         output.say(f"  {name}: {last}; what was written after that is missing")
     output.say(f"\nserving after {human_duration(seconds)}")

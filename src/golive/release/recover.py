@@ -63,11 +63,13 @@ Report = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Recovered:
-    """`databases` are names, each with what was restored of it. `left` is what did not come along, in words. `begun` is
-    when the first try did, in seconds since the epoch; `objective` the most it may take, in seconds."""
+    """`databases` are names, each with what was restored of it; `empty` are those that run with nothing in them. `left`
+    is what did not come along, in words. `begun` is when the first try did, in seconds since the epoch;
+    `objective` the most it may take, in seconds."""
 
     bundle: Bundle
     databases: tuple[tuple[str, str], ...]
+    empty: tuple[str, ...]
     left: tuple[str, ...]
     begun: float
     objective: float
@@ -104,8 +106,9 @@ async def recover(
         left += [f"{key}, an image: golive up builds it again" for key in _images(host, chosen)]
         objective = _objective(host)
         restored = []
-        found = await recover_data.find(host, source.to, source.credentials, without)
-        left += [f"the data of {label}, which begins empty" for label in found.empty]
+        found = await recover_data.find(host, source.to, source.credentials, without, home.root / WORK)
+        empty = tuple(store.place.label(store.name) for store in found.empty)
+        left += [f"the data of {label}, which begins empty" for label in empty]
         for kept in found.kept:
             if kept.passed_over:
                 what = f"{kept.label} out of {', '.join(kept.passed_over)}, which failed"
@@ -114,6 +117,10 @@ async def recover(
                 told = functools.partial(progress, report, kept.label)
                 restored.append((kept.label, await recover_data.restore(host, kept, home.root / WORK, told)))
                 say(": ".join(restored[-1]))
+        for store, label in zip(found.empty, empty, strict=True):
+            with step(report, "begin") as say:
+                await recover_data.begin_empty(store, home.root / WORK)
+                say(f"{label}: empty")
         host.state.audit("golive", action, source=source.to, bundle=chosen.id, rehearse=rehearse)
         if not rehearse:
             await _take_over(host, source)
@@ -122,7 +129,7 @@ async def recover(
     remove_tree(home.root / WORK)
     home.standby.unlink(missing_ok=True)
     home.recovering.unlink()
-    return Recovered(chosen, tuple(restored), tuple(left), since, objective)
+    return Recovered(chosen, tuple(restored), empty, tuple(left), since, objective)
 
 
 def progress(report: Report, name: str, what: str, done: int, total: int) -> None:

@@ -21,7 +21,7 @@ from golive.backup.restore import restore as restore_cluster
 from golive.data.place import open_folder, open_sockets
 from golive.data.postgres import Postgres
 from golive.data.redis import Redis
-from golive.errors import BackupFailed, BackupUntried, NotFound
+from golive.errors import BackupFailed, BackupUntried, NotFound, nearest
 from golive.release import backups, resources
 from golive.release.host import Host
 from golive.state.records import App
@@ -48,30 +48,32 @@ class Kept:
 
 @dataclass(frozen=True)
 class Found:
-    """What is to be restored, and the labels of those that begin empty."""
+    """What is to be restored, and those that begin empty."""
 
     kept: tuple[Kept, ...]
-    empty: tuple[str, ...]
+    empty: tuple[Postgres | Redis, ...]
 
 
-async def find(host: Host, to: str, credentials: Credentials, without: Sequence[str]) -> Found:
-    """Every store of a live release that is not here yet. NotFound names databases without a backup; a Redis without
-    one, and those in `without`, begin empty."""
+async def find(host: Host, to: str, credentials: Credentials, without: Sequence[str], work: Path) -> Found:
+    """Every store of a live release that is not here yet, or only half begun. NotFound names databases without a
+    backup, and what is in `without` and is no store; a Redis without a backup, and those in `without`, begin empty."""
     kept: list[Kept] = []
-    empty: list[str] = []
+    empty: list[Postgres | Redis] = []
     missing: list[str] = []
-    for app in host.state.apps():
-        for store in await _stores(host, app):
-            label = store.place.label(store.name)
-            if _is_done(store):
-                continue
+    stores = [(app, store) for app in host.state.apps() for store in await _stores(host, app)]
+    _require_known(without, [store.place.label(store.name) for _, store in stores])
+    for app, store in stores:
+        label = store.place.label(store.name)
+        if _begun(work, store).exists():
+            empty.append(store)
+        elif not _is_done(store):
             found = None
             if label not in without:
                 found = await asyncio.to_thread(_newest, store, _repositories(host, app, store.name, to, credentials))
             if found:
                 kept.append(found)
             elif isinstance(store, Redis) or label in without:
-                empty.append(label)
+                empty.append(store)
             else:
                 missing.append(label)
     if missing:
@@ -80,6 +82,33 @@ async def find(host: Host, to: str, credentials: Credentials, without: Sequence[
             f"there is no backup of {', '.join(missing)}", where=to, hint=f"to begin with it empty, add {names}"
         )
     return Found(tuple(kept), tuple(empty))
+
+
+def _require_known(without: Sequence[str], known: list[str]) -> None:
+    for label in without:
+        if label not in known:
+            near = nearest(label, known)
+            hint = f"did you mean {near}?" if near else f"there are {', '.join(known) or 'none'}"
+            raise NotFound(f"there is no {label} that could begin empty", hint=f"{hint}; then the same command goes on")
+
+
+async def begin_empty(store: Postgres | Redis, work: Path) -> None:
+    """With its role and database, as a deploy makes it, and ended again: the daemon starts it. Killed, `find` has it
+    once more."""
+    private_directory(work)
+    _begun(work, store).touch()
+    await store.prepare()
+    await store.before_start()
+    process = await start(store.spec())
+    try:
+        await store.ready()
+        await store.provision()
+    finally:
+        await process.stop(store.stop_grace, store.stop_signal)
+
+
+def _begun(work: Path, store: Postgres | Redis) -> Path:
+    return work / f"empty-{store.place.label(store.name).replace('/', '~')}"
 
 
 async def _stores(host: Host, app: App) -> list[Postgres | Redis]:

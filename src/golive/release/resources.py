@@ -17,7 +17,7 @@ from golive.data.pool_plan import pool_name
 from golive.data.postgres import Postgres
 from golive.data.store import Report, Store, store_for
 from golive.engines.engine import Engine, Progress
-from golive.errors import Conflict, ResourceFailed
+from golive.errors import Conflict, GoliveError, ResourceFailed
 from golive.release import databases, pools, reads
 from golive.release.host import Host
 from golive.secret import Secret
@@ -129,10 +129,17 @@ def placement(host: Host, row: ResourceRow) -> Placement:
 
 
 async def standing(host: Host, place: Place, blueprint: Blueprint) -> dict[str, Store]:
-    """The stores of a release that is there, each running: of an old one, some may have been taken out since."""
+    """The stores of a release that is there, each running: of an old one, some may have been taken out since. One that
+    cannot be started keeps none of the others from it; its error is raised then."""
     stores = await declare(host, place, blueprint)
+    failed: GoliveError | OSError | None = None
     for name, store in stores.items():
-        await keep_running(host, place, name, store)
+        try:
+            await keep_running(host, place, name, store)
+        except (GoliveError, OSError) as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
     return stores
 
 
