@@ -3,9 +3,10 @@
     host/<host>/owner               the machine, since when, and its epoch: one more with every machine; `fenced` are
                                     those before that must not serve either
                 alive               when the owner was there last, written while a standby follows
-                standby/<machine>   when a standby looked last
+                standby/<machine>   when a standby looked last, since when it follows, and how far behind it was
 
-None is sealed: they hold random numbers and times, and a machine with another key has to read them too.
+None is sealed: they hold random numbers, times and what the names beside them say too, and a machine with another key
+has to read them.
 """
 
 from __future__ import annotations
@@ -36,6 +37,17 @@ class Owner:
     epoch: int = 1
     fence: bool = False
     fenced: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Follower:
+    """A standby as it says itself: when it looked last and since when it follows, in seconds since the epoch (None:
+    not known); `databases` with `name`, `state`, `behind_bytes`, `behind_seconds`, `behind_files` and `last_write`."""
+
+    machine: str
+    looked: float
+    since: float | None = None
+    databases: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,19 +130,30 @@ def heard(location: Location, host: str) -> datetime | None:
     return datetime.fromisoformat(kept["at"]) if kept else None
 
 
-def follow(location: Location, host: str, machine: str, now: datetime) -> None:
+def follow(location: Location, host: str, follower: Follower) -> None:
     """A standby looks."""
-    _write(location, f"host/{host}/standby/{machine}", {"at": now.isoformat()})
+    kept: dict[str, object] = {"at": follower.looked, "since": follower.since, "databases": list(follower.databases)}
+    _write(location, f"host/{host}/standby/{follower.machine}", kept)
 
 
 def follow_no_more(location: Location, host: str, machine: str) -> None:
     location.delete(f"host/{host}/standby/{machine}")
 
 
-def is_followed(location: Location, host: str, now: datetime) -> bool:
-    """Whether there is a standby."""
-    found = (_read(location, entry.name) for entry in location.list(f"host/{host}/standby"))
-    return any(kept and now - datetime.fromisoformat(kept["at"]) < FORGOTTEN for kept in found)
+def followers(location: Location, host: str, now: datetime) -> list[Follower]:
+    """The standbys that there are, the oldest first."""
+    found = []
+    for entry in location.list(f"host/{host}/standby"):
+        if kept := _read(location, entry.name):
+            machine = entry.name.rsplit("/", 1)[1]
+            found.append(Follower(machine, _seconds(kept["at"]), kept.get("since"), tuple(kept.get("databases", ()))))
+    known = [each for each in found if now.timestamp() - each.looked < FORGOTTEN.total_seconds()]
+    return sorted(known, key=lambda each: (each.since or 0, each.machine))
+
+
+def _seconds(at: str | float) -> float:
+    """Earlier versions wrote a time in ISO 8601."""
+    return datetime.fromisoformat(at).timestamp() if isinstance(at, str) else float(at)
 
 
 def _read(location: Location, name: str) -> dict[str, Any] | None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from golive.release.recover import Recovered
     from golive.release.standby import Standing
 
+LATE = 120.0
+"""Seconds without a look, after which a standby is not well."""
+
 
 @click.group(invoke_without_command=True)
 @click.option("--from", "source", metavar="PLACE", help="A folder, or s3://bucket/folder, as in [backups] to.")
@@ -113,16 +116,33 @@ def status(as_json: bool) -> int:
     found = client().get("/v1/standby")
     if as_json:
         output.data(found)
-        return 0
+    else:
+        show(found)
+    return 0
+
+
+def show(found: dict[str, Any]) -> None:
+    """This host, which is a standby."""
     now = time.time()
     there = f"was there {_ago(found['heard'], now)}" if found["heard"] else "has not been heard of yet"
-    print(f"standby of {found['hostname']} by {found['from']}; that host {there}")
+    print(f"standby of {found['hostname']} by {found['from']}, begun {_ago(found['since'], now)}; that host {there}")
     print(f"bundle {found['bundle']['id']}, {_ago(found['bundle']['made'], now)}")
     for each in found["databases"]:
         print(f"{each['name']}: {_line(each, now)}")
     for what, text in found["trouble"].items():
         output.say(f"warning: {what}: {text}")
-    return 0
+
+
+def follower_lines(found: list[dict[str, Any]], now: float) -> list[str]:
+    """The standbys of this host, as they said last."""
+    lines = []
+    for each in found:
+        late = now - each["looked"] > LATE
+        looked = f"it {'has not looked since' if late else 'looked'} {_ago(each['looked'], now)}"
+        since = f", begun {_ago(each['since'], now)}" if each["since"] else ""
+        lines.append(f"{'warning: ' if late else ''}a standby follows this host{since}; {looked}")
+        lines += [f"  {one['name']}: {_line(one, now)}" for one in each["databases"]]
+    return lines
 
 
 def _line(each: dict[str, Any], now: float) -> str:

@@ -11,6 +11,7 @@ from golive.cli import complete, output
 from golive.cli.maintenance import line as maintenance_line
 from golive.cli.place import Target, client, environment_option, find, place_options
 from golive.errors import NotFound, UsageError
+from golive.home import Home
 from golive.units import human_duration, human_size
 
 SOON = 14 * 86400
@@ -38,13 +39,16 @@ RELEASES = {"ready": "kept", "making": "being made"}
 def status(
     directory: str | None, app: str | None, environment: str, other: str | None, everything: bool, as_json: bool
 ) -> int:
-    """What runs: of the app here, or of every app where there is none.
+    """What runs: of the app here, or of every app where there is none; and the standby that follows this host. On a
+    standby: what it follows, and how far behind it is.
 
     \b
     Examples:
       golive status
       golive status --all --json | jq '.apps[].release'
     """
+    if Home.default().standby.exists():
+        return _show_standby(as_json)
     place = directory or other
     target = None if everything else _target(place, app, environment)
     found = client().get("/v1/status", **(target.query() if target else {}))
@@ -57,6 +61,18 @@ def status(
         _show_app(one)
     if found["apps"]:
         _show_machine(found)
+    return 0
+
+
+def _show_standby(as_json: bool) -> int:
+    """This host serves nothing itself."""
+    from golive.cli.standby import show
+
+    found = client().get("/v1/standby")
+    if as_json:
+        output.data({"apps": [], "standby": found})
+    else:
+        show(found)
     return 0
 
 
@@ -187,6 +203,10 @@ def _show_machine(found: dict[str, Any]) -> None:
     edge, daemon = found["edge"], found["daemon"]
     line = f"edge {edge['state']} · daemon up {output.age(daemon['started_at'])}, pid {daemon['pid']}"
     print(output.paint(line, "dim", _stdout()))
+    if found["standbys"]:
+        from golive.cli.standby import follower_lines
+
+        print("\n".join(follower_lines(found["standbys"], time.time())))
     if found["replaced"]:
         output.say(f"warning: {found['replaced']}; if this one is to go on instead: golive recover --take-over")
     for text in found["bundle_trouble"]:

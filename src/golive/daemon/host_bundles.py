@@ -80,7 +80,8 @@ class HostBundles:
         try:
             found = [repository.location() for _, repository in host_bundle.locations(self.host).values()]
             followed = [await host_bundle.check(offload, self.host.home, location) for location in found]
-            self._note_followed(any(followed))
+            self.host.followers = list({each.machine: each for some in followed for each in some}.values())
+            self._note_followed(bool(self.host.followers))
         except Conflict as error:
             said = str(error)
             if self.host.replaced is None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("golive.standby")
 NEAR, FAR = 2.0, 10.0
 """Seconds between two looks at a folder, and at a bucket."""
+FAR_BEHIND = ("name", "state", "behind_bytes", "behind_seconds", "behind_files", "last_write")
+"""What the host that is followed is told of each database."""
 REFRESH = (5.0, 15.0)
 """The same for a newer bundle, a newer base backup, and whether the other host is there."""
 
@@ -99,7 +101,9 @@ class StandbyMode:
 
     async def _refresh(self) -> None:
         before = self._standing.bundle
-        self._standing = await self._offload.call(standby.refresh, self._home)
+        shown = [self._shown(each) for each in self._databases or []]
+        far = tuple({name: value for name, value in each.items() if name in FAR_BEHIND} for each in shown)
+        self._standing = await self._offload.call(standby.refresh, self._home, far)
         self._heard = await self._offload.call(standby.heard, self._home)
         self._looked = time.time()
         if self._databases is None or self._standing.bundle != before:

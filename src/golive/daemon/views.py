@@ -60,6 +60,8 @@ async def status(daemon: Daemon, place: Place | None) -> dict[str, Any]:
         "apps": shown,
         "edge": _unit(states.get("edge"), memory),
         "replaced": host.replaced,
+        "standby": None,
+        "standbys": [asdict(each) for each in host.followers],
         "bundle_trouble": sorted({t for (_, name), t in host.backup_trouble.items() if name == host_bundle.NAME}),
         "daemon": {"pid": _own_pid(), "started_at": daemon.started_at},
     }

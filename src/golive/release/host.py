@@ -25,6 +25,7 @@ from golive.system.offload import Offload
 from golive.system.users import User
 
 if TYPE_CHECKING:
+    from golive.backup.owner import Follower
     from golive.build.builder import Builder
     from golive.engines.store import Engines
     from golive.release.trial import Trial
@@ -46,9 +47,9 @@ class Host:
     `golive dev` answers, as long as it runs. `lags` is how far replicas were behind when they were last looked at.
     `waiting` are environments whose requests wait at the edge, each at most so long, while their data is exchanged.
     `backing_up` says what is under way with the backups of a database (place, name), `backup_trouble` what is wrong
-    with them; `replaced` that another machine took this one's place, and writes its backups, `asked` once that
-    was looked at. `challenges` are what authorities ask the edge for right now. `trials` are releases that take part of
-    an environment's traffic.
+    with them; `followers` are standbys, as they were when that was looked at last; `replaced` that another machine took
+    this one's place, and writes its backups, `asked` once that was looked at. `challenges` are what authorities ask the
+    edge for right now. `trials` are releases that take part of an environment's traffic.
     """
 
     home: Home
@@ -71,6 +72,7 @@ class Host:
     backing_up: dict[tuple[Place, str], str] = field(default_factory=dict)
     waiting: dict[Place, timedelta] = field(default_factory=dict)
     backup_trouble: dict[tuple[Place, str], str] = field(default_factory=dict)
+    followers: list[Follower] = field(default_factory=list)
     replaced: str | None = None
     challenges: tuple[Challenge, ...] = ()
     trials: dict[Place, Trial] = field(default_factory=dict)

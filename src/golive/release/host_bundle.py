@@ -58,8 +58,8 @@ def locations(host: Host) -> dict[str, tuple[Place, Repository]]:
     return found
 
 
-async def check(offload: Offload, home: Home, location: Location) -> bool:
-    """Whether a standby follows. Conflict when another machine writes there for this host."""
+async def check(offload: Offload, home: Home, location: Location) -> list[owner.Follower]:
+    """The standbys that follow. Conflict when another machine writes there for this host."""
     return await offload.call(own, home, location, take=False)
 
 
@@ -68,7 +68,7 @@ async def take_over(offload: Offload, home: Home, location: Location) -> None:
     await offload.call(own, home, location, take=True)
 
 
-async def own(home: Home, location: Location, *, take: bool, fence: bool | None = None) -> bool:
+async def own(home: Home, location: Location, *, take: bool, fence: bool | None = None) -> list[owner.Follower]:
     """As `check` or `take_over`, in this process. `fence`: whoever it was before must not serve; None: as it was."""
     return await asyncio.to_thread(_own, home, location, take, fence)
 
@@ -78,13 +78,13 @@ def guard(home: Home) -> owner.Guard:
     return owner.Guard(home.key, home.machine)
 
 
-def _own(home: Home, location: Location, take: bool, fence: bool | None) -> bool:
+def _own(home: Home, location: Location, take: bool, fence: bool | None) -> list[owner.Follower]:
     host, now = host_id(home.key.read_bytes()), datetime.now(UTC)
     if take:
         owner.claim(location, host, machine(home), now, fence=fence)
     else:
         owner.require(location, host, machine(home), now)
-    followed = owner.is_followed(location, host, now)
+    followed = owner.followers(location, host, now)
     if followed:
         home.followed.touch(0o600)
         owner.beat(location, host, machine(home), now)

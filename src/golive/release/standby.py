@@ -24,6 +24,7 @@ from golive.backup.archive import Key
 from golive.backup.bundle import Bundle
 from golive.backup.credentials import Credentials
 from golive.backup.following import Followed, Seen
+from golive.backup.owner import Follower
 from golive.errors import Conflict, GoliveError, NotFound, UsageError
 from golive.home import Home
 from golive.release import host_bundle, recover, recover_data
@@ -96,7 +97,7 @@ async def begin(home: Home, source: Source, open_host: Callable[[], Host], repor
         standing = await asyncio.to_thread(_choose, home, source)
         say(f"{standing.hostname}, {', '.join(standing.apps) or 'no app'}")
     with step(report, "parts") as say:
-        standing = await refresh(home, report)
+        standing = await refresh(home, report=report)
         made = datetime.fromtimestamp(standing.made, UTC)
         say(f"the host as of {made:%F %T} UTC")
     for each in await databases(home, open_host):
@@ -133,8 +134,9 @@ def _choose(home: Home, source: Source) -> Standing:
     return standing
 
 
-async def refresh(home: Home, report: Report = lambda _: None) -> Standing:
-    """Take over the newest bundle when there is a newer one. Nobody may have the state open."""
+async def refresh(home: Home, databases: tuple[dict[str, Any], ...] = (), report: Report = lambda _: None) -> Standing:
+    """Take over the newest bundle when there is a newer one, and say how far the `databases` are, see `Follower`.
+    Nobody may have the state open."""
     standing = require(home)
     source, location = standing.source, standing.source.location()
     newest = await asyncio.to_thread(bundles.newest, location, source.key, source.host)
@@ -146,9 +148,8 @@ async def refresh(home: Home, report: Report = lambda _: None) -> Standing:
         )
         _write(home, standing)
     keyring.add(home.backup_keys, source.key)
-    await asyncio.to_thread(
-        owner.follow, location, source.host or "", host_bundle.machine(home), datetime.now(UTC)
-    )  # fmt: skip
+    me = Follower(host_bundle.machine(home), time.time(), standing.begun, databases)
+    await asyncio.to_thread(owner.follow, location, source.host or "", me)
     return standing
 
 
@@ -205,7 +206,7 @@ async def promote(
             say(f"{standing.hostname} must not serve any more")
         begun = time.time()
         with step(report, "state") as say:
-            standing = await refresh(home, report)
+            standing = await refresh(home, report=report)
             say(f"as of {datetime.fromtimestamp(standing.made, UTC):%F %T} UTC")
         recover.begin(home, source, await asyncio.to_thread(_bundle, standing), begun, fence=True)
     for each in await databases(home, open_host):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from dataclasses import replace
@@ -166,12 +167,16 @@ def test_a_fence_stays_and_counts_the_machines_that_took_over(tmp_path: Path) ->
 
 def test_a_standby_is_known_for_a_day_and_its_host_is_heard_of(tmp_path: Path) -> None:
     location = Folder(tmp_path)
-    assert not owner.is_followed(location, "one", NOW)
+    assert owner.followers(location, "one", NOW) == []
     assert owner.heard(location, "one") is None
-    owner.follow(location, "one", "second", NOW)
-    assert owner.is_followed(location, "one", NOW + timedelta(hours=23))
-    assert not owner.is_followed(location, "one", NOW + timedelta(hours=25))
+    second = owner.Follower("second", NOW.timestamp(), NOW.timestamp() - 60, ({"name": "a/b/db", "behind_bytes": 7},))
+    owner.follow(location, "one", second)
+    with location.put("host/one/standby/third") as file:  # of an earlier golive
+        file.write(json.dumps({"at": NOW.isoformat()}).encode())
+    third = owner.Follower("third", NOW.timestamp())
+    assert owner.followers(location, "one", NOW + timedelta(hours=23)) == [third, second]
+    assert owner.followers(location, "one", NOW + timedelta(hours=25)) == []
     owner.beat(location, "one", "first", NOW)
     assert owner.heard(location, "one") == NOW
     owner.follow_no_more(location, "one", "second")
-    assert not owner.is_followed(location, "one", NOW)
+    assert owner.followers(location, "one", NOW) == [third]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from golive.cli import config, doctor, env, logs, main, plan, scale, service, status
+from golive.cli import config, doctor, env, logs, main, plan, scale, service, standby, status
 from golive.errors import GoliveError, UsageError
 
 
@@ -248,6 +248,18 @@ def test_a_path_that_is_too_long_for_a_socket_is_found() -> None:
 
     assert doctor._sockets(Home(Path("/x"))).ok
     assert doctor._sockets(Home(Path("/" + "x" * 200))).ok  # it moves to a short path then
+
+
+def test_the_standbys_of_a_host() -> None:
+    db: dict[str, Any] = {"name": "shop/production/db", "state": "follows", "behind_bytes": 2048, "behind_files": 1}
+    db |= {"behind_seconds": 3.0, "last_write": None}
+    found: list[dict[str, Any]]
+    found = [{"since": 400.0, "looked": 995.0, "databases": [db]}, {"since": None, "looked": 400.0, "databases": []}]
+    assert standby.follower_lines(found, 1000.0) == [
+        "a standby follows this host, begun 10 m 0 s ago; it looked 5.0 s ago",
+        "  shop/production/db: follows, 2.0 KB, 1 files and 3.0 s behind",
+        "warning: a standby follows this host; it has not looked since 10 m 0 s ago",
+    ]
 
 
 def test_how_a_database_is_backed_up() -> None:
