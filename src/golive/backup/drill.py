@@ -48,7 +48,9 @@ class Terms:
 
 
 @dataclass
-class _Seen:
+class Seen:
+    """`usable` after so many seconds; rows and tables of the app's, and what was checked, in words."""
+
     usable: float = 0.0
     tables: int = 0
     rows: int = 0
@@ -63,12 +65,12 @@ async def drill(
     location = repository.location()
     manifest = catalog.find(location, repository.source, terms.id)
     key = repository.key_of(manifest)
-    began, seen = time.monotonic(), _Seen()
+    began, seen = time.monotonic(), Seen()
     await tidy(folder)
 
     async def look(server: Server) -> None:
         seen.usable = time.monotonic() - began
-        await _look(server, terms, seen, report)
+        await look_at(server, terms, seen, report)
 
     def said(what: str, done: int, total: int) -> None:
         report({"what": what, "done": done, "total": total})
@@ -90,7 +92,7 @@ async def drill(
     finally:
         await asyncio.shield(tidy(folder))
         if why or last or seen.usable:
-            found = _proof(began, seen, last, why)
+            found = proof_of(began, seen, last, why)
             if why or not _was_cut(found):
                 proof.write(location, manifest, found)
     return work.view(manifest, Verdict(found)) | {"source": repository.source}
@@ -101,7 +103,8 @@ def _was_cut(found: Proof) -> bool:
     return not any(check.startswith("checksums") for check in found.checks)
 
 
-def _proof(began: float, seen: _Seen, last: str, why: str) -> Proof:
+def proof_of(began: float, seen: Seen, last: str, why: str) -> Proof:
+    """Of a drill that `began` then (monotonic)."""
     total = time.monotonic() - began
     return Proof(
         at=datetime.now(UTC), seconds=seen.usable or total, checking=total - (seen.usable or total), last_commit=last,
@@ -116,7 +119,8 @@ async def tidy(folder: Path) -> None:
         await asyncio.to_thread(remove_tree, folder / name)
 
 
-async def _look(server: Server, terms: Terms, seen: _Seen, report: Report) -> None:
+async def look_at(server: Server, terms: Terms, seen: Seen, report: Report) -> None:
+    """Every table, index and check of the app's own of a cluster that was restored. BackupFailed for what is wrong."""
     with server.session() as session:
         query = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1"
         databases = [str(row[0]) for row in session.execute(query).fetchall()]
@@ -129,7 +133,7 @@ async def _look(server: Server, terms: Terms, seen: _Seen, report: Report) -> No
     await asyncio.to_thread(_own_checks, server, terms, seen)
 
 
-def _count(server: Server, database: str, seen: _Seen) -> None:
+def _count(server: Server, database: str, seen: Seen) -> None:
     """A page that cannot be read or has a wrong checksum fails here, and an index that lost rows."""
     from psycopg.sql import SQL, Identifier
 
@@ -151,7 +155,7 @@ def _count(server: Server, database: str, seen: _Seen) -> None:
                 seen.rows += rows
 
 
-async def _amcheck(server: Server, seen: _Seen) -> None:
+async def _amcheck(server: Server, seen: Seen) -> None:
     """Where the engine has the program, and it can be started."""
     try:
         program = str(server.engine.program("pg_amcheck"))
@@ -173,7 +177,7 @@ async def _amcheck(server: Server, seen: _Seen) -> None:
         seen.checks.append("pg_amcheck: tables and indexes are sound")
 
 
-def _own_checks(server: Server, terms: Terms, seen: _Seen) -> None:
+def _own_checks(server: Server, terms: Terms, seen: Seen) -> None:
     from psycopg.sql import SQL, Identifier
 
     for query in terms.checks:
@@ -191,7 +195,7 @@ def _own_checks(server: Server, terms: Terms, seen: _Seen) -> None:
         seen.checks.append(f"{query}: holds")
 
 
-async def _checksums(server: Server, data: Path, seen: _Seen) -> None:
+async def _checksums(server: Server, data: Path, seen: Seen) -> None:
     program = str(server.engine.program("pg_checksums"))
     done = await run(
         (program, "--check", "--pgdata", str(data)),

@@ -1,7 +1,7 @@
 """Logical dumps of a PostgreSQL: all that backups can be where only its URL is known, and somebody else has its files.
 
 `pg_dump`'s custom format, sealed like any backup, below `dump/` of the database's own backups in a location. A dump is
-good when it was read back to its end and `pg_restore` could list what is in it.
+kept when it was read back to its end and `pg_restore` could list what is in it; it is proven by `dump_drill`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from golive.backup import catalog, retention
+from golive.backup import catalog, proof, retention
 from golive.backup.archive import Key, Writer, read
 from golive.backup.catalog import Broken, Manifest
 from golive.backup.location import Location
+from golive.backup.proof import Verdict
 from golive.backup.repository import Repository
 from golive.backup.server import NO_FILE, reason
 from golive.backup.work import Terms
@@ -30,6 +31,7 @@ from golive.system.files import private_directory
 STEP = 8 << 20
 """Bytes between two reports."""
 Report = Callable[[Any], None]
+_UNKNOWN = Verdict()
 
 
 @dataclass(frozen=True)
@@ -125,18 +127,30 @@ async def tables_in(engine: Engine, location: Location, manifest: Manifest, key:
 
 async def listing(repository: Repository) -> list[dict[str, Any]]:
     """As JSON, newest first; a dump that cannot be believed has only `id` and `why`."""
-    found = await asyncio.to_thread(catalog.backups, repository.location(), repository.source)
-    return [{"id": d.id, "why": d.why} if isinstance(d, Broken) else view(d) for d in reversed(found)]
+    return await asyncio.to_thread(_listing, repository)
 
 
-def view(manifest: Manifest) -> dict[str, Any]:
-    """As JSON: `data` are the bytes of the dump, `size` those of what is kept."""
+def _listing(repository: Repository) -> list[dict[str, Any]]:
+    location = repository.location()
+    found = catalog.backups(location, repository.source)
+    return [
+        {"id": d.id, "status": "failed", "why": d.why} if isinstance(d, Broken) else view(d, proof.verdict(location, d))
+        for d in reversed(found)
+    ]
+
+
+def view(manifest: Manifest, found: Verdict = _UNKNOWN) -> dict[str, Any]:
+    """As JSON: `data` are the bytes of the dump, `size` those of what is kept; `drill` is what the last one found."""
+    proven = found.proof
     return {
         "id": manifest.id,
+        "status": found.status,
+        "why": found.why,
         "version": manifest.version,
         "ended": manifest.ended.timestamp(),
         "data": manifest.plain,
         "size": manifest.size,
+        "drill": {**asdict(proven), "at": proven.at.timestamp()} if proven else None,
     }
 
 

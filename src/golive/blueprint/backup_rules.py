@@ -23,8 +23,8 @@ def _schedules(facts: Facts) -> Iterator[Fault]:
 
 def _checks(facts: Facts) -> Iterator[Fault]:
     for name, resource in facts.blueprint.resources.items():
-        if resource.checks and (resource.engine != "postgres" or resource.url_from is not None):
-            message = "only databases that golive runs are restored by drills"
+        if resource.checks and resource.engine != "postgres":
+            message = "only a PostgreSQL is asked by drills"
             yield Fault(("resources", name, "checks"), message, "leave it out", also=(("resources", name),))
 
 

@@ -199,9 +199,9 @@ class BackupCall(PlaceCall):
 
 
 class DumpCall(BackupCall):
-    """A logical dump: made, listed, or unsealed into golive's home."""
+    """A logical dump: made, listed, unsealed into golive's home, or restored to see whether it can be."""
 
-    work: Literal["create", "list", "open"]
+    work: Literal["create", "list", "open", "drill"]
 
 
 class RestoreCall(BackupCall):

@@ -66,6 +66,8 @@ async def dumped(host: Host, call: api.DumpCall, actor: str) -> AsyncIterator[di
         host.state.audit(actor, f"dump.{call.work}", call.place, resource=call.resource, id=call.id)
         if call.work == "open":
             return dumps.unseal(host, call.place, call.resource, call.id)
+        if call.work == "drill":
+            return dumps.prove(host, call.place, call.resource, call.id, report)
         return dumps.create(host, call.place, call.resource, report)
 
     async for line in reported(work):

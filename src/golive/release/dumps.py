@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from golive.backup import dump, keyring
+from golive.backup import drill, dump, dump_drill, keyring, stream
 from golive.backup.dump import Source
 from golive.backup.repository import Repository
+from golive.backup.server import Server
 from golive.backup.work import Terms
 from golive.blueprint.backup_policy import BackupPolicy
 from golive.data.clients import client
 from golive.data.external import target_of
+from golive.data.place import own
+from golive.data.postgres_plan import SUPERUSER
 from golive.engines.engine import Engine
 from golive.errors import EngineUnavailable, GoliveError, NotFound
 from golive.release import backups, databases, db
@@ -22,9 +27,11 @@ from golive.release.branches import long_work
 from golive.release.db import Database
 from golive.release.host import Host
 from golive.state.records import Place
+from golive.system import ports
 
 log = logging.getLogger("golive.dumps")
 DAY = 24 * 3600.0
+WEEK = 7 * DAY
 AGAIN = 3600.0
 """Seconds until the next try after one that failed."""
 OLDEST = 15
@@ -65,6 +72,25 @@ async def unseal(host: Host, place: Place, name: str | None, id: str | None) -> 
     return {"resource": found.name, **opened}
 
 
+async def prove(host: Host, place: Place, name: str | None, id: str | None, report: Report) -> dict[str, Any]:
+    """A drill: a dump, the newest when none is named, restored into a cluster of its own, looked at, and removed."""
+    found = await _database(host, place, name)
+    repository = _repository(host, place, found.name, _policy(host, place))
+    known = (await listing(host, place, found.name))["dumps"]
+    version = next((each["version"] for each in known if id in (None, each["id"]) and "version" in each), str(OLDEST))
+    engine, user = await _engine(host, version), host.engine_user()
+    folder = host.home.app(*place) / "drills" / f"{found.name}.dump"
+    stream.prepare(folder, user)
+    sockets = host.home.run / f"dd-{hashlib.sha256(bytes(folder)).hexdigest()[:8]}"
+    await asyncio.to_thread(own, sockets, user)
+    port = ports.choose(avoid=host.state.ports())
+    server = Server(f"{place}/{found.name}", engine, sockets, port, user, SUPERUSER, SUPERUSER)
+    terms = drill.Terms(dump_drill.ROLE, found.resource.checks, id)
+    async with backups.alone(host, place, f"{found.name}/dump", "a drill") as offload:
+        proven = await offload.reporting(report, dump_drill.prove, server, repository, folder, terms)
+    return {"resource": found.name, **proven}
+
+
 async def _database(host: Host, place: Place, name: str | None) -> Database:
     return db.choose(await db.live(host, place, name), name, "postgres")
 
@@ -99,14 +125,15 @@ def _repository(host: Host, place: Place, name: str, policy: BackupPolicy) -> Re
     return dump.dumps_of(backups.repository(host, place, name, policy))
 
 
-def is_due(last: float, now: float) -> bool:
+def is_due(last: float, now: float, after: float = DAY) -> bool:
     """Also when the last one is of tomorrow: the clock was set back since."""
-    return not 0 <= now - last < DAY
+    return not 0 <= now - last < after
 
 
 @dataclass
 class DailyDumps:
-    """Of the databases that somebody else runs, where backups are wanted: a day after the last one."""
+    """Of the databases that somebody else runs, where backups are wanted: a day after the last one; and a drill of the
+    newest, a week after the last of those."""
 
     host: Host
     _next: dict[tuple[Place, str], float] = field(default_factory=dict)
@@ -120,9 +147,9 @@ class DailyDumps:
                 continue
             for name, resource in blueprint.resources.items():
                 if resource.engine == "postgres" and resource.url_from is not None:
-                    await self._look(app.place, name)
+                    await self._look(app.place, name, drills=blueprint.backups.drill != "never")
 
-    async def _look(self, place: Place, name: str) -> None:
+    async def _look(self, place: Place, name: str, *, drills: bool) -> None:
         now = time.time()
         if now < self._next.get((place, name), 0.0):
             return
@@ -133,5 +160,9 @@ class DailyDumps:
             if is_due(last, now):
                 made = await create(self.host, place, name, lambda _: None)
                 log.info("%s of %s dumped: %s, %s tables", name, place, made["id"], made["tables"])
+            drilled = max((each["drill"]["at"] for each in known if each.get("drill")), default=0.0)
+            if drills and known and is_due(drilled, now, WEEK):
+                proven = await prove(self.host, place, name, None, lambda _: None)
+                log.info("%s of %s: dump %s was restored", name, place, proven["id"])
         except GoliveError as error:
-            log.warning("%s of %s could not be dumped: %s", name, place, error)
+            log.warning("%s of %s could not be dumped, or a dump not restored: %s", name, place, error)

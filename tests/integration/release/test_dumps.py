@@ -27,7 +27,9 @@ THEIRS = Blueprint.model_validate(
     {
         "name": "shop",
         "services": SERVICES,
-        "resources": {"theirs": {"engine": "postgres", "url_from": "DATABASE_URL"}},
+        "resources": {
+            "theirs": {"engine": "postgres", "url_from": "DATABASE_URL", "checks": ["SELECT count(*) = 500 FROM item"]}
+        },
         "env": {"DATABASE_URL": {"type": "secret"}},
         "backups": {"enabled": True},
     }
@@ -82,6 +84,11 @@ async def test_a_damaged_dump_is_found_and_a_refusal_shows_no_password(host: Hos
     archive.write_bytes(raw)
     with pytest.raises(BackupFailed):
         await dumps.unseal(host, SHOP, None, made["id"])
+    with pytest.raises(BackupFailed, match="damaged"):
+        await dumps.prove(host, SHOP, None, None, lambda _: None)
+    [listed] = (await dumps.listing(host, SHOP, None))["dumps"]
+    assert listed["status"] == "failed" and "damaged" in listed["why"]
+    assert list((host.home.app(*SHOP) / "drills/theirs.dump").iterdir()) == []
     assert not list((host.home.app(*SHOP) / "dumps").rglob("*.*"))
     with pytest.raises(NotFound, match="has no backup 20200101T000000Z"):
         await dumps.unseal(host, SHOP, None, "20200101T000000Z")
@@ -97,9 +104,17 @@ async def test_a_damaged_dump_is_found_and_a_refusal_shows_no_password(host: Hos
     assert len((await dumps.listing(host, SHOP, None))["dumps"]) == 1
 
 
-async def test_they_are_made_daily(host: Host) -> None:
+async def test_they_are_made_daily_and_restored_weekly(host: Host) -> None:
     daily = dumps.DailyDumps(host)
     await daily.tick()
     await daily.tick()
-    await dumps.DailyDumps(host).tick()  # of the next daemon
-    assert len((await dumps.listing(host, SHOP, None))["dumps"]) == 1
+    [listed] = (await dumps.listing(host, SHOP, None))["dumps"]
+    assert listed["status"] == "unproven"
+    for _ in range(2):
+        await dumps.DailyDumps(host).tick()  # of the next daemon
+    [listed] = (await dumps.listing(host, SHOP, None))["dumps"]
+    assert listed["status"] == "proven"
+    drill = listed["drill"]
+    assert (drill["tables"], drill["rows"]) == (1, 500)
+    assert "SELECT count(*) = 500 FROM item: holds" in drill["checks"]
+    assert list((host.home.app(*SHOP) / "drills/theirs.dump").iterdir()) == []
