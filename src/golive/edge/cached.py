@@ -14,20 +14,29 @@ from golive.edge import headers
 from golive.edge.cache_policy import ORIGIN, POLICY, Policy
 from golive.edge.clusters import BREAKERS, CLUSTER, OUTLIERS
 from golive.edge.model import KEEP_ALIVE, Endpoint, RouteRule, Site, cluster_name
+from golive.edge.protect import COOKIE as KEY
 from golive.edge.resource import HTTP, PREFIX, Json, Layout, extension, seconds, typed
+from golive.edge.shares import RELEASE, SERVICE
 
 NAME = "cache"
 LISTENER = "origin"
 _NEVER = ("authorization", "proxy-authorization", "range", "if-range", "upgrade", "content-length", "transfer-encoding")
 """A request with one of these goes to the service."""
+_OWN = rf"(?:{RELEASE}|{SERVICE}[a-z0-9-]+|{KEY})=[^;,\s]*"
+OWN_COOKIES = rf"(?:{_OWN}(?:\s*[;,]\s*{_OWN})*\s*;?)?"
+"""Whole `cookie` headers with none but those that the edge sets to know whom it has let in, and to which release. The
+routes before have gone by them, so they say nothing more; the service is asked without. Not the one that passes
+maintenance: who looks then wants to see the service itself."""
 
 
 def cache_route(route: Json, site: Site, rule: RouteRule, cache: CachedPath, compresses: bool) -> Json:
     """A route to the service, for safe requests, as one to the cache."""
-    absent = [*_NEVER, *(["cookie"] if cache.cookies == "bypass" else [])]
     tests = [test for test in route["match"].get("headers", ()) if test["name"] != ":method"]
     tests.append({"name": ":method", "string_match": {"safe_regex": {"regex": "|".join(cache.methods)}}})
-    tests += [{"name": name, "present_match": True, "invert_match": True} for name in absent]
+    tests += [{"name": name, "present_match": True, "invert_match": True} for name in _NEVER]
+    if cache.cookies == "bypass":
+        own = {"name": "cookie", "string_match": {"safe_regex": {"regex": OWN_COOKIES}}}
+        tests.append({**own, "treat_missing_header_as_empty": True})
     policy = Policy(
         f"{site.app}/{site.environment}",
         round(cache.ttl.total_seconds()),
@@ -50,7 +59,7 @@ def cache_route(route: Json, site: Site, rule: RouteRule, cache: CachedPath, com
         | {"update_frequency": 1},
     }
     # What the edge compresses it compresses for each client; the kept answer is plain.
-    removed = (["accept-encoding"] if compresses else []) + (["cookie"] if cache.cookies == "ignore" else [])
+    removed = [*(["accept-encoding"] if compresses else []), "cookie"]
     made = {
         **route,
         "match": {**route["match"], "headers": tests},
@@ -64,8 +73,7 @@ def cache_route(route: Json, site: Site, rule: RouteRule, cache: CachedPath, com
             *headers.request_headers(((POLICY, policy.text()),)),
         ],
     }
-    if removed := [*route.get("request_headers_to_remove", ()), *removed]:
-        made["request_headers_to_remove"] = removed
+    made["request_headers_to_remove"] = [*route.get("request_headers_to_remove", ()), *removed]
     return made
 
 

@@ -17,6 +17,11 @@ from golive.edge.shield import PROBE
 from golive.secret import Secret
 
 COOKIE = "golive-key"
+PRIVATE: Json = {
+    "header": {"key": "cache-control", "value": "private"},
+    "append_action": "APPEND_IF_EXISTS_OR_ADD",
+}
+"""Beside what an answer says itself: the strictest counts, and a CDN before the edge asks nobody for a password."""
 TEXT = "This is not open to everybody"
 _BY = {True: "Give the name and password that you were told.", False: "Open it by the link that you were given."}
 

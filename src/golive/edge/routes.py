@@ -126,6 +126,8 @@ def _host(site: Site, rules: Rules, domains: list[str], layout: Layout, *, tls: 
         **headers.response_headers(site.policy, tls=tls),
         **headers.forwarded(*([shield.PROBE] if site.probe else [])),
     }
+    if site.protected:
+        host["response_headers_to_add"].append(protect.PRIVATE)
     if site.policy.country and not site.located:  # nobody looks it up, and what a client says is not it
         host["request_headers_to_remove"] += [geoip.COUNTRY, geoip.REGION]
     if filters := shield.shadow(site) | geoip.turned_on(site) | ({} if site.policy.compression else _uncompressed()):

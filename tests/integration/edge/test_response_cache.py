@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,8 @@ import pytest
 from edge_harness import Request, Running, Upstreams, answer, rule, site
 
 from golive.blueprint.caching import CachedPath
-from golive.edge.model import EdgeConfig, Endpoint, Upstream
+from golive.edge.model import Canary, EdgeConfig, Endpoint, Protected, Share, Upstream
+from golive.secret import Secret
 from golive.system.http import Connection
 
 D1, D2 = "threadr/production/api/d1", "threadr/production/api/d2"
@@ -303,6 +305,81 @@ async def test_nothing_fails_while_the_cache_is_killed_and_comes_back(
         stop.set()
         await asyncio.gather(*users)
     assert set(seen) == {200}, f"{len(seen)} requests"
+
+
+def hit(found: httpx.Response) -> bool:
+    return found.headers.get("cache-status", "").startswith("golive; hit")
+
+
+async def test_visitors_of_a_canary_are_answered_from_the_cache_of_their_release(
+    envoy: Running, upstreams: Upstreams, cache: Cache
+) -> None:
+    old, new = Counting(x_release="old"), Counting(x_release="new")
+    at = (await upstreams.serve(old), await upstreams.serve(new))
+    kept = CachedPath.model_validate({"path": "/api/public/*", "ttl": "30s"})
+    share, rest = Share("golive-release", "2", "1.2", 50), Share("golive-release", "1.2", "2", None)
+    both = replace(site(rule(D1, cache=(kept,))), canary=Canary(share, rest, (rule(D2, cache=(kept,)),)))
+    ups = (Upstream(D1, (at[0],)), Upstream(D2, (at[1],)))
+    await envoy.edge.apply(envoy.config(both, upstreams=ups))
+    url = envoy.edge.url("threadr.localhost") + "/api/public/a"
+    async with envoy.client() as client:
+        for _ in range(60):  # strangers, of whom each is drawn
+            found = await client.get(url)
+            client.cookies.clear()
+            wanted = {"old": "golive-release=1.2", "new": "golive-release=2"}[found.headers["x-release"]]
+            assert found.headers.get_list("set-cookie")[0].split(";")[0] == wanted
+        for key, release in (("2", "new"), ("1.2", "old")):
+            for cookie in (f"golive-release={key}", f"golive-traffic-web=x; golive-release={key};"):
+                found = await client.get(url, headers={"cookie": cookie})
+                assert (found.headers["x-release"], hit(found)) == (release, True)
+                assert "set-cookie" not in found.headers, "the cookie of a stranger was kept with his answer"
+            mine = await client.get(url, headers={"cookie": f"golive-release={key}; sid=1"})
+            assert (mine.headers["x-release"], hit(mine)) == (release, False)
+        forged = await client.get(url, headers={"cookie": "golive-release=3"})
+        client.cookies.clear()
+        assert hit(forged)
+    for service in (old, new):
+        assert ["cookie" in request.headers for request in service.asked] == [False, True]
+
+
+async def test_a_protected_site_is_kept_only_for_those_who_are_let_in(
+    envoy: Running, upstreams: Upstreams, cache: Cache
+) -> None:
+    reply = Counting(cache_control="public, s-maxage=60")
+    up = (Upstream(D1, (await upstreams.serve(reply),)),)
+    kept = CachedPath.model_validate({"path": "/api/*", "ttl": "30s"})
+    guard = Protected(Secret("k3y"), "preview", Secret("word"), link=True, open=("/api/open",))
+    made = replace(site(rule(D1, cache=(kept,))), protected=guard, probe=Secret("sesame"))
+    await envoy.edge.apply(envoy.config(made, upstreams=up))
+    url, key = envoy.edge.url("threadr.localhost"), {"cookie": "golive-key=k3y"}
+    async with envoy.client() as client:
+        first, second = [await client.get(f"{url}/api/a", headers=key) for _ in range(2)]
+        assert (first.text, hit(first), hit(second)) == (second.text, False, True)
+        assert second.headers["cache-control"] == "public, s-maxage=60,private"  # no CDN may keep it
+        for cookie in (None, "golive-key=k3", "golive-key=", "golive-key=k3y2", "golive-release=2", "xgolive-key=k3y"):
+            for path in ("/api/a", "/api/open/../a", "/api/open%2f..%2fa", "//api/a", "/api/./a", "/api/a?"):
+                request = client.build_request("GET", url, headers={"cookie": cookie} if cookie else {})
+                request.url = request.url.copy_with(raw_path=path.encode())
+                found = await client.send(request)
+                assert found.status_code in (307, 401), (cookie, path)
+                assert "cache-status" not in found.headers
+                assert found.text != first.text
+                client.cookies.clear()
+        assert (await client.get(f"{url}/api/a", headers={"if-none-match": "*"})).status_code == 401
+        assert (await client.head(f"{url}/api/a")).status_code == 401
+        let_in = await client.get(f"{url}/api/a", auth=httpx.BasicAuth("preview", "word"))
+        client.cookies.clear()
+        assert not hit(let_in) and "golive-key=k3y" in let_in.headers["set-cookie"]
+        own = await client.get(f"{url}/api/a", headers={**key, "authorization": "Bearer mine"})
+        session = await client.get(f"{url}/api/a", headers={"cookie": "golive-key=k3y; sid=1"})
+        assert not hit(own) and not hit(session)
+        assert [hit(await client.get(f"{url}/api/open/x")) for _ in range(2)] == [False, True]
+        # Another word: who has the old one is a stranger, to what is kept too.
+        other = replace(made, protected=replace(guard, key=Secret("n3w")))
+        await envoy.edge.apply(envoy.config(other, upstreams=up))
+        assert (await client.get(f"{url}/api/a", headers=key)).status_code == 401
+        assert hit(await client.get(f"{url}/api/a", headers={"cookie": "golive-key=n3w"}))
+    assert "cookie" not in reply.asked[0].headers
 
 
 async def test_a_site_without_a_cache_has_no_trace_of_it(envoy: Running, upstreams: Upstreams) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from golive.edge.cache_policy import (
@@ -16,6 +18,7 @@ from golive.edge.cache_policy import (
     varies_by,
 )
 from golive.edge.cache_store import OVERHEAD, Kept, Store, Url, keep
+from golive.edge.cached import OWN_COOKIES
 
 P = Policy("shop/production", ttl=30, stale=300, vary=("x-plan",), memory=10 * (OVERHEAD + 1200))
 
@@ -111,3 +114,27 @@ def test_answers_of_a_url_are_told_apart_by_what_vary_named() -> None:
     assert store.find(store.key(url, german, P), P, 1) is kept
     assert store.find(store.key(Url("d2", "h", "/a"), german, P), P, 1) is None
     assert store.find(store.key(url, german, P), P, 331) is None
+
+
+@pytest.mark.parametrize(
+    ("cookies", "own"),
+    [
+        ("", True),
+        ("golive-release=2", True),
+        ("golive-release=2; golive-key=k3y", True),
+        ("golive-traffic-web=next;golive-key=k3y;", True),
+        ("golive-key=k3y,golive-release=1.2", True),
+        ("golive-key=", True),
+        ("sid=1", False),
+        ("golive-release=2; sid=1", False),
+        ("sid=1; golive-release=2", False),
+        ("golive-release=2 sid=1", False),
+        ("golive-pass=tok", False),
+        ("golive-keys=1", False),
+        ("xgolive-key=1", False),
+        ("golive-traffic-=1", False),
+        ("golive-key", False),
+    ],
+)
+def test_cookies_of_the_edge_itself(cookies: str, own: bool) -> None:
+    assert bool(re.fullmatch(OWN_COOKIES, cookies)) is own
