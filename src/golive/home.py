@@ -33,13 +33,20 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from golive.errors import StateError
+
 MAX_SOCKET_PATH = 100
 """Bytes; sun_path holds 108 on Linux and 104 on macOS, with the terminating zero."""
+_OWN = frozenset((
+    "state.db", "key", "daemon.lock", "daemon.log", "recovering.json", "standby.json", "ca", "edge", "engines",
+    "layers", "artifacts", "backup-keys",
+))  # fmt: skip
+"""Any of these says that a folder is golive's; `run` and `cache` are in others too, and alone are no matter."""
 
 
 @dataclass(frozen=True)
 class Home:
-    """Paths under one $GOLIVE_HOME. Nothing here touches the disk except `create`."""
+    """Paths under one $GOLIVE_HOME. Nothing here touches the disk; `require_own` looks."""
 
     root: Path
 
@@ -51,6 +58,20 @@ class Home:
         if os.geteuid() == 0:
             return cls(Path("/var/lib/golive"))
         return cls(Path.home() / ".local/share/golive")
+
+    def require_own(self) -> None:
+        """StateError where somebody else keeps something at the root and nothing is golive's, which would close it."""
+        try:
+            there = sorted(entry.name for entry in self.root.iterdir())
+        except OSError:
+            return
+        names = [name for name in there if not name.startswith(".") and name not in ("run", "cache", "lost+found")]
+        if names and not _OWN.intersection(there):
+            raise StateError(
+                f"GOLIVE_HOME {self.root} is not golive's: it has {', '.join(names[:3])}{' …' if names[3:] else ''}",
+                why="golive would close the folder to everybody else",
+                hint="set GOLIVE_HOME to an empty folder, or to one that does not exist yet",
+            )
 
     @property
     def state(self) -> Path:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,10 +24,12 @@ CURRENT, STREAM = "current", "stream"
 
 
 def prepare(folder: Path, user: User | None) -> None:
-    """The folder, passable for the engine's user."""
+    """The folder, and the two above it, passable for the engine's user."""
     for step in (folder.parent.parent, folder.parent, folder):
         step.mkdir(mode=0o700, parents=True, exist_ok=True)
-        step.chmod(0o711 if user else 0o700)
+        mode = stat.S_IMODE(step.stat().st_mode)
+        if user and mode & 0o011 != 0o011:
+            step.chmod(mode | 0o011)
 
 
 def current(folder: Path) -> str | None:

@@ -194,6 +194,7 @@ def _start(home: Home, ask: Ask | None, known: Secret | None = None) -> None:
 def _launch(home: Home, deadline: float, passphrase: Secret | None) -> None:
     """Detached, with its words in daemon.log. Conflict when another one has the lock and does not answer yet."""
     try:
+        home.require_own()
         home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         output = os.open(home.daemon_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     except OSError as error:

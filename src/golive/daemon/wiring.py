@@ -50,6 +50,7 @@ def build_host(home: Home, ask: Ask = passphrase.given) -> tuple[Host, Wires]:
 
 def prepare(home: Home) -> None:
     """The folders. As root the top may be passed through, so that apps' own users reach their artifacts; no more."""
+    home.require_own()
     try:
         private_directory(home.root, 0o711 if os.geteuid() == 0 else 0o700)
         if home.run.is_symlink() or (home.run.exists() and home.run.stat().st_uid != os.geteuid()):

@@ -188,6 +188,7 @@ def require_fit(chosen: Bundle) -> None:
 
 def require_empty(home: Home) -> None:
     """Conflict when golive has something here. A state in which nothing is counts as none."""
+    home.require_own()
     there = [name for name in _OURS if (home.root / name).exists()]
     if not there or _is_bare(home):
         return

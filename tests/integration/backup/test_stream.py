@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,7 @@ from golive.backup.catalog import Manifest
 from golive.backup.credentials import Credentials
 from golive.backup.repository import Repository
 from golive.errors import BackupFailed, UsageError
+from golive.system.users import User
 
 SIZE, MIB = 16 << 20, 1 << 20
 BEGUN, MINUTE = datetime(2026, 11, 21, 2, 45, tzinfo=UTC), timedelta(minutes=1)
@@ -192,3 +194,11 @@ def test_over_the_budget_the_oldest_go_and_never_the_newest_two(
     assert names == [wal.segment_name(number, 1, SIZE) for number in (3, 4, 5)], "the rest still need these"
     assert work.tidy(repository, tmp_path / "app/received/db", replace(terms, budget=1)) == made[1:2]
     assert left() == made[2:]
+
+
+def test_folders_above_are_opened_for_the_engines_user_and_never_closed(tmp_path: Path) -> None:
+    shared, own, folder = tmp_path / "shared", tmp_path / "shared/own", tmp_path / "shared/own/db"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    stream.prepare(folder, User("stranger", 54321, 54321, Path("/")))
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (shared, own, folder)] == [0o1777, 0o711, 0o711]

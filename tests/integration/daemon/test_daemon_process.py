@@ -20,6 +20,7 @@ import pytest
 
 from golive.daemon import client as module
 from golive.daemon.client import Client, Unreachable, connect, wait_gone
+from golive.daemon.wiring import prepare
 from golive.errors import BlueprintError, Conflict, GoliveError, NotFound, StateError, UsageError
 from golive.home import Home
 
@@ -167,6 +168,17 @@ def test_a_home_that_is_a_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="cannot be used") as caught:
         connect(Home(path))
     assert caught.value.hint
+
+
+def test_a_folder_of_somebody_elses_is_left_as_it_is(tmp_path: Path) -> None:
+    home = tmp_path / "srv"
+    (home / "www").mkdir(parents=True)
+    home.chmod(0o1777)
+    with pytest.raises(StateError, match="is not golive's: it has www"):
+        connect(Home(home))
+    assert ([path.name for path in home.iterdir()], home.stat().st_mode & 0o7777) == (["www"], 0o1777)
+    with pytest.raises(StateError, match="is not golive's"):
+        prepare(Home(home))
 
 
 # A peer that is no daemon
