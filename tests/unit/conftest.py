@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from golive.system import memory
 
 
-@pytest.fixture(autouse=True)
-def heap_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "give_back", lambda: None)
+@pytest.fixture(autouse=True, scope="session")
+def heap_kept() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "give_back", lambda: None)
+        yield

@@ -7,6 +7,7 @@ added here. `python -m golive.blueprint.schema --write` renews the published fil
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import sys
 from collections.abc import Mapping
@@ -27,8 +28,9 @@ _OPTIONAL: Mapping[str, tuple[str, ...]] = {"Service": ("kind",), "Migrations": 
 """Required in a resolved blueprint; detected when the file leaves them out."""
 
 
+@functools.cache
 def json_schema() -> Schema:
-    """The schema of the file: every short form allowed, everything with a default or detected optional."""
+    """The schema of the file: short forms allowed, what is detected or has a default optional. Read only."""
     schema = Blueprint.model_json_schema(by_alias=True)
     definitions: dict[str, Schema] = {name: _plain(found) for name, found in schema.pop("$defs").items()}
     root: Schema = _plain(schema)
@@ -137,6 +139,7 @@ def _also_items(table: Schema, form: Schema) -> None:
     table["patternProperties"] = {name: {"anyOf": [form, own]} for name, own in table["patternProperties"].items()}
 
 
+@functools.cache
 def generated() -> dict[Path, str]:
     """Every published file and its text."""
     from golive.blueprint.reference import REFERENCE_FILE, reference_page

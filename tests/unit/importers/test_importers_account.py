@@ -45,7 +45,7 @@ def made_up(chance: random.Random, depth: int = 0) -> Any:
 @pytest.mark.parametrize("kind", JSON_KINDS)
 def test_whatever_is_in_the_file_every_leaf_is_accounted_for_once(kind: str) -> None:
     chance = random.Random(kind)
-    for _ in range(300):
+    for _ in range(120):
         data = {chance.choice(WORDS): made_up(chance) for _ in range(4)}
         imported = import_text(kind, json.dumps(data), "file", {"web": "x", "worker": "y"})
         assert imported.problem is None
