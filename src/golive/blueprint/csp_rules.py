@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from golive.blueprint.csp import faults_of
+from golive.blueprint.csp import Csp, faults_of
 from golive.blueprint.facts import Facts
 from golive.blueprint.faults import Fault
+from golive.blueprint.positions import KeyPath
 
 
 def _csp(facts: Facts) -> Iterator[Fault]:
-    edge = facts.blueprint.edge
-    if edge.csp is None:
-        return
-    for path, message, hint in faults_of(edge.csp):
-        yield Fault(("edge", "csp", "directives", *path), message, hint)
-    if "content-security-policy" in {name.lower() for name in edge.headers}:
-        yield Fault(("edge", "csp"), "is replaced by `Content-Security-Policy` in `[edge] headers`", "keep one of them")
+    edge, services = facts.blueprint.edge, facts.blueprint.services
+    places: list[tuple[KeyPath, Csp | None]] = [(("edge", "csp"), edge.csp)]
+    places += [(("services", name, "csp"), service.csp) for name, service in services.items()]
+    replaced = "content-security-policy" in {name.lower() for name in edge.headers}
+    for place, csp in places:
+        if csp is None:
+            continue
+        for path, message, hint in faults_of(csp):
+            yield Fault((*place, "directives", *path), message, hint)
+        if replaced:
+            yield Fault(place, "is replaced by `Content-Security-Policy` in `[edge] headers`", "keep one of them")
+        if place[0] == "services" and not services[str(place[1])].route:
+            yield Fault(place, "needs a route", "what the edge sends nobody to has no pages")
 
 
 CSP_RULES = (_csp,)

@@ -242,6 +242,7 @@ class Service(Model):
     quota: tuple[Quota, ...] = Field((), description="By the hour to the month; every rule whose path matches counts.")
     cache: tuple[CachedPath, ...] = Field((), description="Answers that the edge keeps; the longest path counts.")
     jwt: Jwt | None = Field(None, description="Requests need a token that the edge has checked.")
+    csp: Csp | None = Field(None, description="Content-Security-Policy of its answers, in place of `[edge.csp]`.")
     timeout: Duration = Field(timedelta(0), description="Whole response; 0 means none (streams, uploads).")
     idle_timeout: Duration = Field(timedelta(minutes=5), description="No byte either way for this long ends it.")
     overlap: bool = Field(

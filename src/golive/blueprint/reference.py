@@ -43,6 +43,7 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[[services.<name>.quota]]", models.Quota),
     ("[[services.<name>.cache]]", CachedPath),
     ("[services.<name>.jwt]", Jwt),
+    ("[services.<name>.csp]", Csp),
     ("[[services.<name>.redirects]]", models.Redirect),
     ("[[services.<name>.rewrites]]", models.Rewrite),
     ("[[services.<name>.headers]]", models.HeaderRule),

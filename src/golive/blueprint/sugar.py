@@ -55,6 +55,8 @@ def _service(value: Any) -> Any:
     _listed(service, "domains")
     if "health" in service:
         service["health"] = _health(service["health"])
+    if isinstance(service.get("csp"), bool):
+        service["csp"] = {} if service["csp"] else None
     scale = service.get("scale")
     if isinstance(scale, int) and not isinstance(scale, bool):
         service["scale"] = {"min": scale, "max": scale}

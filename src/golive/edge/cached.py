@@ -13,7 +13,7 @@ from golive.blueprint.caching import CachedPath
 from golive.edge import headers
 from golive.edge.cache_policy import ORIGIN, POLICY, Policy
 from golive.edge.clusters import BREAKERS, CLUSTER, OUTLIERS
-from golive.edge.model import KEEP_ALIVE, Endpoint, RouteRule, Site, cluster_name
+from golive.edge.model import KEEP_ALIVE, Endpoint, Site
 from golive.edge.protect import COOKIE as KEY
 from golive.edge.resource import HTTP, PREFIX, Json, Layout, extension, seconds, typed
 from golive.edge.shares import RELEASE, SERVICE
@@ -29,7 +29,7 @@ routes before have gone by them, so they say nothing more; the service is asked 
 maintenance: who looks then wants to see the service itself."""
 
 
-def cache_route(route: Json, site: Site, rule: RouteRule, cache: CachedPath, compresses: bool) -> Json:
+def cache_route(route: Json, site: Site, cache: CachedPath, compresses: bool) -> Json:
     """A route to the service, for safe requests, as one to the cache."""
     tests = [test for test in route["match"].get("headers", ()) if test["name"] != ":method"]
     tests.append({"name": ":method", "string_match": {"safe_regex": {"regex": "|".join(cache.methods)}}})
@@ -47,11 +47,11 @@ def cache_route(route: Json, site: Site, rule: RouteRule, cache: CachedPath, com
     )
     targets = [
         {
+            **target,
             "name": NAME,
-            "weight": weight,
-            "request_headers_to_add": headers.request_headers(((ORIGIN, cluster_name(n)),)),
+            "request_headers_to_add": headers.request_headers(((ORIGIN, target["name"]),)),
         }
-        for n, weight in rule.targets
+        for target in route["route"]["weighted_clusters"]["clusters"]
     ]
     first = {
         "name": "envoy.retry_priorities.previous_priorities",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from golive.blueprint.csp import Csp
 from golive.blueprint.models import EdgePolicy
 from golive.edge.resource import Json
 
+POLICY = "content-security-policy"
+REPORT_ONLY = f"{POLICY}-report-only"
 SECURITY = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "strict-origin-when-cross-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     # Without a default-src: what scripts and styles an app loads is its own business.
-    "content-security-policy": "frame-ancestors 'none'; base-uri 'self'; object-src 'none'",
+    POLICY: "frame-ancestors 'none'; base-uri 'self'; object-src 'none'",
 }
 """Sent unless the application sends its own."""
 
@@ -36,18 +41,56 @@ AWS, Cloudflare and others say). Frameworks believe them; here nobody has checke
 What the edge knows itself is in X-Forwarded-For, -Proto, -Host and -Port."""
 
 
-def response_headers(policy: EdgePolicy, *, tls: bool) -> Json:
-    """The fields of a virtual host that set an answer's headers. `policy.headers` wins over app and defaults."""
+def response_headers(policy: EdgePolicy, *, tls: bool, csp: bool = True) -> Json:
+    """The fields of a virtual host that set an answer's headers. `policy.headers` wins over app and defaults.
+
+    Without `csp` each route says its own policy, see `own_policies`.
+    """
     chosen = {name.lower(): value for name, value in policy.headers.items()}
-    defaults = dict(SECURITY)
-    if policy.csp:
-        defaults["content-security-policy" + "-report-only" * policy.csp.report_only] = policy.csp.text()
+    defaults = {**SECURITY, **_policies(policy, None)}
+    if not csp:
+        defaults = {name: value for name, value in defaults.items() if not name.startswith(POLICY)}
     if tls and policy.hsts:
         defaults["strict-transport-security"] = f"max-age={policy.hsts.total_seconds():.0f}"
     adds = [_header(n, v, "ADD_IF_ABSENT") for n, v in sorted(defaults.items()) if n not in chosen]
     adds += [_header(n, v, "OVERWRITE_IF_EXISTS_OR_ADD") for n, v in sorted(chosen.items()) if v]
     removed = sorted({*HIDDEN, *(n for n, v in chosen.items() if not v)} - {n for n, v in chosen.items() if v})
     return {"response_headers_to_add": adds, "response_headers_to_remove": removed}
+
+
+def own_policies(policy: EdgePolicy, csp: Csp | None) -> list[Json]:
+    """A route's Content-Security-Policy: that of its service, else the site's.
+
+    It belongs to the route's clusters: Envoy looks whether it is absent once for all headers of one place, and those of
+    the route itself may have one for some paths.
+    """
+    chosen = {name.lower() for name in policy.headers}
+    return [_header(n, v, "ADD_IF_ABSENT") for n, v in _policies(policy, csp).items() if n not in chosen]
+
+
+def says_policy(added: Iterable[Json]) -> bool:
+    return any(one["header"]["key"] == POLICY for one in added)
+
+
+def with_policies(routes: list[Json], policies: list[Json]) -> list[Json]:
+    """The routes; with a policy where they lead to no service, and so to none with a policy."""
+    return [
+        route
+        if "weighted_clusters" in route.get("route", {}) or says_policy(route.get("response_headers_to_add", ()))
+        else {**route, "response_headers_to_add": [*policies, *route.get("response_headers_to_add", ())]}
+        for route in routes
+    ]
+
+
+def _policies(policy: EdgePolicy, csp: Csp | None) -> dict[str, str]:
+    """By header name. One that is only reported stands beside the one that was in force before."""
+    found = {POLICY: SECURITY[POLICY]}
+    for one in (policy.csp, csp):
+        if one is None:
+            continue
+        found.pop(REPORT_ONLY, None)
+        found[REPORT_ONLY if one.report_only else POLICY] = one.text()
+    return found
 
 
 def local_reply_headers() -> list[Json]:

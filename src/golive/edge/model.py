@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from golive.blueprint.caching import CachedPath
+from golive.blueprint.csp import Csp
 from golive.blueprint.models import EdgePolicy, Quota, RateLimit
 from golive.blueprint.routing import Rule
 from golive.errors import Conflict
@@ -148,7 +149,7 @@ class RouteRule:
     is the static server, which looks for a file before it follows a rewrite that says so; `hot` are files that need not
     go there. `closed` answers in place of the targets. `share`: two rules have this prefix, and this one's visitors are
     those; the one with a percentage comes first. `cache` says which answers may be kept, `tokens` which requests need
-    one.
+    one, `csp` what its pages may load instead of what the site says.
     """
 
     service: str
@@ -171,6 +172,7 @@ class RouteRule:
     share: Share | None = None
     cache: tuple[CachedPath, ...] = ()
     tokens: Tokens | None = None
+    csp: Csp | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)
@@ -216,6 +218,11 @@ class Site:
     def every_rule(self) -> tuple[RouteRule, ...]:
         """The canary's too."""
         return self.routes + (self.canary.routes if self.canary else ())
+
+    @property
+    def divided(self) -> bool:
+        """Some service has a Content-Security-Policy of its own."""
+        return any(rule.csp for rule in self.every_rule)
 
     def with_rules(self, change: Callable[[RouteRule], RouteRule]) -> Site:
         """The site with every rule changed, the canary's too."""

@@ -118,12 +118,14 @@ def _host(site: Site, rules: Rules, domains: list[str], layout: Layout, *, tls: 
     own += _releases(site, rules, layout, tls=tls)
     own.append(answer(site, 404, "Not found"))
     routes += protect.admitted(site, own, secure=tls)
+    if site.divided:
+        routes = headers.with_policies(routes, headers.own_policies(site.policy, None))
     host: Json = {
         "name": f"{site.app}/{site.environment} {domains[0]}",
         "domains": domains,
         "routes": routes,
         "request_body_buffer_limit": REPEATABLE_BODY,
-        **headers.response_headers(site.policy, tls=tls),
+        **headers.response_headers(site.policy, tls=tls, csp=not site.divided),
         **headers.forwarded(*([shield.PROBE] if site.probe else [])),
     }
     if site.protected:
@@ -225,7 +227,9 @@ def _part_routes(site: Site, part: Part, rules: tuple[RouteRule, ...], layout: L
     looks = Looks()
     response = tuple(added(adding, looks))
     plain = Passage(part, part.rule, _prefix(part.prefix), response_headers=response, filters=looks.filters())
-    return made + [_hot(site, plain, file, layout) for file in part.hot()] + _asked(site, plain)
+    ambiguous = site.divided and headers.says_policy(response)
+    files = [] if ambiguous else part.hot()
+    return made + [_hot(site, plain, file, layout) for file in files] + _asked(site, plain)
 
 
 def _asked(site: Site, passage: Passage) -> list[Json]:
@@ -338,10 +342,13 @@ def _cached(site: Site, passage: Passage) -> list[Json]:
 def _route(site: Site, passage: Passage, retry_on: str, tests: list[Json]) -> Json:
     rule = passage.to
     tests = [*passage.match.get("headers", ()), *tests]
+    says = {"response_headers_to_add": policies} if (policies := _policies(site, passage)) else {}
     made: Json = {
         "match": {**passage.match, **({"headers": tests} if tests else {})},
         "route": {
-            "weighted_clusters": {"clusters": [{"name": cluster_name(n), "weight": w} for n, w in rule.targets]},
+            "weighted_clusters": {
+                "clusters": [{"name": cluster_name(n), "weight": w, **says} for n, w in rule.targets]
+            },
             "timeout": seconds(rule.timeout + (rule.hold or timedelta(0)) if rule.timeout else rule.timeout),
             "idle_timeout": seconds(max(rule.idle_timeout, (rule.hold or timedelta(0)) * 2)),
             "retry_policy": retry_policy(retry_on, rule.hold or RETRY_FOR),
@@ -384,10 +391,18 @@ def _hot(site: Site, passage: Passage, file: HotFile, layout: Layout) -> Json:
     return {
         "match": {"prefix": "/", "headers": tests},
         "direct_response": {"status": 200, "body": {"filename": str(layout.bodies / file.name)}},
-        "response_headers_to_add": [*headers.request_headers(own), *passage.response_headers],
+        "response_headers_to_add": [
+            *_policies(site, passage),
+            *headers.request_headers(own),
+            *passage.response_headers,
+        ],
         "typed_per_filter_config": _counted(site, passage, passage.filters | _uncompressed()),
         **marked(site, passage.to.service, limits.slots(_limits(site, passage))),
     }
+
+
+def _policies(site: Site, passage: Passage) -> list[Json]:
+    return headers.own_policies(site.policy, passage.to.csp) if site.divided else []
 
 
 def _limits(site: Site, passage: Passage) -> list[tuple[RateLimit, str]]:

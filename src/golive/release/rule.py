@@ -34,6 +34,7 @@ def rule_of(
         compression=service.kind is not ServiceKind.STATIC,
         rules=(*folder_rules(service, prefix), *rules_of(service)),
         serves_files=service.kind is ServiceKind.STATIC,
+        csp=service.csp,
         tokens=tokens_of(service.jwt) if service.jwt else None,
     )
 

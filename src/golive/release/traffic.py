@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from golive.blueprint.csp import Csp
 from golive.blueprint.models import Blueprint, Service, ServiceKind
 from golive.edge.hot import hot_files
 from golive.edge.inline_scripts import hashes
@@ -175,13 +176,18 @@ def _hot(host: Host, sites: list[Site]) -> list[Site]:
 
 
 def _scripted(host: Host, site: Site) -> Site:
-    """The site with a policy that knows the scripts in its static pages."""
-    csp = site.policy.csp
-    if csp is None or not csp.hashes:
-        return site
-    artifacts = {dict(rule.request_headers)[ROOT] for rule in site.every_rule if rule.serves_files}
-    found = sorted({one for key in artifacts for one in hashes(host.home.artifacts / key / "app")})
-    return replace(site, policy=site.policy.model_copy(update={"csp": csp.with_scripts(tuple(found))}))
+    """The site with policies that know the scripts in its static pages."""
+
+    def known(csp: Csp | None, rules: Iterable[RouteRule]) -> Csp | None:
+        if csp is None or not csp.hashes:
+            return csp
+        artifacts = {dict(rule.request_headers)[ROOT] for rule in rules if rule.serves_files}
+        found = sorted({one for key in artifacts for one in hashes(host.home.artifacts / key / "app")})
+        return csp.with_scripts(tuple(found))
+
+    csp = known(site.policy.csp, (rule for rule in site.every_rule if rule.csp is None))
+    made = site.with_rules(lambda rule: replace(rule, csp=known(rule.csp, [rule])))
+    return replace(made, policy=made.policy.model_copy(update={"csp": csp}))
 
 
 def _static_headers(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from edge_harness import Request, Running, Upstreams, answer, rule, site
 
-from golive.blueprint.models import EdgePolicy, RateLimit
+from golive.blueprint.csp import Csp
+from golive.blueprint.models import EdgePolicy, RateLimit, Service
+from golive.blueprint.routing import rules_of
 from golive.edge.headers import SECURITY
 from golive.edge.model import Endpoint, RouteRule, Site, Upstream
 
@@ -314,3 +317,45 @@ async def test_http_two_and_http_one_over_tls_and_a_session_of_each(envoy: Runni
         async with envoy.client(http2=http2) as client:
             got = await client.get(url)
             assert (got.http_version, got.text) == (spoken, "ok")
+
+
+async def test_a_policy_of_a_service_holds_on_all_its_routes_and_a_path_may_have_another(
+    envoy: Running, upstreams: Upstreams
+) -> None:
+    async def reply(request: Request) -> bytes:
+        own = {"content_security_policy": "sandbox"} if request.path.endswith("/own") else {}
+        return answer(b"ok", **own)
+
+    settings = {
+        "kind": "web",
+        "rewrites": [{"source": "/to-web", "destination": "/page"}],
+        "redirects": [{"source": "/admin/old", "destination": "/admin"}],
+        "headers": [{"source": "/admin/embed", "headers": {"Content-Security-Policy": "frame-ancestors *"}}],
+    }
+    loose = Csp(directives={"script-src": ("https:",)})
+    strict = Csp(directives={"default-src": ("'none'",)})
+    limits = (RateLimit.model_validate({"path": "/admin/limited", "limit": "1/day"}),)
+    admin = rule(A, "/admin", csp=strict, rules=rules_of(Service.model_validate(settings)), rate_limits=limits)
+    gone = rule("threadr/production/gone/d1", "/gone", csp=strict, timeout=timedelta(seconds=0.2))
+    ups = (Upstream(A, (await upstreams.serve(reply),)), Upstream("threadr/production/gone/d1"))
+    made = site(rule(A), admin, gone, csp=loose)
+    await envoy.edge.apply(envoy.config(made, upstreams=ups))
+    wanted = {
+        "/": loose.text(),
+        "/page/own": "sandbox",
+        "/admin": strict.text(),
+        "/admin/a?b": strict.text(),
+        "/admin/own": "sandbox",
+        "/admin/embed": "frame-ancestors *",
+        "/admin/limited": strict.text(),
+        "/admin/old": loose.text(),
+        "/gone": strict.text(),
+    }
+    async with envoy.client() as client:
+        url = envoy.edge.url("threadr.localhost")
+        for path, policy in wanted.items():
+            assert (await client.get(url + path)).headers.get_list("content-security-policy") == [policy], path
+        limited = await client.get(f"{url}/admin/limited")
+        assert (limited.status_code, limited.headers["content-security-policy"]) == (429, strict.text())
+        await envoy.edge.apply(envoy.config(site(rule(A)), upstreams=ups))
+        assert "frame-ancestors 'none'" in (await client.get(url)).headers["content-security-policy"]

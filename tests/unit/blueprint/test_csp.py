@@ -7,7 +7,7 @@ import pytest
 from golive.blueprint.csp import Csp
 from golive.blueprint.models import EdgePolicy
 from golive.blueprint.sugar import expand
-from golive.edge.headers import response_headers
+from golive.edge.headers import own_policies, response_headers
 
 
 def headers(**policy: object) -> dict[str, tuple[str, str]]:
@@ -55,3 +55,26 @@ def test_hashes_are_listed_where_they_allow_and_end_nothing() -> None:
     for same in (Csp(directives={"script-src": ("'unsafe-inline'",)}), Csp(directives={"default-src": ()})):
         assert same.with_scripts(one) is same
     assert Csp().with_scripts(()) == Csp()
+
+
+def test_a_service_has_a_policy_of_its_own() -> None:
+    loose, strict = Csp(directives={"script-src": ("https:",)}), Csp(directives={"default-src": ("'none'",)})
+    only = Csp(directives={"default-src": ("'none'",)}, report_only=True)
+
+    def of(own: Csp | None, **policy: object) -> dict[str, str]:
+        made = own_policies(EdgePolicy.model_validate(policy), own)
+        assert {one["append_action"] for one in made} <= {"ADD_IF_ABSENT"}
+        return {one["header"]["key"].removeprefix("content-security-policy"): one["header"]["value"] for one in made}
+
+    default = response_headers(EdgePolicy(), tls=True)["response_headers_to_add"][0]["header"]["value"]
+    assert of(None) == {"": default}
+    assert of(strict) == of(strict, csp=loose) == of(strict, csp=only) == {"": strict.text()}
+    assert of(None, csp=loose) == {"": loose.text()}
+    assert of(only, csp=loose) == {"": loose.text(), "-report-only": only.text()}
+    assert of(only) == {"": default, "-report-only": only.text()}
+    assert of(strict, headers={"Content-Security-Policy": "x"}) == {}
+
+
+def test_the_short_form_and_faults_of_a_service() -> None:
+    assert expand({"services": {"web": {"csp": True}}})["services"]["web"]["csp"] == {}
+    assert expand({"services": {"web": {"csp": False}}})["services"]["web"]["csp"] is None
