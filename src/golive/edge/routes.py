@@ -336,19 +336,18 @@ def _cached(site: Site, passage: Passage) -> list[Json]:
     from golive.edge.cached import cache_route
 
     plain = _route(site, passage, SAFE, [])
-    return [cache_route(plain, site, rule, cache, rule.compression and site.policy.compression)]
+    return [cache_route(plain, site, cache, rule.compression and site.policy.compression)]
 
 
 def _route(site: Site, passage: Passage, retry_on: str, tests: list[Json]) -> Json:
     rule = passage.to
     tests = [*passage.match.get("headers", ()), *tests]
     says = {"response_headers_to_add": policies} if (policies := _policies(site, passage)) else {}
+    targets = [{"name": cluster_name(name), "weight": weight, **says} for name, weight in rule.targets]
     made: Json = {
         "match": {**passage.match, **({"headers": tests} if tests else {})},
         "route": {
-            "weighted_clusters": {
-                "clusters": [{"name": cluster_name(n), "weight": w, **says} for n, w in rule.targets]
-            },
+            "weighted_clusters": {"clusters": targets},
             "timeout": seconds(rule.timeout + (rule.hold or timedelta(0)) if rule.timeout else rule.timeout),
             "idle_timeout": seconds(max(rule.idle_timeout, (rule.hold or timedelta(0)) * 2)),
             "retry_policy": retry_policy(retry_on, rule.hold or RETRY_FOR),

@@ -18,6 +18,7 @@ import pytest
 from edge_harness import Request, Running, Upstreams, answer, rule, site
 
 from golive.blueprint.caching import CachedPath
+from golive.blueprint.csp import Csp
 from golive.edge.model import Canary, EdgeConfig, Endpoint, Protected, Share, Upstream
 from golive.secret import Secret
 from golive.system.http import Connection
@@ -70,7 +71,7 @@ async def cache(envoy: Running) -> AsyncIterator[Cache]:
 
 def config(envoy: Running, at: Endpoint, live: str = D1, **policy: Any) -> EdgeConfig:
     kept = CachedPath.model_validate({"path": "/api/public/*", "ttl": "30s", **policy})
-    made = rule(live, "/api", cache=(kept,), strip_prefix=True)
+    made = rule(live, "/api", cache=(kept,), strip_prefix=True, csp=Csp(directives={"sandbox": ()}))
     return envoy.config(site(made, rule(live)), upstreams=(Upstream(live, (at,)),))
 
 
@@ -112,6 +113,8 @@ async def test_an_answer_is_kept_for_whoever_asks_the_same(envoy: Running, upstr
         assert second.headers["cache-status"].startswith("golive; hit; ttl=")
         assert second.headers["age"] == "0"
         assert second.headers["x-content-type-options"] == "nosniff"
+        assert "sandbox" in (policy := first.headers["content-security-policy"])
+        assert second.headers["content-security-policy"] == policy
         same = await client.get("/api/public/prices?a=1", headers={**german, "if-none-match": 'W/"v1"'})
         assert (same.status_code, same.text) == (304, "")
         head = await client.head("/api/public/prices?a=1", headers=german)
