@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 import click
 
+from golive.blueprint.strength import OLD
 from golive.cli import complete, env_diff, env_export, env_import, env_rotate, output
-from golive.cli.env_io import asked
+from golive.cli.env_io import asked, warn_of_weak
 from golive.cli.place import Target, client, place_options
 from golive.errors import UsageError
 
@@ -63,7 +65,15 @@ def ls(target: Target, as_json: bool) -> int:
         return 0
     rows = [(v["name"], v["type"], v["value"], _origin(v), ", ".join(v["for"]) or "all") for v in found["variables"]]
     output.table(("name", "type", "value", "from", "for"), rows, fold=("value", "for"))
+    if old := _old(found["variables"]):
+        output.say(f"older than {OLD} days: {', '.join(old)}; golive env rotate {old[0]} gives it another value")
     return 0
+
+
+def _old(variables: list[dict[str, Any]]) -> list[str]:
+    """Secrets that are to be changed."""
+    before = time.time() - OLD * 86400
+    return [v["name"] for v in variables if v["type"] == "secret" and v["set_at"] and v["set_at"] < before]
 
 
 def _origin(variable: dict[str, Any]) -> str:
@@ -93,7 +103,9 @@ def set_(target: Target, assignments: tuple[str, ...], as_json: bool) -> int:
       golive env set LOG_LEVEL=debug RATE_LIMIT_DAILY=10
       golive env set STRIPE_WEBHOOK_SECRET
     """
-    found = client().send("PUT", "/v1/env", {**target.query(), "values": values(assignments)})
+    given = values(assignments)
+    found = client().send("PUT", "/v1/env", {**target.query(), "values": given})
+    warn_of_weak(target, {name: given[name] for name in found["set"]})
     if as_json:
         output.data(found)
     elif found["set"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +102,25 @@ def show(changes: list[dict[str, Any]], undeclared: bool) -> None:
         note = why or ("" if change["declared"] else "not declared")
         rows.append(("left out" if why else change["state"], change["name"], change["before"], change["after"], note))
     output.table(("", "name", "now", "then", ""), rows, fold=("now", "then"))
+
+
+def warn_of_weak(target: Target, values: Mapping[str, str]) -> None:
+    """Of those that golive.toml declares as secrets."""
+    from golive.blueprint.strength import weakness
+
+    weak = {name: found for name, value in values.items() if (found := weakness(name, value))}
+    if not weak or target.checkout is None:
+        return
+    from golive.blueprint.load import load
+    from golive.blueprint.models import VariableType
+
+    try:
+        declared = load(target.checkout, target.environment).blueprint.env
+    except GoliveError:  # said by every command that needs the file
+        return
+    for name, found in weak.items():
+        if name in declared and declared[name].type is VariableType.SECRET:
+            output.say(f"warning: {found}: easily guessed; openssl rand -base64 32 | golive env set {name}")
 
 
 def asked(name: str) -> str:

@@ -7,7 +7,7 @@ import secrets
 import click
 
 from golive.cli import complete, output
-from golive.cli.env_io import asked
+from golive.cli.env_io import asked, warn_of_weak
 from golive.cli.place import Target, client, place_options
 from golive.errors import Conflict, NotFound, UsageError, nearest
 
@@ -59,11 +59,8 @@ def rotate(target: Target, name: str, ask: bool, end: bool) -> int:
     new = secrets.token_urlsafe(BYTES) if row["generate"] and not ask else asked(name)
     if not new:
         raise UsageError("the new value is empty", hint="type it, or give it on standard input; nothing was changed")
-    body = {**target.query(), **checkout, "secrets": True}
-    old = daemon.send("POST", "/v1/env/read", body)["values"][name]
-    if new == old:
-        raise UsageError(f"that is the value that {name} has", hint="choose another one")
-    daemon.send("PUT", "/v1/env", {**target.query(), "values": {name: new, previous: old}})
+    daemon.send("PUT", "/v1/env", {**target.query(), "values": {name: new}, "rotate": True})
+    warn_of_weak(target, {name: new})
     output.say(f"{name} has another value, {previous} the one before; golive up puts both in force")
     output.say(output.wrap(f"golive env rotate {name} --end, when what was signed before has run out", "", "  "))
     return 0

@@ -107,6 +107,8 @@ class VaultCall(Call):
 
 class SetVariables(PlaceCall):
     values: dict[str, str]
+    rotate: bool = False
+    """The values before stay as NAME_PREVIOUS."""
 
 
 class UnsetVariables(PlaceCall):

@@ -21,9 +21,12 @@ class Closures:
             raise NotFound(f"there is no {place}", hint="golive status lists what there is")
         return maintenance.view(self._host, place) or {"on": False}
 
-    def links(self, place: Place) -> dict[str, Any]:
-        """By which a protected environment opens."""
-        return {"links": passing.links(self._host, place)}
+    def links(self, place: Place, actor: str) -> dict[str, Any]:
+        """By which a protected environment opens; the audit log keeps who has seen them."""
+        found = passing.links(self._host, place)
+        if found:
+            self._host.state.audit(actor, "link.show", place)
+        return {"links": found}
 
     async def turn_on(self, call: api.MaintenanceCall, actor: str) -> dict[str, Any]:
         """At any time, also in the middle of a deployment: that goes on behind it."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from golive.blueprint.env import PREVIOUS
 from golive.blueprint.models import VARIABLE_PATTERN, ServiceKind
 from golive.daemon import api, db
 from golive.daemon.daemon import Daemon
@@ -91,13 +92,26 @@ class Operations:
                 why=f"it is not text, has a NUL character, or {LONGEST} bytes and more",
                 hint="put it in a file and set its path",
             )
+        wanted = {name: Secret(value) for name, value in call.values.items()}
+        kept = self._kept(call) if call.rotate else {}
         before = self._host.state.own_variables(call.place)
-        changed = [name for name, value in call.values.items() if before.get(name) != Secret(value)]
+        changed = [name for name, value in wanted.items() if before.get(name) != value]
         with self._host.state.transaction():
+            for name, old in kept.items():
+                self._host.state.set_variable(call.place, f"{name}{PREVIOUS}", old, actor)
             for name in changed:
-                self._host.state.set_variable(call.place, name, Secret(call.values[name]), actor)
-                self._host.state.audit(actor, "env.set", call.place, name=name)
+                self._host.state.set_variable(call.place, name, wanted[name], actor)
+                self._host.state.audit(actor, "env.rotate" if call.rotate else "env.set", call.place, name=name)
         return {"set": changed, "unchanged": [n for n in call.values if n not in changed]}
+
+    def _kept(self, call: api.SetVariables) -> dict[str, Secret]:
+        """What is in force of the variables that are rotated."""
+        now = self._host.state.variables(call.place)
+        if missing := [name for name in call.values if name not in now]:
+            raise NotFound(f"{missing[0]} has no value to be changed", hint=f"golive env set {missing[0]}")
+        if same := [name for name, value in call.values.items() if now[name] == Secret(value)]:
+            raise UsageError(f"that is the value that {same[0]} has", hint="choose another one")
+        return {name: now[name] for name in call.values}
 
     def unset_variables(self, call: api.UnsetVariables, actor: str) -> dict[str, Any]:
         with self._host.state.transaction():

@@ -391,7 +391,7 @@ class Server:
         return self._closures.maintenance(_place(request))
 
     async def _links(self, request: Request) -> Any:
-        return self._closures.links(_place(request))
+        return self._closures.links(_place(request), _actor(request))
 
     async def _close_app(self, request: Request) -> Any:
         return await self._closures.turn_on(await _call(api.MaintenanceCall, request), _actor(request))

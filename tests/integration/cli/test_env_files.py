@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -241,3 +243,23 @@ def test_a_secret_is_rotated_with_both_values_valid(golive: Scratch) -> None:
     made = connect(Home(golive.home), start=False).send("POST", "/v1/env/read", asked)["values"]
     assert len(made["KEY"]) >= 40
     assert "has no secret SIZE" in golive("env", "rotate", "SIZE").err
+    entries = connect(Home(golive.home), start=False).get("/v1/audit", app=asked["app"])["entries"]
+    done = [(each["action"], each["detail"].get("name")) for each in reversed(entries) if each["action"] != "env.read"]
+    assert done == [
+        ("env.set", "KEY"), ("env.rotate", "KEY"), ("env.unset", "KEY_PREVIOUS"), ("env.rotate", "KEY")
+    ]  # fmt: skip
+    assert sum(each["action"] == "env.read" for each in entries) == 2, "as often as this test has read them"
+
+
+def test_a_secret_that_is_easily_guessed_or_old_is_said(golive: Scratch) -> None:
+    file = golive.cwd / "golive.toml"
+    file.write_text(file.read_text() + '[env.JWT_SECRET]\ntype = "secret"\n[env.JWT_LIFE]\ntype = "int"\n')
+    said = golive("env", "set", "JWT_SECRET=aaaa", "JWT_LIFE=3600", "SIZE=4")
+    assert "warning: JWT_SECRET has 4 characters, 0 bits" in said.err
+    assert "JWT_LIFE has" not in said.err
+    assert "KEY is a placeholder" in golive("env", "set", "KEY", stdin="changeme\n").err
+    assert "warning" not in golive("env", "set", f"JWT_SECRET={CANARY}{'0123456789abcdef' * 2}").err
+    assert "older than" not in golive("env").text
+    with contextlib.closing(sqlite3.connect(golive.home / "state.db")) as db, db:
+        db.execute("UPDATE variable SET set_at = set_at - 91 * 86400 WHERE name = 'JWT_SECRET'")
+    assert "older than 90 days: JWT_SECRET; golive env rotate JWT_SECRET" in golive("env").err

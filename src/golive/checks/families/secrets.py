@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import re
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from golive.blueprint.models import VariableType
+from golive.blueprint.strength import OLD, bits, weakness
 from golive.checks.app import App
 from golive.checks.model import Evidence, Family, Outcome, could_not_tell, failed, not_applicable, passed, warned
 from golive.checks.site import Site
@@ -20,12 +19,6 @@ if TYPE_CHECKING:
     from golive.build.shapes import Shape
 
 family = Family("secrets", "Whether keys are where only the app can read them, and are good ones.")
-OLD = 365
-"""Days after which a secret is to be changed."""
-_SIGNS = re.compile(r"JWT|SESSION|NEXTAUTH|AUTH_SECRET|SECRET_KEY|COOKIE|SIGNING|ENCRYPTION|CSRF")
-_PLACEHOLDER = re.compile(
-    r"^(change.?me|secret|password|test|xxx+|your[-_ ].*|todo|example|placeholder|<.*>|admin)", re.I
-)
 
 
 @family.site(
@@ -98,15 +91,13 @@ async def strength(app: App) -> Outcome:
     weak, lines = [], []
     for name in named:
         value = values[name]
-        lines.append(f"{name}: {len(value)} characters, {_bits(value):.0f} bits")
-        if _PLACEHOLDER.search(value):
-            weak.append(f"{name} is a placeholder")
-        elif _SIGNS.search(name) and (len(value) < 32 or _bits(value) < 90):
-            weak.append(f"{name} has {len(value)} characters, {_bits(value):.0f} bits")
+        lines.append(f"{name}: {len(value)} characters, {bits(value):.0f} bits")
+        if found := weakness(name, value):
+            weak.append(found)
     evidence = app.said("env read --secrets", "\n".join(lines) or "(no secrets)")
     if weak:
         name = weak[0].partition(" ")[0]
-        return failed("; ".join(weak), evidence, fix=f"golive env set {name}=$(openssl rand -base64 32)")
+        return failed("; ".join(weak), evidence, fix=f"openssl rand -base64 32 | golive env set {name}")
     if not named:
         return not_applicable("the app has no secrets of its own")
     return passed(f"{len(named)} looked at", evidence)
@@ -148,11 +139,9 @@ async def age(app: App) -> Outcome:
     evidence = app.said("env", "\n".join(f"{name}: set {count:.0f} days ago" for name, count in days.items()))
     old = [name for name, count in days.items() if count > OLD]
     if old:
-        return warned(f"{len(old)} are older than {OLD} days: {', '.join(old[:4])}", evidence, fix=f"change {old[0]}")
+        return warned(
+            f"{len(old)} are older than {OLD} days: {', '.join(old[:4])}",
+            evidence,
+            fix=f"golive env rotate {old[0]}",
+        )
     return passed(f"the oldest was set {max(days.values()):.0f} days ago", evidence)
-
-
-def _bits(value: str) -> float:
-    """At most so much is in it: by how often its characters come."""
-    counts = [value.count(c) for c in set(value)]
-    return -sum(n * math.log2(n / len(value)) for n in counts) if value else 0.0
