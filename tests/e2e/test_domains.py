@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography import x509
 from e2e_apps import MakeApp
@@ -94,13 +95,23 @@ def test_an_authority_signs_and_renews_while_connections_stay(
     with contextlib.ExitStack() as stack:
         open_ones = [stack.enter_context(trusted(home, names[0], root)) for _ in range(20)]
         assert all(b"200 OK" in ask(one, names[0]) for one in open_ones)
+        before = connections(home)
+        assert before["active"] >= len(open_ones)
         first = served(home, names[0])
+        comers = stack.enter_context(arriving(home, names[0]))
         san = first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         assert set(san.get_values_for_type(x509.DNSName)) == set(names)
         _age(home, names)
         home.api.send("POST", "/v1/domains/retry", {"app": app.name, "domains": names})
         until("another certificate", lambda: new_from(home, names[0], first))
+        seen = len(comers)
+        until("some more visitors", lambda: len(comers) > seen + 5)
         assert all(b"200 OK" in ask(one, names[0]) for one in open_ones)
+        after = connections(home)
+        assert after["active"] >= len(open_ones)
+        assert after["cut"] == before["cut"], "the edge itself has ended none"
+        assert after["draining"] == 0, "the listener is the same"
+        assert set(comers) == {True}, "and nobody who came meanwhile was refused"
     shown = app.command("domain", "ls").ok().out
     assert "Pebble" in shown
     assert "no new certificate" not in app.command("status").ok().out
@@ -108,14 +119,73 @@ def test_an_authority_signs_and_renews_while_connections_stay(
         assert path.stat().st_mode & 0o077 == 0, path
 
 
+@pytest.mark.nightly
+def test_it_is_renewed_by_itself_at_two_thirds_of_its_life(home: Golive, make_app: MakeApp, tmp_path: Path) -> None:
+    """Of certificates that live for 45 seconds."""
+    name = "short.golive-test.dev"
+    with pebble(tmp_path, home.http_port, life=45) as authority:
+        app = of_domains(make_app, home, [name], acme(authority.directory, authority.ca_file))
+        app.up().ok()
+        until("a certificate", lambda: row(app, name)["certificate"] == "acme")
+        until("the edge has it", lambda: "Pebble" in served(home, name).issuer.rfc4514_string())
+        first, due = served(home, name), float(str(row(app, name)["renew_at"]))
+        life = first.not_valid_after_utc - first.not_valid_before_utc
+        assert 2 / 3 <= (due - first.not_valid_before_utc.timestamp()) / life.total_seconds() <= 2 / 3 + 1 / 24
+        until("another certificate", lambda: new_from(home, name, first), timeout=60)
+        again = served(home, name)
+        assert due - 1 <= again.not_valid_before_utc.timestamp(), "not before it was due"
+        assert time.time() < first.not_valid_after_utc.timestamp(), "and not too late"
+        assert row(app, name)["trouble"] is None
+
+
+def connections(home: Golive) -> dict[str, int]:
+    """As Envoy counts them: open ones, those that it has ended by itself, listeners that are about to go."""
+    transport = httpx.HTTPTransport(uds=str(home.home.run / "edge/envoy.sock"))
+    with httpx.Client(transport=transport) as client:
+        stats = client.get("http://edge/stats", params={"format": "json"}).json()["stats"]
+    values = {each["name"]: each.get("value") for each in stats if "name" in each}
+
+    def total(end: str) -> int:
+        return sum(value for name, value in values.items() if name.startswith("http.https") and name.endswith(end))
+
+    draining = values["listener_manager.total_listeners_draining"]
+    return {
+        "active": total(".downstream_cx_active"),
+        "cut": total(".downstream_cx_destroy_local"),
+        "draining": draining,
+    }
+
+
+@contextlib.contextmanager
+def arriving(home: Golive, domain: str) -> Iterator[list[bool]]:
+    """Visitors one after the other, each with a connection of its own; whether each was served."""
+    found: list[bool] = []
+    over = threading.Event()
+
+    def visit() -> None:
+        while not over.is_set():
+            try:
+                found.append(b"200 OK" in app_page(home, domain))
+            except OSError:
+                found.append(False)
+
+    thread = threading.Thread(target=visit)
+    thread.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        thread.join()
+
+
 def new_from(home: Golive, domain: str, before: x509.Certificate) -> bool:
     now = served(home, domain)
     return now.issuer == before.issuer and now.serial_number != before.serial_number
 
 
-def _age(home: Golive, names: list[str]) -> None:
-    """Certificates of 90 days that are 80 days old, where those of the authority are."""
-    text = ca._issue(tuple(names), datetime.now(UTC) - timedelta(days=80), None)
+def _age(home: Golive, names: list[str], days: int = 80) -> None:
+    """Certificates of 90 days that are so old, where those of the authority are."""
+    text = ca._issue(tuple(names), datetime.now(UTC) - timedelta(days=days), None)
     key, mark, chain = text.partition("-----BEGIN CERTIFICATE-----")
     CertificateStore(home.home.certificates).keep(tuple(names), mark + chain, Secret(key), own=False)
 
@@ -125,7 +195,8 @@ def test_an_authority_that_is_away_or_refuses_stops_nothing(
 ) -> None:
     with refusing(tmp_path) as (url, asked):
         policy = acme(url, bundle(tmp_path, authority))
-        app = of_domains(make_app, home, ["busy.golive-test.dev"], policy)
+        names = [f"{name}.golive-test.dev" for name in ("busy", "late", "over")]
+        app = of_domains(make_app, home, names, policy)
         app.up().ok()
         until("what it said", lambda: "too many" in str(row(app, "busy.golive-test.dev")["trouble"]))
         found = row(app, "busy.golive-test.dev")
@@ -133,6 +204,13 @@ def test_an_authority_that_is_away_or_refuses_stops_nothing(
         assert float(str(found["next_at"])) - time.time() > 3000  # as it asked for, not the usual five minutes
         assert "too many" in app.command("status").ok().out
         assert len(asked) == 1
+        # One that ends in a day, and one that has ended: both are served, both are said.
+        _age(home, [names[1]], 89)
+        _age(home, [names[2]], 91)
+        said = " ".join(app.command("status").ok().out.split())
+        assert f"{names[1]}: its certificate ends in 2" in said
+        assert f"{names[2]}: its certificate ended 1 d" in said
+        assert {row(app, name)["certificate"] for name in names[1:]} == {"acme"}
 
 
 def test_a_second_authority_signs_when_the_first_refuses(

@@ -152,9 +152,18 @@ def domain_lines(domains: dict[str, dict[str, Any]]) -> list[str]:
             lines.append(f"{name}: no new certificate: {one['trouble']}; next try {output.ahead(one['next_at'])}")
         elif one["certificate"] == "self-signed":
             lines.append(f"{name}: no certificate yet{': ' + one['why_none'] if one['why_none'] else ''}")
-        if one["ends"] and one["ends"] - time.time() < SOON:
-            lines.append(f"{name}: its certificate ends {output.ahead(one['ends'])}")
+        if one["ends"] and one["ends"] - time.time() < _late(one):
+            word = "ends" if one["ends"] > time.time() else "ended"
+            lines.append(f"{name}: its certificate {word} {output.ahead(one['ends'])}")
     return lines
+
+
+def _late(one: dict[str, Any]) -> float:
+    """Seconds before its end at which a certificate should have been renewed long ago: those that live for six days are
+    never far from theirs."""
+    if one["renew_at"] is None:
+        return SOON
+    return min(SOON, 0.75 * (float(one["ends"]) - float(one["renew_at"])))
 
 
 def backup_lines(found: dict[str, dict[str, Any]]) -> list[str]:

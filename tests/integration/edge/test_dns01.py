@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -115,6 +117,39 @@ async def test_what_goes_wrong_is_said_and_shows_no_secret(
     foreign = await order(authority, tmp_path, updates, "elsewhere.test")
     assert "elsewhere.test" in foreign.why
     assert names.texts(CHALLENGE) == set()
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[str]:
+    """A name server that takes every question, and answers none."""
+    with socket.socket(type=socket.SOCK_DGRAM) as datagrams, socket.socket() as streams:
+        streams.bind(("127.0.0.1", 0))
+        streams.listen(64)
+        datagrams.bind(streams.getsockname())
+        yield f"127.0.0.1:{streams.getsockname()[1]}"
+
+
+async def test_dns_that_keeps_silent_lies_or_hangs_ends_the_order_in_bounded_time(
+    authority: Pebble, updates: Showing, program: Showing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("golive.edge.dns01.ANSWER", 0.3)
+    monkeypatch.setattr("golive.edge.dns01.HOOK", 0.3)
+    monkeypatch.setattr("golive.edge.records.TIMEOUT", 0.3)
+    (tmp_path / "away").mkdir()
+    quick = replace(program, hook=("/bin/true",), timeout=0.3)
+    with silent() as nobody, nameserver(tmp_path / "away", "shop.test") as other:
+        hangs = replace(program, hook=(sys.executable, "-c", "import time; time.sleep(60)"))
+        wrong = {
+            "takes no update: The DNS operation timed out": replace(updates, server=nobody),
+            "DNS does not say who serves": replace(quick, resolver=nobody),
+            "does not have the TXT record": replace(quick, resolver=other.address),  # another zone of that name
+            "was ended after": hangs,
+        }
+        for words, how in wrong.items():
+            found = await order(authority, tmp_path, how)
+            assert words in found.why
+            assert found.chain == ""
+            assert SECRET not in found.why
 
 
 def test_records_are_seen_at_every_server_or_it_is_said_which_lacks_them(names: NameServer, updates: Showing) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from golive.edge import ca
 from golive.edge.certificates import Attempt, CertificateStore, after_failure, brought, inspect
@@ -129,6 +130,34 @@ def test_files_that_are_something_else_are_named() -> None:
         inspect(chain + made("b.dev")[0], key)
     _, notes = brought(chain, key, "a.dev")
     assert notes == ("it signed itself: browsers warn of it",)
+    locked = serialization.load_pem_private_key(key.reveal().encode(), None).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.BestAvailableEncryption(b"words"),
+    )
+    with pytest.raises(UsageError, match="the key cannot be read") as caught:
+        inspect(chain, Secret(locked.decode()))
+    assert caught.value.why == "it asks for a passphrase"
+
+
+def test_what_is_questionable_of_a_brought_one_is_said(tmp_path: Path) -> None:
+    signed = ca.LocalCA(tmp_path).certificate_for(("a.localhost",))
+    leaf = MARK + signed.chain.split(MARK)[1]
+    _, notes = brought(leaf, signed.key, "a.localhost")
+    assert len(notes) == 1
+    assert "the file has only the certificate" in notes[0]
+    _, notes = brought(*made("a.dev", at=NOW - timedelta(days=89)), "a.dev")
+    assert any("golive cannot renew it" in note for note in notes)
+
+
+def test_one_that_has_ended_is_served_until_there_is_another(tmp_path: Path) -> None:
+    store = CertificateStore(tmp_path)
+    store.keep(("a.dev",), *made("a.dev", at=NOW - timedelta(days=91)), own=False)
+    kept = store.find("a.dev")
+    assert kept is not None
+    assert kept.ends < NOW
+    assert kept.renew_at() < NOW
+    assert store.serving("a.dev") is not None
 
 
 def test_a_challenge_is_answered_for_its_domain_only_and_before_the_redirect() -> None:
