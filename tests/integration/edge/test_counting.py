@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 import signal
@@ -21,6 +22,7 @@ from golive.blueprint.routing import compile_rewrite
 from golive.edge.model import Endpoint, RouteRule, Upstream
 from golive.edge.quota import UPSTREAM
 from golive.edge.quota_count import Asked, command, span
+from golive.edge.quota_server import Store
 from golive.edge.shield import PROBE
 from golive.secret import Secret
 from golive.system import ports
@@ -279,6 +281,26 @@ async def redis(tmp_path: Path) -> AsyncIterator[Connection]:
     finally:
         process.kill()
         await process.wait()
+
+
+async def test_commands_that_come_together_have_each_its_own_answer(redis: Connection) -> None:
+    port = redis._writer.get_extra_info("peername")[1]
+    store = Store(PLACE, {"host": "127.0.0.1", "port": port, "user": "", "password": "", "database": 0, "tls": False})
+    try:
+        found = await asyncio.gather(*(store.call(("INCRBY", "n", 1)) for _ in range(500)))
+        assert found == list(range(1, 501))
+        with pytest.raises(RedisError, match="unknown command"):
+            await store.call(("NOTHING",))
+        with pytest.raises(TimeoutError):
+            await store.call(("INCR", "n"))  # for a moment it is not asked
+        async with asyncio.timeout(10):
+            while True:
+                await asyncio.sleep(0.05)
+                with contextlib.suppress(TimeoutError):
+                    assert await store.call(("INCR", "n")) == 501
+                    break
+    finally:
+        await store.close()
 
 
 async def test_keys_beyond_the_bound_share_one_count(redis: Connection) -> None:
