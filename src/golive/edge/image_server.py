@@ -26,7 +26,7 @@ from golive.edge import connection, image_policy
 from golive.edge.cache_store import head_of
 from golive.edge.connection import Hub, command_line, connection_limit, listening, serve
 from golive.edge.image_policy import OWN, POLICY, TYPES, Policy, Refused, Wanted, parse_policy
-from golive.edge.image_store import Picture, Store, name_of
+from golive.edge.image_store import Picture, Recent, Store, name_of
 from golive.edge.static_http import Request
 
 AT_ONCE: Final = 2
@@ -38,6 +38,7 @@ WITHIN: Final = 15.0
 MAKING: Final = 30.0
 """Seconds for a picture to be made, of the clock; its process has fewer of the processor's."""
 DISK: Final = 512 * 10**6
+MEMORY: Final = 16 * 10**6
 ACCEPTED: Final = ", ".join(TYPES.values())
 
 log = logging.getLogger("golive.images")
@@ -73,6 +74,7 @@ class Server(Hub):
     def __init__(self, loop: asyncio.AbstractEventLoop, inside: Path, store: Store) -> None:
         super().__init__(loop, connection_limit())
         self.store = store
+        self.recent = Recent(MEMORY)
         self.gate = asyncio.Semaphore(AT_ONCE)
         self.making: dict[str, asyncio.Task[Picture]] = {}
         self.waiting = 0
@@ -195,11 +197,11 @@ class Connection(connection.Connection):
             raise Refused(400, "only the edge asks here") from None
         if request.method not in ("GET", "HEAD") or request.body:
             raise Refused(400, "a picture is asked for with GET")
-        try:
-            wanted = image_policy.wanted(request.target, request.headers.get("accept", ""), policy)
-        except UnicodeDecodeError:
-            raise Refused(400, "url is not in UTF-8") from None
-        picture, there = await self.server.picture(request, wanted, policy)
+        asked = (request.headers[POLICY], request.target, request.headers.get("accept", ""))
+        picture, there = self.server.recent.find(asked, time.time()), True
+        if picture is None:
+            picture, there = await self._found(request, policy)
+            self.server.recent.put(asked, picture)
         left = max(0, int(picture.until - time.time()))
         scope = "private" if policy.probe else "public"
         headers = [
@@ -213,6 +215,13 @@ class Connection(connection.Connection):
         if picture.etag in request.headers.get("if-none-match", ""):
             return head_of(304, headers) + b"\r\n"
         return head_of(200, [*headers, ("content-length", str(len(picture.body)))]) + b"\r\n" + picture.body
+
+    async def _found(self, request: Request, policy: Policy) -> tuple[Picture, bool]:
+        try:
+            wanted = image_policy.wanted(request.target, request.headers.get("accept", ""), policy)
+        except UnicodeDecodeError:
+            raise Refused(400, "url is not in UTF-8") from None
+        return await self.server.picture(request, wanted, policy)
 
 
 def said(status: int, why: str) -> bytes:

@@ -8,6 +8,7 @@ import json
 import os
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from golive.edge.image_policy import TYPES, Policy, Wanted
@@ -22,7 +23,7 @@ class Picture:
     until: float
     body: bytes
 
-    @property
+    @cached_property
     def etag(self) -> str:
         return f'"{hashlib.sha256(self.body).hexdigest()[:24]}"'
 
@@ -31,6 +32,42 @@ def name_of(wanted: Wanted, policy: Policy) -> str:
     """The file of a picture: everything it depends on. Those of the app's own depend on its releases."""
     stamp = policy.stamp if wanted.origin == "own" else ""
     return hashlib.sha256(json.dumps([policy.app, stamp, asdict(wanted)]).encode()).hexdigest()
+
+
+class Recent:
+    """Pictures in memory, by the words with which they were asked for; those not asked for longest leave first."""
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self.bytes = 0
+        self._kept: OrderedDict[tuple[str, ...], Picture] = OrderedDict()
+
+    def find(self, asked: tuple[str, ...], now: float) -> Picture | None:
+        """None when it is not there or is too old."""
+        picture = self._kept.get(asked)
+        if picture is None:
+            return None
+        if now >= picture.until:
+            self._remove(asked)
+            return None
+        self._kept.move_to_end(asked)
+        return picture
+
+    def put(self, asked: tuple[str, ...], picture: Picture) -> None:
+        self._remove(asked)
+        self._kept[asked] = picture
+        self.bytes += _size(asked, picture)
+        while self.bytes > self.budget:
+            self._remove(next(iter(self._kept)))
+
+    def _remove(self, asked: tuple[str, ...]) -> None:
+        if picture := self._kept.pop(asked, None):
+            self.bytes -= _size(asked, picture)
+
+
+def _size(asked: tuple[str, ...], picture: Picture) -> int:
+    """About what it takes: words are anybody's, and may be long."""
+    return sum(map(len, asked)) + len(picture.body) + 1000
 
 
 class Store:
