@@ -94,7 +94,7 @@ def prepared(folder: Path, stack: ExitStack) -> tuple[Lab, int, dict[str, str]]:
     """A lab whose upstream answers, the port of the keys, and tokens by their algorithm."""
     folder.chmod(0o755)
     tokens, keys = tokens_and_keys()
-    hosts = [domain for one in sites(Tokens()) for domain in one.domains]
+    hosts = [domain for one in sites(Tokens(), "") for domain in one.domains]
     chain, key = make_certificate(folder, HOST, *hosts)
     body = '{"message":"' + secrets.token_hex(10) + '"}'
     port, jwks = stack.enter_context(upstream(folder, chain, key, keys, body))

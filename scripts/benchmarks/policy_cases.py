@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -75,6 +75,7 @@ def cases(tokens: Mapping[str, str]) -> tuple[Case, ...]:
         Case("8 KB", "plain", Ask(LARGE, hides=("content-encoding",)), ""),
         Case("JWT by JWKS, RS256", "jwt", Ask(headers=usual), refuses=Ask(status=401)),
         Case("JWT by JWKS, ES256", "jwt", Ask(headers=mine), refuses=Ask(status=401)),
+        Case("JWT by keys in a file, ES256", "file", Ask(headers=mine), refuses=Ask(status=401)),
         Case("timeout, retries, body limit", "plain", base="alone", left_out=True, edge="stripped"),
         Case("filters that other apps' policies need", "plain", base="plain", left_out=True, edge="alone"),
         Case("security headers", "bare", Ask(hides=tuple(SECURITY)), left_out=True),
@@ -132,8 +133,8 @@ def route(to: str = OLD, **fields: Any) -> RouteRule:
     return RouteRule("web", "/", ((to, 1),), **{"timeout": timedelta(seconds=30), **fields})
 
 
-def sites(tokens: Tokens) -> tuple[Site, ...]:
-    """Each with one policy, but for `all`. `tokens` is how tokens are checked."""
+def sites(tokens: Tokens, keys: str) -> tuple[Site, ...]:
+    """Each with one policy, but for `all`. `tokens` is how tokens are checked, `keys` the JWKS itself."""
     client, service, claim = (limit(per) for per in ("client", "service", "claim:sub"))
     quota = Quota.model_validate({"limit": "1000000000/day", "per": "header:X-Api-Key"})
     kept = CachedPath.model_validate({"path": "/", "ttl": "1h"})
@@ -141,7 +142,7 @@ def sites(tokens: Tokens) -> tuple[Site, ...]:
     images = {"sources": ["/uploads/*"], "widths": [64]}
     pair = _canary(route(NEW))
     guard = Protected(KEY, "bench", Secret("a password"))
-    session = Tokens(**{**vars(tokens), "cookie": "session"})
+    session = replace(tokens, cookie="session")
     full: dict[str, Any] = {
         "rules": (*_cors(), *_rules()),
         "rate_limits": (client, service, claim),
@@ -160,6 +161,7 @@ def sites(tokens: Tokens) -> tuple[Site, ...]:
         site("client", route(rate_limits=(client,))),
         site("service", route(rate_limits=(service,))),
         site("jwt", route(tokens=tokens)),
+        site("file", route(tokens=replace(tokens, url=None, keys=keys))),
         site("claim", route(tokens=tokens, rate_limits=(claim,))),
         site("quota", route(quotas=(quota,))),
         site("shield", policy={"shield": {}}),

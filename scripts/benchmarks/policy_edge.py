@@ -113,7 +113,8 @@ def _shared(lab: Lab, jwks_port: int, stack: ExitStack) -> tuple[Engine, tuple[i
     (place / "home").mkdir(exist_ok=True)
     Home(place / "home").geoip.write_bytes(country_database())
     roots, quota = _quota(place, stack)
-    config = configured(lab, sites(tokens), Upstream(UPSTREAM, (Endpoint.unix(quota),)))
+    keys = (lab.directory / "upstream" / "jwks.json").read_text()
+    config = configured(lab, sites(tokens, keys), Upstream(UPSTREAM, (Endpoint.unix(quota),)))
     layout = _layout(place)
     servers = {
         "cache_server": ["--origin", str(layout.origin), "--socket", str(layout.cache)],

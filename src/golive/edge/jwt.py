@@ -24,6 +24,9 @@ FILE = "ecds-jwt"
 STATE = "golive.jwt"
 PAYLOAD = "claims"
 """Where the filter leaves a token's claims, in its own metadata."""
+KNOWN = 1000
+"""Tokens whose signature is not checked again while they hold, in each of Envoy's threads. Only where other keys are
+another provider: Envoy does not forget a token when an address no longer has its key."""
 END = "function envoy_on_request(handle) handle:streamInfo():drainConnectionUponCompletion() end"
 """Ends a connection of HTTP/1.1 with its answer; browsers make a new one by themselves over HTTP/2 only."""
 ELSEWHERE = "This connection is older than the rule for tokens. Ask again on a new one"
@@ -131,7 +134,8 @@ def _provider(tokens: Tokens, cluster: str, payload: str) -> Json:
         "payload_in_metadata": payload,
     }
     if tokens.keys is not None:
-        return {**made, "local_jwks": {"inline_string": tokens.keys}}
+        known = {"jwt_cache_config": {"jwt_cache_size": KNOWN}}
+        return {**made, **known, "local_jwks": {"inline_string": tokens.keys}}
     remote = {
         "http_uri": {"uri": tokens.url, "cluster": cluster, "timeout": "5s"},
         "cache_duration": "600s",

@@ -120,6 +120,15 @@ async def test_only_a_token_that_holds_passes(envoy: Running, upstreams: Upstrea
         assert (await client.get(f"{url}/api/items", headers={"x-golive-probe": "wrong"})).status_code == 401
 
 
+async def test_a_token_is_not_believed_any_more_when_the_keys_are_others(envoy: Running, upstreams: Upstreams) -> None:
+    other, mine = ec.generate_private_key(ec.SECP256R1()), bearer(token())
+    async with envoy.client() as client:
+        for key, status in ((KEY, 200), (other, 401), (KEY, 200)):
+            url = await serve(envoy, upstreams, asking(replace(WANTED, keys=jwks(key))))
+            for _ in range(6):  # by each of Envoy's threads
+                assert (await client.get(f"{url}/api/items", headers=mine)).status_code == status
+
+
 async def test_a_limit_counts_by_who_the_token_names(envoy: Running, upstreams: Upstreams) -> None:
     limit = RateLimit.model_validate({"limit": "2/day", "per": "claim:sub"})
     url = await serve(envoy, upstreams, asking(replace(WANTED, paths=(), exempt=("/open",)), rate_limits=(limit,)))
