@@ -24,8 +24,8 @@ UNRECOGNIZED_NAME = "FQMDAAICcA=="
 """The TLS alert of that name (RFC 6066), fatal: a clear answer to a client that asks for a domain we do not serve."""
 
 LIBRARIES: dict[str, tuple[str, Json]] = {
-    "zstd": ("zstd.compressor.v3.Zstd", {"compression_level": 3}),
-    "br": ("brotli.compressor.v3.Brotli", {"quality": 4}),
+    "zstd": ("zstd.compressor.v3.Zstd", {"compression_level": 1}),
+    "br": ("brotli.compressor.v3.Brotli", {"quality": 3}),
     "gzip": ("gzip.compressor.v3.Gzip", {"compression_level": "COMPRESSION_LEVEL_5", "window_bits": 15}),
 }
 COMPRESSIBLE = (
