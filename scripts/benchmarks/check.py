@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 from benchmarks.examples import NAMES
@@ -36,7 +37,7 @@ def run() -> Result:
     for case in cases:
         name = case.get("name", "")
         good = not len(case.findall("failure") + case.findall("error") + case.findall("skipped"))
-        found = re.match(r"test_a_(?:fault|wrong_certificate)_is_found\[([a-z0-9-]+)", name)
+        found = re.match(r"test_a_(?:fault|wrong_certificate)_is_found\w*\[([a-z0-9-]+)", name)
         id = next((id for id in families if found and found[1].startswith(id)), None)
         if id is not None:
             planted[families[id]].append(good)
@@ -77,16 +78,22 @@ def run_examples(only: tuple[str, ...]) -> Result:
         notes = [json.loads(line) for line in Path(file.name).read_text().splitlines()]
     found = {match[1]: note for note in notes if (match := re.search(r"\[(.+)\]", note["test"]))}
     statuses = ("fail", "warning", "could not tell", "not applicable", "pass")
-    table = Table("examples", ("example", "golive check, s", *statuses))
+    table = Table("examples", ("example", "quick, s", "whole, s", *statuses))
     for name in names:
         note = found.get(name, {})
         results = note.get("results", {})
-        seconds = f"{note['check']:.1f}" if "check" in note else "—"
-        table.rows.append((name, seconds, *(str(results.get(status, "—")) for status in statuses)))
+        seconds = (f"{note[key]:.1f}" if key in note else "—" for key in ("check, quick", "check"))
+        table.rows.append((name, *seconds, *(str(results.get(status, "—")) for status in statuses)))
     read = sum("check" in note for note in found.values())
     bars = [
         Bar("reports with every line of the guides", read, len(names), at_least=True),
         Bar("failures in them", sum(note.get("results", {}).get("fail", 1) for note in found.values()), 0),
+        Bar("the slowest without outage, restore and load", _slowest(found, "check, quick"), 15.0, unit="s"),
+        Bar("the slowest with all", _slowest(found, "check"), 60.0, unit="s"),
         Bar("exit code of the tests", done.returncode, 0),
     ]
     return Result("check --examples", [table], bars)
+
+
+def _slowest(found: dict[str, Any], key: str) -> float:
+    return max((round(float(note.get(key, 0.0)), 1) for note in found.values()), default=0.0)

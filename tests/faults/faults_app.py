@@ -64,6 +64,32 @@ def instance(**given: Any) -> dict[str, Any]:
     return {"state": "ready", "reason": "", "restarts": 0, "memory": 60_000_000, **given}
 
 
+def answer(status: int | None = 200, **given: Any) -> dict[str, Any]:
+    return {"status": status, "text": "{}" if status else "no answer in 5 s", "after": 0.2, **given}
+
+
+def outage() -> dict[str, Any]:
+    """What a copy of an app says that needs its database, and does without its cache."""
+
+    def one(store: str, engine: str, during: int) -> dict[str, Any]:
+        live = {"path": "/live", "status": 200, "text": "{}"}
+        said = {"during": answer(during), "live": live, "ended": "", "back": answer()}
+        return {"resource": store, "engine": engine, "services": {"api": said}}
+
+    services = {"api": {"path": "/api/health", "before": {"status": 200, "text": "{}"}}}
+    return {
+        "services": services,
+        "outages": [one("db", "postgres", 503), one("cache", "redis", 200)],
+        "left_out": {"box": "it runs in a container"},
+    }
+
+
+def drill(name: str, engine: str) -> dict[str, Any]:
+    proof = {"seconds": 2.0, "tables": 3, "rows": 40, "checks": ["checksums: every page is right"]}
+    backup = {"id": "20270101T020000Z", "engine": engine, "data": 50_000_000, "drill": proof}
+    return {"name": name, "backup": backup}
+
+
 def facts() -> dict[str, Any]:
     now = time.time()
     services = {
@@ -138,6 +164,9 @@ def facts() -> dict[str, Any]:
         "secrets": [{"type": "done", "findings": [], "stops": 0}],
         "logs": [{"level": "info", "source": "api.0", "text": f"request {n}", "time": None} for n in range(20)],
         "access": [{"text": json.dumps({"service": "tea/production/api", "user_agent": "UptimeRobot/2.0"})}],
+        "outage": outage(),
+        "drills": [drill("db", "postgres"), drill("cache", "redis")],
+        "parts": ((), 2.0),
         "audit": {"entries": [{"at": now, "actor": "ann@desk", "action": "deploy"}]},
         "machine": {"disk_free": 60e9, "disk_total": 100e9, "memory_free": 4e9, "memory_total": 8e9},
     }
@@ -190,6 +219,16 @@ class Deployment:
     @property
     def backup(self) -> dict[str, Any]:
         found: dict[str, Any] = self.facts["backups"]["databases"][0]
+        return found
+
+    def outage(self, store: str) -> dict[str, Any]:
+        """What the API said while that store was gone."""
+        one = next(each for each in self.facts["outage"]["outages"] if each["resource"] == store)
+        found: dict[str, Any] = one["services"]["api"]
+        return found
+
+    def drill(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = next(each for each in self.facts["drills"] if each["name"] == name)
         return found
 
     def store(self, name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults_app import Deployment, Plant, instance, variable
+from faults_app import Deployment, Plant, answer, instance, variable
 
 from golive.checks import catalog, mend
 from golive.checks.model import Status
@@ -22,7 +22,9 @@ NOT_HERE = {
     "features-uploads": Status.NOT_APPLICABLE,
     "features-search": Status.NOT_APPLICABLE,
     "release-endpoints": Status.NOT_APPLICABLE,  # there is no site
-    "capacity-load": Status.NOT_APPLICABLE,
+    "load-burst": Status.NOT_APPLICABLE,
+    "load-steady": Status.NOT_APPLICABLE,
+    "load-room": Status.NOT_APPLICABLE,
     "alerts-visits": Status.COULD_NOT_TELL,
     "migrations-safe": Status.NOT_APPLICABLE,  # nothing is pending
 }
@@ -143,6 +145,19 @@ FAULTS: list[tuple[str, str, Plant]] = [
     ("backups-writes", "trouble", lambda d: d.backup.update(trouble="the disk is full")),
     ("backups-elsewhere", "own disk", lambda d: d.backup.update(own_disk=True)),
     ("backups-key", "here only", lambda d: d.facts["backups"].update(key_kept=False)),
+    ("restore-works", "damaged", lambda d: d.drill("db").update(error="pages have wrong checksums", damaged=True)),
+    ("restore-filled", "no table", lambda d: d.drill("db")["backup"]["drill"].update(tables=0, rows=0)),
+    ("restore-time", "an hour", lambda d: d.drill("db")["backup"]["drill"].update(seconds=3600.0)),
+    ("restore-time", "nearly too long", lambda d: d.drill("db")["backup"]["drill"].update(seconds=600.0)),
+    ("outage-database", "still 200", lambda d: d.outage("db").update(during=answer(200))),
+    ("outage-database", "500", lambda d: d.outage("db").update(during=answer(500))),
+    ("outage-database", "hangs", lambda d: d.outage("db").update(during=answer(None))),
+    ("outage-redis", "hangs", lambda d: d.outage("cache").update(during=answer(None))),
+    ("outage-redis", "500", lambda d: d.outage("cache").update(during=answer(500))),
+    ("outage-alive", "ended", lambda d: d.outage("db").update(ended="exited with 1")),
+    ("outage-alive", "liveness asks", lambda d: d.outage("db")["live"].update(status=503)),
+    ("outage-recovers", "stays down", lambda d: d.outage("db").update(back=answer(503, after=30.0))),
+    ("outage-recovers", "hangs", lambda d: d.outage("cache").update(back=answer(None, after=30.0))),
     ("redis-answers", "silent", error("cache")),
     ("redis-advice", "evicts", finding("cache", "warning")),
     ("redis-kept", "nothing", toml('cache = "redis"', 'cache = { engine = "redis", persistence = "none" }')),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from faults_server import Good, Request, Response, served
 
 from golive.checks import catalog
 from golive.checks.app import App
+from golive.checks.families import load
+from golive.checks.load.watch import Part
 from golive.checks.model import Result, Status
 from golive.checks.run import run
 from golive.checks.site import Aim, Site, address
@@ -32,9 +35,20 @@ IDS = {
 }
 
 
-async def examine(folder: Path, ids: list[str], *plants: Plant) -> list[Result]:
+LOAD = ("load-burst", "load-steady", "load-room")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load of one second, which is enough for what is planted here."""
+    monkeypatch.setattr(load, "SECONDS", 1.0)
+    monkeypatch.setattr(load, "RATE", 60.0)
+
+
+async def examine(folder: Path, ids: list[str], *plants: Plant, memory: int = 10**10) -> list[Result]:
     deployment = Deployment(folder)
     deployment.toml += REQUESTS
+    deployment.facts["parts"] = ((Part("api.0", "instance", os.getpid(), memory=memory),), 2.0)
     good = Good(changes=list(plants))
     good.files |= dict.fromkeys(IDS.values(), ("text/plain", b"two sorts of tea"))
     good.files["/openapi.json"] = ("application/json", b'{"paths": {"/health": {"get": {}}}}')
@@ -51,7 +65,7 @@ async def examine(folder: Path, ids: list[str], *plants: Plant) -> list[Result]:
 
 
 async def test_a_good_app_shows_what_it_is_for(tmp_path: Path) -> None:
-    results = await examine(tmp_path, [*IDS, "release-requests", "release-endpoints", "capacity-load"])
+    results = await examine(tmp_path, [*IDS, "release-requests", "release-endpoints", *LOAD])
     assert {r.check.id: r.outcome.text for r in results if r.status is not Status.PASS} == {}
     assert all(r.outcome.evidence for r in results)
 
@@ -74,7 +88,8 @@ FAULTS = [
     ("features-model", "key refused", says("/the-model", 502)),
     ("release-requests", "one of them", says("/search", 503)),
     ("release-endpoints", "500", says("/health", 500)),
-    ("capacity-load", "breaks", says("/", 500)),
+    ("load-burst", "breaks", says("/", 500)),
+    ("load-steady", "breaks", says("/", 500)),
 ]
 
 
@@ -83,6 +98,13 @@ async def test_a_fault_is_found(tmp_path: Path, id: str, name: str, plant: Plant
     [result] = await examine(tmp_path, [id], plant)
     assert result.status in WRONG, f"{result.status}: {result.outcome.text}"
     assert result.outcome.evidence
+
+
+@pytest.mark.parametrize("id", ["load-room"], ids=["load-room: memory"])
+async def test_a_fault_is_found_while_it_is_watched(tmp_path: Path, id: str) -> None:
+    [result] = await examine(tmp_path, [id], memory=10**6)
+    assert result.status is Status.WARNING, result.outcome.text
+    assert "api.0" in result.outcome.text
 
 
 async def test_a_feature_without_a_request_is_not_passed_over(tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from golive.blueprint.models import Blueprint
 from golive.checks.model import Evidence, Unanswered
 from golive.checks.site import Site
 from golive.errors import GoliveError
 
+T = TypeVar("T")
 Ask = Callable[[str], Any]
 """The daemon's answer to a fact's name; raises GoliveError."""
 
@@ -33,11 +36,18 @@ class App:
     async def fact(self, name: str) -> Any:
         """What `golive <name>` would show. Raises Unanswered with the daemon's reason."""
         if name not in self._asked:
-            self._asked[name] = asyncio.create_task(asyncio.to_thread(self._ask, name))
+            self._asked[name] = asyncio.create_task(_aside(self._ask, name))
         try:
             return await asyncio.shield(self._asked[name])
         except GoliveError as error:
             raise Unanswered(f"{error.what}" + (f": {error.why}" if error.why else "")) from error
+
+    async def once(self, name: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What `make` gives, made for the first who asks, for all checks that look at it."""
+        if name not in self._asked:
+            self._asked[name] = asyncio.create_task(make())
+        found: T = await asyncio.shield(self._asked[name])
+        return found
 
     async def status(self) -> dict[str, Any]:
         """What runs. Raises Unanswered when nothing does."""
@@ -53,3 +63,31 @@ class App:
 
     def said(self, command: str, text: str) -> Evidence:
         return Evidence(f"golive {command} --app {self.name} -e {self.environment}", text)
+
+
+async def _aside(ask: Ask, name: str) -> Any:
+    """In a thread that nobody waits for at the end: with Ctrl-C the process goes, and the daemon, which hears of it,
+    takes away what it was making."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Any] = loop.create_future()
+
+    def done(found: Any, error: Exception | None) -> None:
+        if answer.done():
+            return
+        if error is None:
+            answer.set_result(found)
+        else:
+            answer.set_exception(error)
+
+    def work() -> None:
+        found: Any = None
+        error: Exception | None = None
+        try:
+            found = ask(name)
+        except Exception as failure:  # raised where it is awaited
+            error = failure
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(done, found, error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return await answer

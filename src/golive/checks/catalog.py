@@ -14,6 +14,7 @@ MODULES = (
     "release",
     "features",
     "health",
+    "outage",
     "tls",
     "headers",
     "cors",
@@ -26,6 +27,7 @@ MODULES = (
     "database",
     "migrations",
     "backups",
+    "restore",
     "redis",
     "secrets",
     "dependencies",
@@ -33,6 +35,7 @@ MODULES = (
     "alerts",
     "performance",
     "capacity",
+    "load",
     "accessibility",
     "cost",
 )
@@ -49,15 +52,16 @@ def names() -> set[str]:
     return {family.name for family in families()} | {check.id for family in families() for check in family.checks}
 
 
-def checks(only: tuple[str, ...] = (), *, app: bool) -> list[Check]:
-    """Those of the families or ids that are named, all when none is; without an app of golive's own only what any site
-    can be asked. UsageError for a name that is none."""
+def checks(only: tuple[str, ...] = (), *, app: bool, skip: tuple[str, ...] = ()) -> list[Check]:
+    """Those of the families or ids that are named, all when none is, but not those of `skip`; without an app of
+    golive's own only what any site can be asked. UsageError for a name that is none."""
     every = [check for family in families() for check in family.checks]
     known = names()
-    for name in only:
+    for name, option in [*((name, "only") for name in only), *((name, "skip") for name in skip)]:
         if name not in known:
             near = nearest(name, known)
-            hint = f"--only {near}" if near else f"families: {', '.join(family.name for family in families())}"
+            hint = f"--{option} {near}" if near else f"families: {', '.join(family.name for family in families())}"
             raise UsageError(f"there is no check or family {name!r}", hint=hint)
     chosen = [check for check in every if not only or check.family in only or check.id in only]
+    chosen = [check for check in chosen if check.family not in skip and check.id not in skip]
     return [check for check in chosen if app or check.on_site is not None]

@@ -91,6 +91,7 @@ class Check:
     """`why` is for whoever reads the report: what goes wrong without it. `answers` are ids of `golive.checks.guides`.
 
     `intrusive`: it does what a visitor would not (many requests at once), so only to one's own app or when told to.
+    `longest` is how many seconds it may take.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Check:
     why: str
     answers: tuple[str, ...] = ()
     intrusive: bool = False
+    longest: float = 30.0
     on_site: Callable[[Site], Awaitable[Outcome]] | None = None
     on_app: Callable[[App], Awaitable[Outcome]] | None = None
 
@@ -157,14 +159,15 @@ class Family:
 
         return add
 
-    def app(self, id: str, title: str, why: str, *, answers: str = "", intrusive: bool = False) -> Callable[..., Any]:
+    def app(
+        self, id: str, title: str, why: str, *, answers: str = "", intrusive: bool = False, longest: float = 30.0
+    ) -> Callable[..., Any]:
         """The same for one that looks at an app of golive's own."""
 
         def add(run: Callable[[App], Awaitable[Outcome]]) -> Callable[[App], Awaitable[Outcome]]:
             name = f"{self.name.replace(' ', '-')}-{id}"
-            self.checks.append(
-                Check(name, self.name, title, why, tuple(answers.split()), intrusive=intrusive, on_app=run)
-            )
+            lines = tuple(answers.split())
+            self.checks.append(Check(name, self.name, title, why, lines, intrusive, longest, on_app=run))
             return run
 
         return add

@@ -23,9 +23,6 @@ from golive.checks.model import (
 )
 from golive.checks.site import NoPage, Site
 
-LONGEST = 30.0
-"""Seconds of one check."""
-
 
 async def run(
     checks: Sequence[Check],
@@ -53,14 +50,14 @@ async def run(
 async def _one(check: Check, site: Site | None, app: App | None) -> Result:
     began = time.monotonic()
     try:
-        async with asyncio.timeout(LONGEST):
+        async with asyncio.timeout(check.longest):
             outcome = await _outcome(check, site, app)
     except NoPage as error:
         outcome = not_applicable(str(error))
     except Unanswered as error:
         outcome = could_not_tell(str(error))
     except TimeoutError:
-        outcome = could_not_tell(f"it took longer than {LONGEST:g} s")
+        outcome = could_not_tell(f"it took longer than {check.longest:g} s")
     except Exception as error:
         outcome = could_not_tell(f"golive's own fault, please report it: {type(error).__name__}: {error}")
     if app is None and outcome.fix:  # there is no golive.toml to write it in

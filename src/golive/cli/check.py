@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from golive.checks.subject import Subject
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+SLOW = ("outage", "restore", "load")
+"""Families that are left out where somebody waits for a deploy."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Options:
     environment: str
     directory: Path
     only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
     profile: str = "default"
     origin: tuple[str, ...] = ()
     ca: Path | None = None
@@ -49,6 +52,7 @@ class Options:
 @environment_option
 @click.option("-C", "--directory", type=click.Path(path_type=Path), default=Path(), help="Checkout to look in.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only this family or check; may be given again.")
+@click.option("--skip", multiple=True, metavar="NAME", help="Not this family or check; may be given again.")
 @click.option(
     "--profile",
     type=click.Choice(["default", "strict"]),
@@ -80,15 +84,15 @@ def check(target: str | None, **given: Any) -> int:
 
 
 def after_deploy(directory: Path, environment: str) -> int:
-    """The checklist of what was just made live, in the default profile."""
-    return _check(None, Options(environment, directory))
+    """The checklist of what was just made live, in the default profile and without what takes its time."""
+    return _check(None, Options(environment, directory, skip=SLOW))
 
 
 def _check(target: str | None, options: Options) -> int:
     from golive.checks import catalog, run
 
-    names = tuple(name.strip() for part in options.only for name in part.split(",") if name.strip())
-    catalog.checks(names, app=True)  # a mistyped name is said before anything is asked
+    names, skipped = _names(options.only), _names(options.skip)
+    catalog.checks(names, app=True, skip=skipped)  # a mistyped name is said before anything is asked
     subject = _subject(target, options)
     for rule in subject.policy.ignore:
         if rule.check not in catalog.names():
@@ -96,7 +100,7 @@ def _check(target: str | None, options: Options) -> int:
             output.say(
                 f"warning: golive.toml ignores {rule.check!r}, which is no check" + (f"; is it {near}?" if near else "")
             )
-    checks = catalog.checks(names, app=subject.deployed is not None)
+    checks = catalog.checks(names, app=subject.deployed is not None, skip=skipped)
     began = time.monotonic()
     found = asyncio.run(_examine(subject, checks))
     results = run.ignored(found, subject.policy.ignore, datetime.now(UTC).date())
@@ -109,6 +113,10 @@ def _check(target: str | None, options: Options) -> int:
     if options.fix:
         _mend(subject, results)
     return run.exit_code(results, strict=options.profile == "strict")
+
+
+def _names(given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.strip() for part in given for name in part.split(",") if name.strip())
 
 
 def is_url(target: str) -> bool:

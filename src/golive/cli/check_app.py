@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LARGEST_BURST = 300
 """Requests that a limit may allow at once to be used up by a check."""
 
+LARGEST_DRILL = 2 * 10**9
+"""Bytes of a backup that is restored while somebody waits for the checklist."""
 ACCESS_LINES = 20_000
 """Of the edge's log that are looked through."""
 
@@ -118,6 +120,39 @@ def _machine(home: Home) -> dict[str, int]:
     }
 
 
+def _drills(daemon: Client, place: dict[str, str]) -> list[dict[str, Any]]:
+    """What a drill of the last backup of each database says, or why there was none."""
+    from golive.errors import BackupFailed, BackupUntried, GoliveError
+    from golive.units import human_size
+
+    found: list[dict[str, Any]] = []
+    for each in daemon.get("/v1/backups", **place)["databases"]:
+        name, backups = each["name"], [one for one in each.get("backups", ()) if one["status"] != "failed"]
+        if not backups:
+            found.append({"name": name, "missing": True, "error": "there is none yet"})
+        elif backups[0]["data"] > LARGEST_DRILL:
+            error = f"{human_size(backups[0]['data'])}: it takes longer than a check may"
+            found.append({"name": name, "error": error})
+        else:
+            try:
+                events = daemon.stream("POST", "/v1/backups/drill", {**place, "resource": name})
+                found.append({"name": name, "backup": next(e for e in events if e["type"] == "done")})
+            except GoliveError as error:
+                damaged = isinstance(error, BackupFailed) and not isinstance(error, BackupUntried)
+                found.append({"name": name, "error": f"{error.what}: {error.why or ''}", "damaged": damaged})
+    return found
+
+
+def _parts(daemon: Client, target: Target, checkout: Path) -> tuple[Any, float]:
+    """The app's processes, and the machine's cores."""
+    from golive.cli import load_app
+    from golive.system import machine
+
+    status = daemon.get("/v1/status", **target.query())
+    own = Target(target.app, target.environment, checkout)
+    return load_app.watched(daemon, own, status, status["apps"][0]), machine.inspect().cores
+
+
 def _asking(daemon: Client, target: Target, checkout: Path) -> Any:
     place = target.query()
     views = {
@@ -145,6 +180,13 @@ def _asking(daemon: Client, target: Target, checkout: Path) -> Any:
         if name == "access":
             body = {**place, "lines": ACCESS_LINES, "edge": True}
             return list(daemon.stream("POST", "/v1/logs", body))
+        if name == "outage":
+            events = daemon.stream("POST", "/v1/outage", place)
+            return next(event for event in events if event["type"] == "outage")
+        if name == "drills":
+            return _drills(daemon, place)
+        if name == "parts":
+            return _parts(daemon, target, checkout)
         path, query = views[name]
         return daemon.get(path, **query)
 

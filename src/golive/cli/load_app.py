@@ -90,7 +90,7 @@ def _deployed(daemon: Client, status: dict[str, Any], one: dict[str, Any], path:
         path=path,
         own=True,
         roots=(str(root),) if root.is_file() else (),
-        parts=_parts(daemon, target, status, one),
+        parts=watched(daemon, target, status, one),
         instances={name: len(s["instances"]) for name, s in one["services"].items() if s["instances"] and s["route"]},
         cores=machine.inspect().cores,
         log=lambda: _log(daemon, target, hosts),
@@ -98,7 +98,7 @@ def _deployed(daemon: Client, status: dict[str, Any], one: dict[str, Any], path:
     )
 
 
-def _parts(daemon: Client, target: Target, status: dict[str, Any], one: dict[str, Any]) -> tuple[Part, ...]:
+def watched(daemon: Client, target: Target, status: dict[str, Any], one: dict[str, Any]) -> tuple[Part, ...]:
     """The processes of the app, and the edge's."""
     from golive.checks.load.watch import Part
 

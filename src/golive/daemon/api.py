@@ -173,6 +173,10 @@ class RehearseCall(PlaceCall):
     """Run what is pending on a copy of the live database, and say what it took."""
 
 
+class OutageCall(PlaceCall):
+    """Stop the stores of a copy of the live release, and say what it answers meanwhile."""
+
+
 class DatabaseCall(PlaceCall):
     """A resource of the live release; the first database when none is named."""
 

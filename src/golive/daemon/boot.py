@@ -27,6 +27,7 @@ async def boot(host: Host) -> None:
     await asyncio.gather(*(_resources(host, app) for app in host.state.apps()))
     await restores.settle_interrupted(host)
     await copies.settle_interrupted(host)
+    await _outages(host)
     gate = asyncio.Semaphore(AT_ONCE)
     await asyncio.gather(*(_instances(host, generation, gate) for generation in host.state.generations()))
 
@@ -46,6 +47,14 @@ async def settle_interrupted(host: Host, under_way: Collection[int] = ()) -> Non
             await _attempt(generation.upstream, stop_generation(host, generation))
     await _attempt("the edge", host.gateway.apply(edge_config(host)))
     await _attempt("suspended services", suspension.settle(host))
+
+
+async def _outages(host: Host) -> None:
+    """Its module is loaded where there is something of it."""
+    if any("/outage/" in unit for unit in host.state.processes()):
+        from golive.release import outage
+
+        await _attempt("copies whose stores were stopped", outage.settle_interrupted(host))
 
 
 async def _resources(host: Host, app: App) -> None:

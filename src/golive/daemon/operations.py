@@ -175,6 +175,20 @@ class Operations:
         async for line in db.lasting(work):
             yield line
 
+    async def outage(self, call: api.OutageCall, actor: str) -> AsyncIterator[dict[str, Any]]:
+        """What happens, line by line, then what was answered. It ends when nobody listens any more."""
+        from golive.release import outage  # rarely asked for
+
+        if self._host.changing(call.place).locked():
+            raise Conflict(f"something else changes {call.place} now", hint="wait for it: golive status")
+
+        async def work(say: db.Say) -> None:
+            made = await outage.now(self._host, call.place, actor, lambda text: say({"type": "step", "text": text}))
+            say({"type": "outage", **made})
+
+        async for line in db.lasting(work):
+            yield line
+
     def exec(self, call: api.ExecCall, actor: str) -> dict[str, Any]:
         """Everything a client needs to run a command as an instance would, secrets too."""
         generation = self._choose(call.place, call.service)

@@ -67,6 +67,7 @@ class Server:
             ("POST", "/v1/migrations", self._migrate),
             ("POST", "/v1/migrations/lint", self._lint),
             ("POST", "/v1/migrations/rehearse", self._rehearse),
+            ("POST", "/v1/outage", self._outage),
             ("GET", "/v1/db/insight", self._db_insight),
             ("GET", "/v1/db/size", self._db_size),
             ("POST", "/v1/db/shell", self._db_shell),
@@ -253,6 +254,9 @@ class Server:
 
     async def _rehearse(self, request: Request) -> Any:
         return self._stream(self._operations.rehearse(await _call(api.RehearseCall, request), _actor(request)))
+
+    async def _outage(self, request: Request) -> Any:
+        return self._stream(self._operations.outage(await _call(api.OutageCall, request), _actor(request)))
 
     async def _migrate(self, request: Request) -> Any:
         return self._stream(self._operations.migrate(await _call(api.MigrateCall, request), _actor(request)))

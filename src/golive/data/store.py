@@ -38,6 +38,10 @@ class Store(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """The resource's."""
+
+    @property
     def engine(self) -> Engine:
         """The programs it runs by."""
 

@@ -17,6 +17,7 @@ from golive.blueprint.models import Blueprint, Rehearsal
 from golive.data import clone
 from golive.data.postgres import Postgres
 from golive.data.postgres_plan import LIGHT
+from golive.data.store import Store
 from golive.errors import Conflict, MigrationFailed, ResourceFailed, from_json
 from golive.migrate.runtime import Runtime
 from golive.migrate.status import MigrationEvent
@@ -196,8 +197,8 @@ def _tool(blueprint: Blueprint) -> str:
     return blueprint.migrations.tool if blueprint.migrations else "the migration tool"
 
 
-def pointed(variables: Mapping[str, str], live: Postgres, copy: Postgres, blueprint: Blueprint) -> dict[str, str]:
-    """Pure. Whatever leads to the live database leads to the copy."""
+def pointed(variables: Mapping[str, str], live: Store, copy: Store, blueprint: Blueprint) -> dict[str, str]:
+    """Pure. Whatever leads to the live store leads to the copy."""
     there = copy.variables()
     given = connection_variables(blueprint, live.name, {**there, "replica_url": there["url"]})
     urls = [url for name, url in live.variables().items() if name.endswith("url")]

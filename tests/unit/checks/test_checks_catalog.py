@@ -98,8 +98,9 @@ def test_every_line_of_the_guides_is_answered() -> None:
 
 def test_the_catalogue_has_every_family_of_the_requirements() -> None:
     wanted = (
-        "environment build release features health tls headers cors cookies caching compression content dns database "
-        "migrations backups redis secrets dependencies logs alerts performance capacity accessibility cost"
+        "environment build release features health outage tls headers cors cookies caching compression content dns "
+        "database migrations backups restore redis secrets dependencies logs alerts performance capacity load "
+        "accessibility cost"
     )
     assert {*wanted.split(), "rate limit"} == {family.name for family in catalog.families()}
     assert all(len(family.checks) >= 3 for family in catalog.families())

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-
 from golive.checks.app import App
 from golive.checks.model import (
     Evidence,
     Family,
     Outcome,
-    Unanswered,
-    could_not_tell,
     failed,
     not_applicable,
     passed,
     warned,
 )
-from golive.checks.web import Exchange
 from golive.units import human_size
 
 family = Family("capacity", "Whether there is room for twice as many visitors.")
-REQUESTS = 100
-SLOW = 1.0
-"""Seconds in which 95 of 100 requests of a short load have to be answered."""
 
 
 @family.app(
@@ -84,44 +75,3 @@ async def limits(app: App) -> Outcome:
     if near:
         return warned(near[0], evidence, fix="raise the limit, or look for a leak")
     return passed("; ".join(lines), evidence)
-
-
-@family.app(
-    "load",
-    "A short load is answered quickly",
-    "What is slow for a hundred requests is down for a thousand.",
-    answers="datifyy.11 rt-apps.10 rt-apps.18 rt-apps.9",
-    intrusive=True,
-)
-async def load(app: App) -> Outcome:
-    if app.site is None:
-        return not_applicable("the app answers no requests")
-    site = app.site
-    url = (await site.home()).url
-    site.web.allow_more(REQUESTS + 20, "load")
-    times: list[float] = []
-
-    async def one(number: int) -> Exchange:
-        answer = await site.web.ask(url, again=5000 + number)
-        times.append(answer.seconds.get("first") or 0.0)
-        return answer
-
-    began = time.monotonic()
-    asked = await asyncio.gather(*(one(n) for n in range(REQUESTS)), return_exceptions=True)
-    took = time.monotonic() - began
-    answers = [a for a in asked if isinstance(a, Exchange)]
-    if not answers:
-        raise Unanswered(str(asked[0]))
-    limited = sum(a.status == 429 for a in answers)
-    broken = sum(a.status >= 500 for a in answers) + len(asked) - len(answers)
-    ordered = sorted(times)
-    slow = ordered[int(0.95 * (len(ordered) - 1))]
-    text = f"{len(answers) / took:.0f}/s by 4 at once, 95 % within {slow * 1000:.0f} ms, {broken} failed"
-    evidence = Evidence(f"GET {url}, {REQUESTS} times", f"{text}, {limited} limited")
-    if broken:
-        return failed(text, evidence, fix="golive logs shows why")
-    if limited > len(answers) / 2:
-        return could_not_tell(f"the rate limit refused {limited}", evidence)
-    if slow > SLOW:
-        return warned(text, evidence, fix="golive status shows what is busy; more instances: golive scale")
-    return passed(text, evidence)
