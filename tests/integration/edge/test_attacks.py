@@ -196,13 +196,13 @@ async def test_the_host_is_one_of_the_site_and_a_port(envoy: Running, upstreams:
         assert got in ([b"400"], [b"404"]), host
 
 
-PIECES = ("/", "/", "%2f", "%5c", "\\", ".", "..", "%2e", "%2e%2e", "evil.test", ";", "x", "%61", "old/", "go/")
+PIECES = ("/", "/", "%2f", "%5c", "\\", ".", "..", "%2e", "%2e%2e", "evil.test", ";", "x", "%61", "old/", "go/", "to/")
 
 
 async def test_no_path_leads_to_another_host_or_round_a_rule(envoy: Running, upstreams: Upstreams) -> None:
     settings = {"kind": "web", "trailing_slash": False, "redirects": [
         {"source": "/old/:path*", "destination": "/:path*"}, {"source": "/go/(.*)", "destination": "/$1"}
-    ]}  # fmt: skip
+    ], "rewrites": [{"source": "/to/(.*)", "destination": "/$1"}]}  # fmt: skip
     limit = RateLimit.model_validate({"path": "/limited", "limit": "1/day"})
     leads = rules_of(Service.model_validate(settings))
     await serve(envoy, upstreams, rule(A, rules=leads, rate_limits=(limit,)))

@@ -217,6 +217,13 @@ async def test_a_switch_changes_them_and_a_body_that_is_lost_comes_back(envoy: R
         await envoy.edge.apply(config("two"))
         second = (await client.get(url)).text
         kept = {path.name for path in bodies.iterdir()}
+        hashed, forged = f"{url}/assets/index-BdJ3k9Xa.js", {"x-golive-previous": "one", "x-golive-root": "one"}
+        assert (await client.get(hashed, headers=forged)).status_code == 404
+        after = replace(statics.rule("two"), request_headers=((ROOT, "two"), ("x-golive-previous", "one")))
+        await envoy.edge.apply(envoy.config(site(after), upstreams=(statics.upstream,)))
+        asset = await client.get(hashed, headers={"x-golive-previous": "none"})
+        assert (asset.text[-8:], "immutable" in asset.headers["cache-control"]) == ("//hashed", True)
+        assert (await client.get(f"{url}/assets/main.js")).status_code == 404
         await envoy.edge.apply(config("two", "/deep"))
         before = await asked(envoy)
         deep = [(await client.get(f"{url}{path}", headers=BROWSER)).text for path in ("/deep/", "/deep/docs/a.js")]
