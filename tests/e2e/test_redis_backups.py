@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from e2e_apps import MakeApp
 from e2e_harness import App, until
+from e2e_load import Load
 
 RESOURCES = '\n[resources]\ncache = "redis"\n'
 
@@ -51,18 +52,24 @@ def test_a_snapshot_is_made_proven_and_put_back(make_app: MakeApp, kills: tuple[
     redis(app, "DEL", "a", "b")
     redis(app, "SET", "c", "3")
     assert "there is nothing between two snapshots" in app.command("restore", "--to-time", "00:00").failed(2).err
-    seen = app.command("restore", "--backup", made["id"]).ok().err
-    assert "2 keys; now there are 1" in seen and "nothing has changed" in seen
+    done = app.command("restore", "--backup", made["id"])
+    assert "nothing of the live database has changed" in done.ok().err
+    everything = next(line.split() for line in done.out.splitlines() if line.startswith("all keys"))
+    assert everything[2:5] == ["1", "2", "*"]
     assert redis(app, "GET", "c") == "3"
-    swapped = app.command("restore", "--backup", made["id"], "--yes", "--json").json()
+    with Load(app) as load:
+        swapped = app.command("restore", "swap", "--yes", "--json").json()
+    load.unharmed()
     assert (redis(app, "MGET", "a", "b"), redis(app, "EXISTS", "c")) == ("1\n2", "0")
     app.golive.kill_daemon()
     unit = {unit: pid for pid, unit in app.golive.supervised().items()}[f"{app.name}/production/resource/cache"]
     assert unit
     assert redis(app, "GET", "a") == "1"
-    app.command("restore", "--backup", swapped["safety"], "--yes").ok()
+    [kept] = app.command("restore", "list", "--json").ok().json()["copies"]
+    assert (kept["name"], kept["kind"]) == (swapped["kept"], "replaced")
+    app.command("restore", "undo", "--yes").ok()
     assert (redis(app, "GET", "c"), redis(app, "EXISTS", "a")) == ("3", "0")
     for seconds in kills:
         killed_in_a_restore(app, made["id"], seconds)
-    app.command("restore", "--backup", swapped["safety"], "--yes").ok()
-    assert redis(app, "GET", "c") == "3"
+    app.command("restore", "--backup", made["id"], "--yes").ok()
+    assert redis(app, "MGET", "a", "b") == "1\n2"

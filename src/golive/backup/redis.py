@@ -39,7 +39,7 @@ _QUICK = (("repl-diskless-sync", "yes"), ("repl-diskless-sync-delay", "0"))
 """No file on its disk, and no waiting for further replicas."""
 _GUARDS_DEBUG = 7
 """The major version from which DEBUG has to be allowed first."""
-_TROUBLE = (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError, resp.RedisError)
+TROUBLE = (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError, resp.RedisError)
 
 Report = Callable[[int, int], object]
 """Bytes that were copied, of about so many."""
@@ -98,7 +98,7 @@ async def _stream(server: RedisServer, writer: Writer, report: Report) -> str:
                 await asyncio.to_thread(writer.write, piece)
                 copied += len(piece)
                 report(copied, max(int(info.get("used_memory", "0")), copied))
-    except _TROUBLE as error:
+    except TROUBLE as error:
         raise BackupFailed(
             f"{server.label} could not be backed up",
             where=server.label,
@@ -191,7 +191,7 @@ async def _server(
         await _loaded(process, sockets / "s")
         async with resp.connect(resp.Address(socket=sockets / "s")) as connection:
             yield connection
-    except _TROUBLE as error:
+    except TROUBLE as error:
         said = log.read_text(errors="replace").strip().splitlines()[-5:]
         raise BackupFailed(
             f"{manifest.name} could not be loaded by Redis {engine.version}",
@@ -221,6 +221,6 @@ async def _loaded(process: Process, socket: Path) -> None:
                 async with resp.connect(resp.Address(socket=socket)) as connection:
                     if await connection.call("PING") == "PONG":
                         return
-            except _TROUBLE:
+            except TROUBLE:
                 await asyncio.sleep(0.05)  # not there yet, or still LOADING
     raise EOFError("it ended")

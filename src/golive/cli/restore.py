@@ -51,12 +51,7 @@ def restore(context: click.Context, /, **asked: Any) -> int | None:
     target = find(asked["directory"], asked["environment"], asked["app"])
     at = moment_of(asked["moment"]) if asked["moment"] else None
     body = {"resource": asked["resource"], "id": asked["id"], "at": at, "before_migration": asked["before_migration"]}
-    if asked["yes"]:
-        body["swap"] = True
     done = follow(target, "/v1/restores", body)
-    if done.get("engine") == "redis":
-        output.data(done) if asked["as_json"] else _show_redis(done)
-        return 0
     if asked["yes"]:
         done["swap"] = follow(target, "/v1/restores/swap", {"copy_name": done["copy"]})
     if asked["as_json"]:
@@ -64,19 +59,6 @@ def restore(context: click.Context, /, **asked: Any) -> int | None:
     else:
         _show(done)
     return 0
-
-
-def _show_redis(done: dict[str, Any]) -> None:
-    output.say(
-        f"snapshot {done['id']} of {done['resource']}: {done['keys']:,} keys; now there are {done['live_keys']:,}"
-    )
-    passed_over(done)
-    if done["swapped"]:
-        output.say(f"it is in place; what was there is snapshot {done['safety']}")
-    else:
-        output.say(
-            "nothing has changed; the same command with --yes puts it in place, and keeps what is there as a snapshot"
-        )
 
 
 def passed_over(done: dict[str, Any]) -> None:
@@ -104,11 +86,17 @@ def moment_of(text: str) -> float:
 
 
 def _show(done: dict[str, Any]) -> None:
-    rows = [_row(each) for each in done["tables"][:LINES]]
+    lines = done["kinds"] if "kinds" in done else done["tables"]
+    if "kinds" in done:
+        heads: tuple[str, ...] = ("keys", "now", "restored", "size now", "restored", "newest now", "restored")
+        rows = [_kind(each) for each in lines[:LINES]]
+    else:
+        heads = ("table", "rows now", "restored", "newest now", "restored")
+        rows = [_row(each) for each in lines[:LINES]]
     if rows:
-        output.table(("table", "rows now", "restored", "newest now", "restored"), rows)
-    if len(done["tables"]) > LINES:
-        output.say(f"and {len(done['tables']) - LINES} more; --json shows them all")
+        output.table(heads, rows)
+    if len(lines) > LINES:
+        output.say(f"and {len(lines) - LINES} more; --json shows them all")
     if done["uncompared"]:
         output.say(f"warning: the live database could not be compared with it: {done['uncompared']}")
     output.say()
@@ -135,6 +123,20 @@ def _row(each: dict[str, Any]) -> tuple[str, ...]:
         (live or {}).get("newest", "")[:19],
         (copy or {}).get("newest", "")[:19],
     )
+
+
+def _kind(each: dict[str, Any]) -> tuple[str, ...]:
+    live, copy = each["live"], each["copy"]
+    same = live is not None and copy is not None and live["keys"] == copy["keys"]
+    sizes = [human_size(seen["bytes"]) if seen else "" for seen in (live, copy)]
+    newest = [(seen or {}).get("newest", "") for seen in (live, copy)]
+    return (each["kind"], _keys(live), f"{_keys(copy)}{'' if same else '  *'}", *sizes, *newest)
+
+
+def _keys(seen: dict[str, Any] | None) -> str:
+    if seen is None:
+        return "none"
+    return f"{seen['keys']:,}" if seen["exact"] else f"over {seen['keys']:,}"
 
 
 def _count(seen: dict[str, Any] | None) -> str:

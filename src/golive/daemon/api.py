@@ -215,8 +215,6 @@ class RestoreCall(BackupCall):
 
     at: float | None = Field(None, ge=0, lt=2**33, allow_inf_nan=False)
     before_migration: bool = False
-    swap: bool = False
-    """Of a Redis, which has no copy beside it: put it in place at once."""
 
 
 class CopyCall(PlaceCall):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from golive.daemon import api
@@ -29,10 +28,8 @@ async def restore(daemon: Daemon, call: api.RestoreCall, actor: str) -> AsyncIte
         if call.at is not None or call.before_migration:
             why = "there is nothing between two snapshots of a Redis"
             raise UsageError(f"{snapped.name} is a Redis", why=why, hint="golive restore -r NAME --backup ID")
-        work = partial(snapshots.restore, host, snapped, call.id, actor, swap=call.swap)
-        async for line in reported(work):
+        async for line in reported(lambda report: snapshots.restore(host, snapped, call.id, actor, report)):
             yield line
-        daemon.backups.wake()
         return
     found = await backups.find(host, call.place, call.resource)
     asked = Asked(call.id, datetime.fromtimestamp(call.at, UTC) if call.at is not None else None, call.before_migration)

@@ -105,7 +105,7 @@ class Redis:
     def _configure(self) -> None:
         version = tuple(int(n) for n in re.findall(r"\d+", self.engine.version))
         start = redis_plan.starts_with(
-            self.resource.persistence, self._kept(), [path.name for path in self.data.iterdir()]
+            self.resource.persistence, self.kept, [path.name for path in self.data.iterdir()]
         )
         settings = redis_plan.access_settings(self.data, self.socket, self.place.port, version)
         settings |= redis_plan.redis_settings(self.resource, self.memory, start)
@@ -115,7 +115,9 @@ class Redis:
         }
         write_config(self.folder / "redis.conf", redis_plan.configuration(settings, accounts), self.place.user)
 
-    def _kept(self) -> Persistence | None:
+    @property
+    def kept(self) -> Persistence | None:
+        """The form that its data is in; None before it has run."""
         path = self.folder / "persistence"
         text = path.read_text().strip() if path.exists() else None
         return text if text in ("aof", "rdb", "none") else None  # type: ignore[return-value] # narrowed by the test
@@ -195,7 +197,7 @@ class Redis:
                 await admin.call("CONFIG", "SET", name, value)
         if wanted == "aof":
             await self._wait(admin, "aof_rewrite_in_progress", "aof_rewrite_scheduled", "aof_last_bgrewrite_status")
-        if self._kept() != wanted:
+        if self.kept != wanted:
             await asyncio.to_thread(write_atomic, self.folder / "persistence", f"{wanted}\n")
 
     async def _save(self, admin: Connection) -> None:

@@ -6,24 +6,23 @@ There is nothing between two snapshots to go to. What stands in a location is th
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from golive.backup import keyring, redis_work, stream, work
+from golive.backup import keyring, redis_compare, redis_work, stream, work
 from golive.backup.redis import RedisServer
 from golive.backup.repository import Repository
 from golive.blueprint.backup_policy import BackupPolicy
-from golive.data.redis import TROUBLE, Redis
+from golive.data.place import open_folder
+from golive.data.redis import Redis
 from golive.data.redis_plan import ADMIN
-from golive.errors import BackupFailed, Conflict, GoliveError, NotFound
-from golive.release import backups, databases, resources
+from golive.errors import Conflict, GoliveError, NotFound, in_words
+from golive.release import backups, copies, resources, restores
 from golive.release.backups import Report
 from golive.release.host import Host
-from golive.state.records import Place
-from golive.system.files import exchange, remove_tree
-
-NEW = "data.restored"
+from golive.state.records import Copy, Place
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,7 @@ class Snapped:
 
     @property
     def server(self) -> RedisServer:
-        store = self.store
-        return RedisServer(store.place.label(self.name), store.socket, ADMIN, store.admin_password())
+        return _server(self.store)
 
     @property
     def terms(self) -> work.Terms:
@@ -125,57 +123,58 @@ async def one(host: Host, found: Snapped) -> dict[str, Any]:
         return {**head, "backups": [], "error": error.to_json()}
 
 
-async def restore(
-    host: Host, found: Snapped, id: str | None, actor: str, report: Report, *, swap: bool
-) -> dict[str, Any]:
-    """A snapshot, the newest when none is named, loaded beside to see what it holds; with `swap` it takes the place of
-    what is there, of which a snapshot is made first. Nothing is lost when it fails or is killed."""
-    passed_over: list[str] = []
-    if id is None:
-        id, passed_over = await host.offload.call(redis_work.choose, found.repository)
-    proven = await prove(host, found, id, report)
-    done = {"resource": found.name, "engine": "redis", **proven, "passed_over": passed_over}
-    done |= {"keys": proven["drill"]["rows"], "live_keys": await _count(found)}
-    if not swap:
-        return {**done, "swapped": False}
-    if host.changing(found.place).locked():
-        raise Conflict(f"something else changes {found.place} now", hint="try again when it has ended: golive status")
-    safety = await create(host, found, report)
-    async with host.changing(found.place), backups.alone(host, found.place, found.name, "a restore") as offload:
-        beside = found.store.data.with_name(NEW)
-        await asyncio.to_thread(remove_tree, beside)
-        await offload.call(redis_work.fetch, found.repository, beside, host.engine_user(), proven["id"])
-        host.state.audit(actor, "restore", found.place, resource=found.name, backup=proven["id"], safety=safety["id"])
-        report({"what": "swap"})
-        await _swap(host, found, beside)
-        await asyncio.to_thread(remove_tree, beside)
-    return {**done, "swapped": True, "safety": safety["id"]}
+async def restore(host: Host, found: Snapped, id: str | None, actor: str, report: Report) -> dict[str, Any]:
+    """A snapshot, the newest that has not failed when none is named, in a Redis of its own beside the live one; with
+    how the two compare. `swap` puts it in its place. Nothing is left when it fails or is stopped.
+
+    Conflict while another restore or a change of copies of the environment is under way.
+    """
+    place = found.place
+    if host.copying(place).locked():
+        raise Conflict(
+            f"a restore or another change of the copies of {place} is under way",
+            hint="wait until it has ended, then try again; nothing was changed",
+        )
+    async with host.copying(place), backups.alone(host, place, found.name, "a restore") as offload:
+        began = time.monotonic()
+        passed_over: list[str] = []
+        if id is None:
+            id, passed_over = await offload.call(redis_work.choose, found.repository)
+        copy = copies.declare(
+            host, place, found.name, restores.label(host, place, found.name, "restored"), "restored",
+            actor=actor, origin=f"snapshot {id}", expires_at=time.time() + restores.KEPT.total_seconds(),
+        )  # fmt: skip
+        try:
+            store = await _redis(host, copy)
+            report({"what": "load"})
+            await asyncio.to_thread(open_folder, store.place, store.name)
+            done = await offload.call(redis_work.fetch, found.repository, store.data, host.engine_user(), id)
+            report({"what": "start"})
+            await copies.start(host, copy)
+            copy = await copies.settle(host, copy, "ready")
+        except BaseException:
+            await asyncio.shield(copies.drop(host, copy))
+            raise
+        host.state.audit(actor, "restore", place, resource=found.name, copy=copy.name, backup=id)
+        report({"what": "compare"})
+        seconds, kinds, uncompared = time.monotonic() - began, [], ""
+        try:
+            kinds = await offload.call(redis_compare.side_by_side, found.server, _server(store))
+        except GoliveError as error:  # what was restored is there, whatever is wrong with the live one
+            uncompared = in_words(error)
+    return {
+        "copy": copy.name, "resource": found.name, **done, "passed_over": passed_over, "behind": False,
+        "last_commit": "", "seconds": round(seconds, 3), "kinds": kinds, "uncompared": uncompared,
+        "expires_at": copy.expires_at,
+    }  # fmt: skip
 
 
-async def _swap(host: Host, found: Snapped, beside: Path) -> None:
-    """One exchange of folders while it is down: whatever is killed, one of the two is there as a whole."""
-    await resources.stop(host, found.place, found.name)
-    await found.store.before_start()
-    await asyncio.to_thread(exchange, found.store.data, beside)
-    try:
-        await _start(host, found)
-    except GoliveError:
-        await resources.stop(host, found.place, found.name)
-        await found.store.before_start()
-        await asyncio.to_thread(exchange, found.store.data, beside)
-        await _start(host, found)
-        raise
+async def _redis(host: Host, copy: Copy) -> Redis:
+    store = await copies.store(host, copy)
+    if not isinstance(store, Redis):
+        raise NotFound(f"{copy.name} is no Redis")
+    return store
 
 
-async def _start(host: Host, found: Snapped) -> None:
-    await resources.keep_running(host, found.place, found.name, found.store)
-    await databases.bring_up(host.offload, found.store, resources.READY)
-
-
-async def _count(found: Snapped) -> int:
-    try:
-        async with found.store.as_admin() as admin:
-            info = await admin.info("keyspace")
-    except TROUBLE as error:
-        raise BackupFailed(f"{found.name} does not answer", why=str(error) or type(error).__name__) from error
-    return sum(int(text.split(",")[0].partition("=")[2]) for name, text in info.items() if name.startswith("db"))
+def _server(store: Redis) -> RedisServer:
+    return RedisServer(store.place.label(store.name), store.socket, ADMIN, store.admin_password())

@@ -18,9 +18,10 @@ from typing import Any
 
 from golive.backup import stream
 from golive.data.postgres import Postgres
+from golive.data.redis import Redis
 from golive.errors import Conflict, GoliveError, NotFound, ResourceFailed
-from golive.release import backups, copies, databases, replicas, resources, restores
-from golive.release.backups import Backed
+from golive.release import backups, copies, databases, replicas, resources, restores, snapshots
+from golive.release.backups import Kept
 from golive.release.holding import held
 from golive.release.host import Host
 from golive.state.records import Copy, CopyKind, Place
@@ -36,9 +37,9 @@ class Swap:
     """One exchange of a database and a copy. `left` is what the database's data is called then."""
 
     host: Host
-    found: Backed
+    found: Kept
     copy: Copy
-    other: Postgres
+    other: Postgres | Redis
     left: CopyKind
     say: Say
 
@@ -144,17 +145,42 @@ async def _change(
         )
     async with host.changing(place), host.copying(place):
         copy = restores.chosen(host, place, name, (kind,))
-        found = await backups.backed(host, place, copy.resource)
+        found = await _kept(host, copy)
         async with backups.alone(host, place, found.name, "a restore"):
             other = await copies.store(host, copy)
-            if not isinstance(other, Postgres) or not (other.data / "PG_VERSION").exists():
+            if not isinstance(other, Postgres | Redis) or not _has_data(other):
                 raise NotFound(f"{copy.name} has no data", hint="golive restore makes another one")
+            _require_form(found, other)
             host.state.audit(actor, "restore.undo" if kind == "replaced" else "restore.swap", place, copy=copy.name)
             done = await Swap(host, found, copy, other, left, say).run()
     return done
 
 
-async def _keep(host: Host, found: Backed, copy: Copy, other: Postgres, left: CopyKind) -> Copy:
+async def _kept(host: Host, copy: Copy) -> Kept:
+    """What it is a copy of."""
+    row = next((row for row in host.state.resources(copy.place) if row.name == copy.name), None)
+    if row is not None and row.engine == "redis":
+        return await snapshots.snapped(host, copy.place, copy.resource)
+    return await backups.backed(host, copy.place, copy.resource)
+
+
+def _has_data(other: Postgres | Redis) -> bool:
+    if isinstance(other, Postgres):
+        return (other.data / "PG_VERSION").exists()
+    return other.data.is_dir() and any(other.data.iterdir())
+
+
+def _require_form(found: Kept, other: Postgres | Redis) -> None:
+    """Conflict when a Redis keeps its data in another form by now: it would look for files that are not there."""
+    if isinstance(other, Redis) and isinstance(found.store, Redis) and other.kept != found.store.kept:
+        raise Conflict(
+            f"{other.name} keeps its data as {other.kept}, and {found.name} as {found.store.kept} by now",
+            why="persistence was changed in golive.toml since it was restored",
+            hint="golive restore makes another one, in the new form; nothing was changed",
+        )
+
+
+async def _keep(host: Host, found: Kept, copy: Copy, other: Postgres | Redis, left: CopyKind) -> Copy:
     """What was the database until now, under a name that says so, in place of the copy that is the database now."""
     kept = _begun(host, found) or copies.declare(
         host, copy.place, found.name, restores.label(host, copy.place, found.name, left), left,
@@ -170,7 +196,7 @@ async def _keep(host: Host, found: Backed, copy: Copy, other: Postgres, left: Co
     return kept
 
 
-def _begun(host: Host, found: Backed) -> Copy | None:
+def _begun(host: Host, found: Kept) -> Copy | None:
     """The copy that a daemon which was killed had declared for what was replaced, and not filled."""
     for each in host.state.copies(found.place):
         folder = host.home.resource(*found.place, each.name)
@@ -186,16 +212,16 @@ async def _settled(host: Host, copy: Copy) -> None:
     await copies.settle(host, copy, "ready" if copy.kind == "restored" else "kept")
 
 
-def _mark(other: Postgres) -> None:
+def _mark(other: Postgres | Redis) -> None:
     """Before: the folder of the copy is to be the database's."""
     write_atomic(other.folder / MARK, f"{other.data.stat().st_ino}\n")
 
 
-def _unmark(other: Postgres, folder: Path | None = None) -> None:
+def _unmark(other: Postgres | Redis, folder: Path | None = None) -> None:
     ((folder or other.folder) / MARK).unlink(missing_ok=True)
 
 
-def _is_exchanged(store: Postgres, other: Postgres) -> bool:
+def _is_exchanged(store: Postgres | Redis, other: Postgres | Redis) -> bool:
     with contextlib.suppress(OSError, ValueError):
         return store.data.stat().st_ino == int((other.folder / MARK).read_text())
     return False
@@ -213,9 +239,9 @@ async def settle_interrupted(host: Host) -> None:
 
 
 async def _settle(host: Host, copy: Copy) -> None:
-    found = await backups.backed(host, copy.place, copy.resource)
+    found = await _kept(host, copy)
     other = await copies.store(host, copy)
-    if not isinstance(other, Postgres):
+    if not isinstance(other, Postgres | Redis):
         return
     if not other.folder.exists():  # it is the kept one already; its own row is settled
         host.state.forget_copy(copy)

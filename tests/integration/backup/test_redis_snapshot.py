@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from golive.backup import catalog, redis
+from golive.backup import catalog, redis, redis_compare
 from golive.backup.archive import Key
 from golive.backup.location import Folder
 from golive.blueprint.models import Resource
@@ -90,6 +90,15 @@ async def test_a_drill_finds_what_was_there(cache: Cache) -> None:
     await cache.call("SET", "key:7", "changed")
     assert (await cache.drill(await cache.backup())).digest != first.digest
     assert list(cache.scratch.glob("drill-*")) == []
+
+    await cache.call("XADD", "log:1", "1700000000000-1", "a", "b")
+    await cache.call("EVAL", "redis.call('SELECT', 1) redis.call('SET', 'x', 'y')", 0)
+    lines = {each["kind"]: each for each in await redis_compare.side_by_side(cache.server, cache.server)}
+    assert {name: each["live"]["keys"] for name, each in lines.items()} == {
+        "all keys": 2003, "key:*": 2000, "*": 1, "log:*": 1, "1/*": 1,
+    }  # fmt: skip
+    assert 2000 * 40 < lines["key:*"]["copy"]["bytes"] < 2000 * 400
+    assert (lines["log:*"]["live"]["newest"], lines["key:*"]["live"]["newest"]) == ("2023-11-14 22:13:20", "")
 
 
 @pytest.mark.parametrize("cache", [None, 6], indirect=True)
