@@ -136,7 +136,9 @@ def headers_of(given: tuple[str, ...]) -> dict[str, str]:
         name, colon, value = (part.strip() for part in line.partition(":"))
         if not colon or not _NAME.fullmatch(name):
             raise UsageError(f"{name!r} is no name of a header", hint="such as -H 'Accept: text/html'")
-        if not value.isprintable():
-            raise UsageError(f"the value of {name} has what no header may have", hint="is it more than one line?")
+        if not (value.isprintable() and value.isascii()):
+            raise UsageError(
+                f"the value of {name} has what no header may have", hint="one line of ASCII; percent-encode the rest"
+            )
         found[name.lower()] = value
     return found
