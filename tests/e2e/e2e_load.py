@@ -30,7 +30,7 @@ class Load:
     users: int = 4
     http2: bool = False
     method: str = "GET"
-    pause: float = 0.01
+    pause: float = 0.03
     apart: bool = False
     requests: int = 0
     slowest: float = 0.0

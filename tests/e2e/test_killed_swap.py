@@ -9,7 +9,6 @@ import pytest
 from e2e_apps import MakeApp
 from e2e_harness import App, Golive, until
 
-COUNTED = True
 RESOURCES = '\n[resources]\ndb = "postgres"\n'
 
 

@@ -44,7 +44,8 @@ def says(output: str, wanted: list[str]) -> str | None:
 
 
 @pytest.fixture
-def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scratch]:
+def example(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scratch]:
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # what it runs is counted elsewhere
     folder = Path(tmp_path_factory.mktemp("checkout", numbered=True)) / "threadr"
     ignore = shutil.ignore_patterns(".*", "__pycache__", "*.pyc")
     shutil.copytree(ROOT / "examples/threadr", folder, ignore=ignore)

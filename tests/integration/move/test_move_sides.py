@@ -126,7 +126,7 @@ async def test_after_a_pause_the_side_that_is_read_wins(sides: Sides, truth: str
     sides.begin()
     await sides.swept()
     assert quota(sides, "c1") == (700 if truth == "redis" else 1)
-    assert (quota(sides, "fresh"), await sides.call("GET", "threadr:quota:c2:2026-11")) == (1, "800")
+    assert (quota(sides, "fresh"), await sides.call("GET", "threadr:quota:c2:2026-11")) == (1, "800"), sides.said
 
 
 async def test_it_ends_and_leaves_nothing_behind(sides: Sides) -> None:
