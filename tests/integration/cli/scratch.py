@@ -89,6 +89,9 @@ def _share(home: Path) -> None:
         os.chown(cache, builder.uid, builder.gid)
     (home / "cache").mkdir(mode=0o711)
     (home / "cache" / (f"uv-{builder.name}" if builder else "uv")).symlink_to(cache)
+    rules = CACHE / "secrets"  # compiled once
+    rules.mkdir(exist_ok=True, mode=0o700)
+    (home / "cache/secrets").symlink_to(rules)
     ENGINES.mkdir(parents=True, exist_ok=True)
     ENGINES.parent.chmod(0o711)
     (home / "engines").symlink_to(ENGINES)
