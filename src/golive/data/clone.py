@@ -81,8 +81,7 @@ async def clone(source: Postgres, target: Postgres, report: Report, *, gently: b
                     report("cloning the files" if shared else "copying the files")
                     await copying.ask("files", EMPTY)
                     at = datetime.now(UTC)
-                    label, last = await _end(session, source)
-                    await copying.ask("some", await asyncio.to_thread(_wal, source, first, last))
+                    label = await _finish(session, source, copying, first)
                     await copying.ask("write", "backup_label", label)
             finally:
                 beginning.cancel()
@@ -180,6 +179,21 @@ async def _begin(session: wire.Session, source: Postgres) -> str:
     await session.query(f"SELECT pg_create_physical_replication_slot('{name}', true, true)")
     modern, old = "pg_backup_start('golive', true)", "pg_start_backup('golive', true, false)"
     return await _text(session, f"SELECT pg_walfile_name({modern if source.engine.major >= 15 else old})")
+
+
+async def _finish(session: wire.Session, source: Postgres, copying: Copier, first: str) -> str:
+    """The backup label, when the WAL from `first` to the backup's end is copied: what is complete of it meanwhile."""
+    now = await _text(session, "SELECT pg_walfile_name(pg_current_wal_lsn())")
+    complete = [name for name in await asyncio.to_thread(_wal, source, first, now) if not name.endswith(now)]
+    ended, copied = await asyncio.gather(_end(session, source), copying.ask("some", complete), return_exceptions=True)
+    if isinstance(ended, BaseException):
+        raise ended
+    if isinstance(copied, BaseException):
+        raise copied
+    label, last = ended
+    rest = set(await asyncio.to_thread(_wal, source, first, last)) - set(complete)
+    await copying.ask("some", sorted(rest))
+    return label
 
 
 async def _end(session: wire.Session, source: Postgres) -> tuple[str, str]:

@@ -4,34 +4,47 @@ The first line of its input, JSON, says what to copy, where, and whom to become 
 after it is an order, answered by one line when it is done; the end of the input is the end. One program for all of it:
 starting `cp` for every step took longer than cloning.
 
-Where the filesystem clones, files share their blocks. Elsewhere the kernel copies, several pieces at a time; or gently:
-each megabyte goes to the disk at once, and a rest follows as long as it took. Otherwise the kernel writes
-gigabytes whenever it likes, and what somebody else has to have on the disk right then waits behind them.
+Where the filesystem clones, files share their blocks. Elsewhere the kernel copies into its page cache, one thread a
+core. That is bound by memory, so of what is large some threads more write past the cache to the disk at the same time;
+whichever are the faster take more pieces. Or gently: each megabyte goes to the disk at once, and a rest follows as long
+as it took. Otherwise the kernel writes gigabytes whenever it likes, and what somebody else has to have on the disk then
+waits behind them.
 
 Left out is what a server makes anew at its recovery, as pg_basebackup does (PostgreSQL's manual, "Backup Protocol"):
 temporary relations and files, caches of the catalogue, and the rows of unlogged tables.
 """
 
+import collections
 import ctypes
 import errno
 import fcntl
 import json
+import mmap
 import os
 import re
 import stat
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 FICLONE = 0x40049409
 """ioctl of linux/fs.h."""
-PIECE = 64 << 20
+PIECE = 4 << 20
 """Bytes of a file that one thread copies at a time."""
+LARGE = 256 << 20
+"""Bytes in all from which on the disk is worth its first pieces, which tell how fast it is."""
+PAST = 4
+"""Threads that write past the page cache: one reads while the disk works for another."""
+BLOCK = 4096
+"""What the disk takes past the cache begins at a multiple of this and is one long."""
 GENTLE = 1 << 20
 """Bytes between two rests."""
 LONGEST = 0.1
 """Seconds of rest at most: a disk that stood still for somebody else says nothing of its speed."""
 BUFFER = 1 << 20
+_KEEP_SIZE = 1
+"""Of fallocate: room is set aside, and the file is not said to be any longer."""
 _AWAIT, _BEGIN = 1, 2
 """Of sync_file_range. In one call the kernel takes them for what somebody waits for, and lets others wait instead."""
 MADE_ANEW = re.compile(r"pgsql_tmp.*|pg_internal\.init.*|t\d+_\d+(_(fsm|vm|init))?(\.\d+)?")
@@ -42,7 +55,7 @@ class Copier:
     def __init__(self, source: str, target: str, leave_out: list[str], *, gently: bool) -> None:
         self.source, self.target, self.leave_out, self.gently = source, target, set(leave_out), gently
         self.shared = False
-        self._todo: list[tuple[str, int, int]] = []
+        self._todo = Pieces()
         self._fault: OSError | None = None
 
     def probe(self) -> bool:
@@ -59,13 +72,23 @@ class Copier:
 
     def files(self, empty: list[str]) -> None:
         """Everything but what is left out; then the folders that a server wants to find."""
-        self._list("")
+        found: list[tuple[str, os.stat_result]] = []
+        self._list("", found)
+        if not self.shared:
+            self._require_room(sum(map(_held, (info for _, info in found))))
+        self._todo = Pieces()
+        for name, info in sorted(found, key=lambda file: file[1].st_size):
+            if PIECE <= info.st_size <= _held(info) and not self.shared and not self.gently:
+                _set_aside(f"{self.target}/{name}", info)
+            self._todo.add(name, info.st_size, whole=self.shared)
         self._work()
         for name in empty:
             os.makedirs(f"{self.target}/{name}", 0o700, exist_ok=True)  # noqa: PTH103
 
     def some(self, names: list[str]) -> None:
-        self._todo = [(name, 0, sys.maxsize) for name in names]
+        self._todo = Pieces()
+        for name in names:
+            self._todo.add(name, 0, whole=True)
         self._work()
 
     def write(self, name: str, text: str) -> None:
@@ -73,7 +96,7 @@ class Copier:
         with open(os.open(f"{self.target}/{name}", flags, 0o600), "w") as file:  # noqa: PTH123
             file.write(text)
 
-    def _list(self, folder: str) -> None:
+    def _list(self, folder: str, into: list[tuple[str, os.stat_result]]) -> None:
         """Folders are made, files are noted."""
         found, unlogged = [], set()
         for entry in _entries(f"{self.source}/{folder}"):
@@ -86,29 +109,29 @@ class Copier:
                 continue
             if stat.S_ISDIR(info.st_mode):
                 os.mkdir(f"{self.target}/{name}", stat.S_IMODE(info.st_mode))  # noqa: PTH102
-                self._list(name)
+                self._list(name, into)
             elif stat.S_ISREG(info.st_mode):
-                found.append((entry.name, name, info.st_size))
                 fork = FORK.fullmatch(entry.name)
+                found.append((fork, (name, info)))
                 if fork and fork[2] == "_init":
                     unlogged.add(fork[1])
             elif stat.S_ISLNK(info.st_mode):
                 raise OSError(errno.ELOOP, "is a symbolic link: two servers cannot share what it leads to", name)
-        for base, name, size in found:
-            fork = FORK.fullmatch(base)
-            if not (fork and fork[1] in unlogged and fork[2] != "_init"):
-                self._note(name, size)
+        into += [file for fork, file in found if not (fork and fork[1] in unlogged and fork[2] != "_init")]
 
-    def _note(self, name: str, size: int) -> None:
-        """The last piece goes to the end, wherever that is by then."""
-        starts = [0] if self.shared else range(0, max(size, 1), PIECE)
-        self._todo += [(name, at, PIECE if at + PIECE < size and not self.shared else sys.maxsize) for at in starts]
+    def _require_room(self, size: int) -> None:
+        """Seen before the first byte: a disk that is filled to the last one stops the source, too."""
+        disk = os.statvfs(self.target)
+        if size > disk.f_bavail * disk.f_frsize:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.target)
 
     def _work(self) -> None:
         self._fault = None
         threads = [
             threading.Thread(target=self._take) for _ in range(1 if self.gently else min(4, os.cpu_count() or 1))
         ]
+        if self._todo.left >= LARGE and not self.shared and not self.gently and hasattr(os, "O_DIRECT"):
+            threads += [threading.Thread(target=self._take_past) for _ in range(PAST)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -117,28 +140,78 @@ class Copier:
             raise self._fault
 
     def _take(self) -> None:
-        while self._fault is None:
-            try:
-                piece = self._todo.pop()
-            except IndexError:
-                return
-            try:
-                self._copy(*piece)
-            except OSError as error:
-                self._fault = error
+        while self._fault is None and (piece := self._todo.smallest()):
+            self._attempt(piece, None)
 
-    def _copy(self, name: str, at: int, length: int) -> None:
+    def _take_past(self) -> None:
+        buffer, took = mmap.mmap(-1, BUFFER), 0.0
+        while self._fault is None and self._todo.worth(took) and (piece := self._todo.largest()):
+            began = time.monotonic()
+            self._attempt(piece, buffer)
+            took = time.monotonic() - began
+
+    def _attempt(self, piece: tuple[str, int, int], past: mmap.mmap | None) -> None:
+        try:
+            self._copy(*piece, past)
+        except OSError as error:
+            self._fault = error
+
+    def _copy(self, name: str, at: int, length: int, past: mmap.mmap | None) -> None:
         """A file that the server has removed meanwhile is none of the backup's."""
         source, target = f"{self.source}/{name}", f"{self.target}/{name}"
         try:
             mode = stat.S_IMODE(os.stat(source, follow_symlinks=False).st_mode)  # noqa: PTH116
             if self.shared:
                 _clone(source, target, mode)
+            elif past is not None:
+                _copy_past(source, target, mode, (at, length), past)
             else:
                 _copy(source, target, mode, (at, length), gently=self.gently)
         except FileNotFoundError as error:
             if error.filename != source:
                 raise
+
+
+class Pieces:
+    """What is to be copied, smallest files first: (name, from where on, how many bytes at most).
+
+    Those who write past the page cache begin with the largest files, the others with the smallest: two ways of writing
+    one file wait for each other.
+    """
+
+    def __init__(self) -> None:
+        self.left = 0
+        self._done = 0
+        self._began = time.monotonic()
+        self._pieces: collections.deque[tuple[int, tuple[str, int, int]]] = collections.deque()
+        self._lock = threading.Lock()
+
+    def add(self, name: str, size: int, *, whole: bool) -> None:
+        """The last piece goes to the end, wherever that is by then."""
+        for at in [0] if whole else range(0, max(size, 1), PIECE):
+            last = whole or at + PIECE >= size
+            self._pieces.append((size - at if last else PIECE, (name, at, sys.maxsize if last else PIECE)))
+        self.left += size
+
+    def smallest(self) -> tuple[str, int, int] | None:
+        return self._next(self._pieces.popleft)
+
+    def largest(self) -> tuple[str, int, int] | None:
+        """Of a file its end first: what is written before its end needs no new size, and several may at once."""
+        return self._next(self._pieces.pop)
+
+    def worth(self, seconds: float) -> bool:
+        """Whether a piece that takes so long would be done before all are, at the speed until now."""
+        return seconds * self._done <= self.left * (time.monotonic() - self._began)
+
+    def _next(self, take: Callable[[], tuple[int, tuple[str, int, int]]]) -> tuple[str, int, int] | None:
+        with self._lock:
+            if not self._pieces:
+                return None
+            size, piece = take()
+            self.left -= size
+            self._done += size
+            return piece
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
@@ -188,6 +261,73 @@ def _copy(source: str, target: str, mode: int, part: tuple[int, int], *, gently:
             os.close(there)
     finally:
         os.close(here)
+
+
+def _copy_past(source: str, target: str, mode: int, part: tuple[int, int], buffer: mmap.mmap) -> None:
+    """As `_copy`, to the disk and not into the page cache, as far as the filesystem and the file's length allow.
+
+    By way of a buffer of our own: some disks add up what they are given, and the server may write into its pages
+    meanwhile.
+    """
+    at, end = part[0], sum(part)
+    here = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        there = _open_past(target, mode)
+        try:
+            while at < end and (count := os.preadv(here, [memoryview(buffer)[: min(len(buffer), end - at)]], at)):
+                if at % BLOCK or count % BLOCK:
+                    _into_cache(there)
+                at += _write_past(there, memoryview(buffer)[:count], at)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, target) from None
+        finally:
+            os.close(there)
+    finally:
+        os.close(here)
+
+
+def _open_past(target: str, mode: int) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
+    try:
+        return os.open(target, flags | os.O_DIRECT, mode)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return os.open(target, flags, mode)
+
+
+def _write_past(there: int, data: memoryview, at: int) -> int:
+    try:
+        return os.pwrite(there, data, at)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # larger blocks than ours
+            raise
+        _into_cache(there)
+        return os.pwrite(there, data, at)
+
+
+def _into_cache(file: int) -> None:
+    fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) & ~os.O_DIRECT)
+
+
+def _held(info: os.stat_result) -> int:
+    """Bytes on the disk: less than its size where it has holes, or is compressed."""
+    return min(info.st_size, info.st_blocks * 512)
+
+
+def _set_aside(target: str, info: os.stat_result) -> None:
+    """Room for a copy, in few large parts; several can write into it at once. Where it cannot be, the copy grows."""
+    try:
+        call = ctypes.CDLL(None, use_errno=True).fallocate
+    except AttributeError:  # not Linux
+        return
+    call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, stat.S_IMODE(info.st_mode))
+    try:
+        if call(file, _KEEP_SIZE, 0, info.st_size) and ctypes.get_errno() == errno.ENOSPC:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)
+    finally:
+        os.close(file)
 
 
 def _piece(here: int, there: int, at: int, length: int) -> int:
