@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from golive.backup import catalog
+from golive.backup import catalog, increments
 from golive.backup.archive import Key, Sealed, Writer
 from golive.backup.catalog import Manifest
+from golive.backup.increments import Member
 from golive.backup.location import Location
 from golive.backup.server import Server, reason
 from golive.errors import BackupFailed
@@ -39,38 +40,65 @@ Report = Callable[[int, int], object]
 """Bytes of the data that were copied, of so many."""
 
 
-async def create(
-    server: Server, location: Location, source: str, key: Key, stream: str = "", report: Report = lambda _a, _b: None
+async def create(  # noqa: PLR0913 - from where, to where, and on what
+    server: Server,
+    location: Location,
+    source: str,
+    key: Key,
+    stream: str = "",
+    report: Report = lambda _a, _b: None,
+    *,
+    parent: Manifest | None = None,
+    listed: bool = False,
 ) -> Manifest:
     """Take one; it exists when this returns. BackupFailed says why not, and nothing is left of it then.
 
-    `stream` is where the writes since are received, see `streams_of` in `wal`.
+    `stream` is where the writes since are received, see `streams_of` in `wal`. An increment of the `parent` where there
+    is one; `listed`: increments may be built on it.
     """
     begun = datetime.now(UTC)
     location.sweep(source)
     id = catalog.new_id(begun, {entry.name.split("/")[-2] for entry in location.list(f"{source}/base")})
     name = f"{source}/base/{id}"
     slot = f"golive_base_{re.sub(r'[^a-z0-9]', '_', id.lower())}"
+    files = Member(increments.LIST) if listed else None
     with _held(server, slot) as facts, location.put(f"{name}/{catalog.ARCHIVE}") as file:
         writer = Writer(file, key, name)
-        said = await _stream(server, writer, facts.size, report)
+        if parent is None:
+            said = await _stream(server, writer, facts.size, report, files)
+        else:
+            async with increments.listed(location, parent, key, server) as path:
+                said = await _stream(server, writer, facts.size, report, files, f"--incremental={path}")
         sealed = writer.close()
-    manifest = replace(_manifest(source, id, facts, said, sealed, key, begun), stream=stream)
+    if files is not None:
+        increments.write_list(location, name, key, files)
+    manifest = _manifest(source, id, facts, said, sealed, key, begun)
+    manifest = replace(manifest, stream=stream, parent=parent.id if parent else "")
     catalog.write(location, manifest)
     return manifest
 
 
-async def _stream(server: Server, writer: Writer, size: int, report: Report) -> str:
+async def _stream(server: Server, writer: Writer, size: int, report: Report, files: Member | None, *more: str) -> str:
     copied = 0
 
     def take(data: bytes) -> None:
         nonlocal copied
         writer.write(data)
+        if files is not None:
+            files.feed(data)
         copied += len(data)
         if copied % STEP < len(data):
             report(copied, max(size, copied))
 
-    how = ("--pgdata=-", "--format=tar", "--wal-method=fetch", "--checkpoint=fast", "--label=golive", "--verbose")
+    how = (
+        "--pgdata=-",
+        "--format=tar",
+        "--wal-method=fetch",
+        "--checkpoint=fast",
+        "--label=golive",
+        "--verbose",
+        *more,
+    )
     tool = streams.Tool(server.client("pg_basebackup", *how), server.environment(), Path("/"), server.user)
     done = await streams.drain(tool, take)
     if done.code:

@@ -1,6 +1,7 @@
 """What is in a location: a manifest for each backup, written last. A backup without one does not exist.
 
 <app>/<environment>/<resource>/base/<id>/data.golive      the archive
+                                         files.golive     the list of its files, where an increment may be built on it
                                          drill.json       how it went when it was restored last, see `proof`
                                          damage.json      what was wrong when it was read last; absent when nothing was
                                          manifest.json    this
@@ -26,13 +27,15 @@ MANIFEST = "manifest.json"
 ARCHIVE = "data.golive"
 PROOF = "drill.json"
 DAMAGE = "damage.json"
+FILES = "files.golive"
 ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 """A name that `new_id` gives."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """One base backup. Sizes in bytes; `begun` and `ended` in UTC; `key` is the id of the key, see `archive.Key`.
+    """One base backup, or an increment of one. Sizes in bytes; `begun` and `ended` in UTC; `key` is the id of the key,
+    see `archive.Key`.
 
     Recovery reads the WAL from `start_lsn` and may stop at `stop_lsn` or anywhere after it; the archive holds what is
     between. `system` is the cluster's identifier: WAL of another cluster does not fit.
@@ -56,6 +59,8 @@ class Manifest:
     """Of a `redis` there is no WAL: what is said of it here is empty."""
     stream: str = ""
     """Where the writes since are, see `wal`; empty when they were not received."""
+    parent: str = ""
+    """The id of the backup that this is an increment of; empty of a whole one."""
 
     @property
     def major(self) -> int:
@@ -96,6 +101,8 @@ def new_id(now: datetime, taken: set[str]) -> str:
 
 def encode(manifest: Manifest) -> bytes:
     fields = dataclasses.asdict(manifest)
+    if not manifest.parent:  # an earlier golive reads it too
+        del fields["parent"]
     fields |= {"begun": manifest.begun.isoformat(), "ended": manifest.ended.isoformat()}
     body = {"format": FORMAT, **fields}
     return json.dumps({**body, "checksum": _checksum(body)}, indent=2).encode() + b"\n"
@@ -160,6 +167,24 @@ def find(location: Location, source: str, id: str | None = None) -> Manifest:
     )
 
 
+def chain(location: Location, manifest: Manifest) -> list[Manifest]:
+    """What a restore of it needs, the base backup first and itself last. BackupFailed when one of them is gone."""
+    found = [manifest]
+    while found[0].parent:
+        wanted = f"{manifest.source}/base/{found[0].parent}"
+        try:
+            with location.open(f"{wanted}/{MANIFEST}") as file:
+                found.insert(0, decode(file.read()))
+        except (NotFound, ValueError) as error:
+            raise BackupFailed(
+                f"{manifest.name} is an increment, and {wanted}, which it builds on, cannot be used",
+                where=wanted,
+                why=str(error),
+                hint="use another backup; nothing was changed",
+            ) from error
+    return found
+
+
 def verify(location: Location, manifest: Manifest, key: Key) -> int:
     """Read all of it, and compare. Bytes of the data in it; BackupFailed says what is wrong with it."""
     require_key(manifest, key)
@@ -187,7 +212,7 @@ def require_key(manifest: Manifest, key: Key) -> None:
 
 def remove(location: Location, source: str, id: str) -> None:
     """The manifest first: what is left if this is cut short was never a backup."""
-    for name in (MANIFEST, PROOF, DAMAGE, ARCHIVE):
+    for name in (MANIFEST, PROOF, DAMAGE, FILES, ARCHIVE):
         location.delete(f"{source}/base/{id}/{name}")
 
 

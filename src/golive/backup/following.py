@@ -119,7 +119,7 @@ async def begin(followed: Followed, report: Report = lambda _what, _done, _total
         return base
     key, beside = repository.key_of(manifest), work.with_name(f"{work.name}.new")
     await restore.tidy(beside)
-    restore.require(followed.server, manifest, key, followed.data)
+    restore.require(followed.server, manifest, key, followed.data, restore.needed(location, manifest))
     restore.make_work(beside, followed.server)
     user = followed.server.user
     private_directory(beside / "wal", 0o750 if user else 0o700)

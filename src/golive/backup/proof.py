@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from golive.backup import recovery
+from golive.backup import catalog, recovery
 from golive.backup.catalog import DAMAGE, PROOF, Broken, Manifest
 from golive.backup.location import Location
 from golive.backup.recovery import Goal
-from golive.errors import NotFound
+from golive.errors import BackupFailed, NotFound
 
 Status = Literal["proven", "unproven", "failed"]
 
@@ -39,10 +39,11 @@ class Proof:
 
 @dataclass(frozen=True)
 class Damage:
-    """What was wrong when all of it was read."""
+    """What was wrong when all of it was read; with `archive` in itself, which no increment of it can do without."""
 
     at: datetime
     why: str
+    archive: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def write(location: Location, manifest: Manifest, proof: Proof) -> None:
 
 def write_damage(location: Location, manifest: Manifest, damage: Damage) -> None:
     with location.put(f"{manifest.name}/{DAMAGE}") as file:
-        file.write(json.dumps({"at": damage.at.isoformat(), "why": damage.why}).encode() + b"\n")
+        file.write(json.dumps({**dataclasses.asdict(damage), "at": damage.at.isoformat()}).encode() + b"\n")
 
 
 def mend(location: Location, manifest: Manifest) -> None:
@@ -94,7 +95,7 @@ def choose(location: Location, known: Sequence[Manifest | Broken], goal: Goal) -
     failed: list[str] = []
 
     def has_failed(manifest: Manifest) -> bool:
-        if found := verdict(location, manifest).status == "failed":
+        if found := verdict(location, manifest).status == "failed" or is_damaged(location, manifest):
             failed.append(manifest.id)
         return found
 
@@ -102,11 +103,23 @@ def choose(location: Location, known: Sequence[Manifest | Broken], goal: Goal) -
     return chosen, [id for id in failed if id > chosen.id]
 
 
+def is_damaged(location: Location, manifest: Manifest) -> bool:
+    """Whether it, or what it is an increment of, was read and found damaged."""
+    try:
+        chain = catalog.chain(location, manifest) if manifest.parent else [manifest]
+    except BackupFailed:
+        return True
+    known = (_damage(location, each) for each in chain)
+    return any(
+        damage is not None and (damage.archive or each is manifest) for each, damage in zip(chain, known, strict=True)
+    )
+
+
 def _damage(location: Location, manifest: Manifest) -> Damage | None:
     try:
         with location.open(f"{manifest.name}/{DAMAGE}") as file:
             body = json.loads(file.read())
-        return Damage(datetime.fromisoformat(body["at"]), str(body["why"]))
+        return Damage(datetime.fromisoformat(body["at"]), str(body["why"]), bool(body.get("archive")))
     except (NotFound, ValueError, TypeError, KeyError):
         return None
 

@@ -77,7 +77,7 @@ async def restore(  # noqa: PLR0913 - from where, how far, to where
     why it could not be done, Conflict that another restore is at it; nothing is left then, and nothing was changed.
     """
     began = time.monotonic()
-    require(server, manifest, key, folder)
+    require(server, manifest, key, folder, await asyncio.to_thread(needed, location, manifest))
     names = [path.name for path in received.iterdir()] if received else []
     recovery.require_wal(manifest, names, goal)
     with _alone(folder):
@@ -100,9 +100,10 @@ async def restore(  # noqa: PLR0913 - from where, how far, to where
     return Restored(folder, manifest, last, seconds)
 
 
-def require(server: Server, manifest: Manifest, key: Key, folder: Path) -> None:
-    """Before anything is fetched: the key, the version, an empty place and room in it."""
+def require(server: Server, manifest: Manifest, key: Key, folder: Path, plain: int | None = None) -> None:
+    """Before anything is fetched: the key, the version, an empty place and room in it, for `plain` bytes of data."""
     catalog.require_key(manifest, key)
+    plain = manifest.plain if plain is None else plain
     if server.engine.major != manifest.major:
         raise BackupUntried(
             f"{manifest.name} is of PostgreSQL {manifest.major}, which {server.engine.version} cannot read",
@@ -118,11 +119,11 @@ def require(server: Server, manifest: Manifest, key: Key, folder: Path) -> None:
             f"{folder.parent} is no folder", where=str(folder), hint="make it first; nothing was changed"
         )
     free = shutil.disk_usage(folder.parent).free
-    if free < manifest.plain + ROOM:
+    if free < plain + ROOM:
         raise BackupUntried(
             f"{folder.parent} has no room for {manifest.name}",
             where=str(folder.parent),
-            why=f"it needs {human_size(manifest.plain + ROOM)}, and {human_size(free)} are free",
+            why=f"it needs {human_size(plain + ROOM)}, and {human_size(free)} are free",
             hint="free some disk space; nothing was changed",
         )
 
@@ -179,9 +180,42 @@ async def unpack(
     report: Report,
     marker: str = "recovery.signal",
 ) -> None:
-    """The archive into `<work>/data`, with the file that says what a server does with it."""
+    """The archive into `<work>/data`, with the file that says what a server does with it. Of an increment all that it
+    builds on as well, made one."""
     data = work / "data"
+    chain = await asyncio.to_thread(catalog.chain, location, manifest)
+    if len(chain) == 1:
+        await _untar(server, location, manifest, key, data, report)
+    else:
+        await _combine(server, location, chain, key, work, report)
+    done = await run(("touch", str(data / marker)), env=environment(server.engine), cwd=data, user=server.user)
+    _require_done(manifest, data, done.code, done.output)
 
+
+def needed(location: Location, manifest: Manifest) -> int:
+    """Bytes of disk that unpacking takes for a while: an increment is combined out of copies."""
+    chain = catalog.chain(location, manifest)
+    return manifest.plain if len(chain) == 1 else 2 * sum(each.plain for each in chain)
+
+
+async def _combine(
+    server: Server, location: Location, chain: list[Manifest], key: Key, work: Path, report: Report
+) -> None:
+    parts = [work / f"part-{number}" for number in range(len(chain))]
+    for part, each in zip(parts, chain, strict=True):
+        catalog.require_key(each, key)
+        part.mkdir(mode=0o700)
+        if server.user is not None:
+            os.chown(part, server.user.uid, server.user.gid)
+        await _untar(server, location, each, key, part, report)
+    argv = (str(server.engine.program("pg_combinebackup")), *map(str, parts), "--no-sync", "-o", str(work / "data"))
+    done = await run(argv, env=environment(server.engine), cwd=work / "data", user=server.user)
+    _require_done(chain[-1], work / "data", done.code, done.output)
+    for part in parts:
+        await asyncio.to_thread(remove_tree, part)
+
+
+async def _untar(server: Server, location: Location, manifest: Manifest, key: Key, data: Path, report: Report) -> None:
     def counted(frames: Iterator[bytes]) -> Iterator[bytes]:
         done = 0
         for frame in frames:
@@ -196,15 +230,16 @@ async def unpack(
     async with _on_its_way(data, env, server.user):
         with location.open(manifest.archive) as file:
             done = await streams.feed(tar, counted(archive.read(file, key, manifest.name, manifest.sha256)))
-    if done.code == 0:
-        signalled = await run(("touch", str(data / marker)), env=env, cwd=data, user=server.user)
-        done = streams.Ended(signalled.code, signalled.output)
-    if done.code:
-        full = "No space left" in done.said
+    _require_done(manifest, data, done.code, done.said)
+
+
+def _require_done(manifest: Manifest, data: Path, code: int, said: str) -> None:
+    if code:
+        place, full = data.parent.parent, "No space left" in said
         raise (BackupUntried if full else BackupFailed)(
-            f"{manifest.name} could not be unpacked in {work.parent}",
-            where=str(work.parent),
-            why="the disk is full" if full else reason(done.said),
+            f"{manifest.name} could not be unpacked in {place}",
+            where=str(place),
+            why="the disk is full" if full else reason(said),
             hint=f"{'free some disk space' if full else 'mend that'}, then try again; the backup is as it was",
         )
 

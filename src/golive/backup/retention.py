@@ -14,9 +14,22 @@ Backup = Manifest | Broken
 def expired(known: Sequence[Backup], now: datetime, keep: int, age: timedelta) -> list[Manifest]:
     """Oldest first: those that are neither among the newest `keep` nor younger than `age`. A backup that cannot be
     believed is no reason to let another go, and is left for somebody to look at. Which is newer is told by the ids,
-    which follow one another when the clock was set back too, see `catalog.new_id`."""
-    good = sorted((each for each in known if isinstance(each, Manifest)), key=lambda each: each.id)
-    return [each for each in good[: max(len(good) - keep, 0)] if now - each.ended > age]
+    which follow one another when the clock was set back too, see `catalog.new_id`. A base backup and its increments
+    count as one, as young as the youngest of them: they go together."""
+    all_of_them = chains(known)
+    old = [chain for chain in all_of_them[: max(len(all_of_them) - keep, 0)] if now - chain[-1].ended > age]
+    return [each for chain in old for each in chain]
+
+
+def chains(known: Iterable[Backup]) -> list[list[Manifest]]:
+    """Each base backup with its increments after it, oldest first. What an increment builds on and is gone leaves it
+    a chain of its own."""
+    found: dict[str, list[Manifest]] = {}
+    roots: dict[str, str] = {}
+    for each in sorted((each for each in known if isinstance(each, Manifest)), key=lambda each: each.id):
+        roots[each.id] = root = roots.get(each.parent, each.id)
+        found.setdefault(root, []).append(each)
+    return list(found.values())
 
 
 def superfluous(kept: Iterable[Manifest], current: str | None, streams: Mapping[str, Iterable[str]]) -> list[str]:

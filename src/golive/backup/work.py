@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from golive.backup import base, catalog, proof, retention, ship, stream, wal
+from golive.backup import base, catalog, increments, proof, retention, ship, stream, wal
 from golive.backup.catalog import Broken, Manifest
 from golive.backup.location import Location
 from golive.backup.owner import Guard
 from golive.backup.proof import Damage, Verdict
 from golive.backup.repository import Repository
 from golive.backup.server import Server
-from golive.errors import BackupFailed, BackupUntried, GoliveError, NotFound
+from golive.errors import BackupFailed, BackupUntried, Conflict, GoliveError, NotFound
 from golive.system.users import User
 
 BETWEEN = 0.2
@@ -28,11 +29,13 @@ _UNKNOWN = Verdict()
 
 @dataclass(frozen=True)
 class Terms:
-    """What is kept: so many, those younger than `age`, and in a folder no more bytes than `budget`."""
+    """What is kept: so many, those younger than `age`, and in a folder no more bytes than `budget`. `increments`: they
+    are wanted, and what they are built on is kept for them."""
 
     keep: int
     age: timedelta
     budget: int | None = None
+    increments: bool = False
 
 
 async def reserve(server: Server, received: Path, user: User | None, patience: float = 0.0) -> None:
@@ -57,16 +60,36 @@ async def release(server: Server) -> None:
 
 
 async def create(
-    server: Server, repository: Repository, received: Path, terms: Terms, report: Report = lambda _: None
+    server: Server,
+    repository: Repository,
+    received: Path,
+    terms: Terms,
+    increment: bool = False,
+    report: Report = lambda _: None,
 ) -> dict[str, Any]:
-    """A base backup; then what is no longer kept goes. As `view` has it, with `used` bytes and what `went`."""
-    location = repository.location()
+    """A base backup, or an `increment` where one can be built; then what is no longer kept goes. As `view` has it, with
+    `used` bytes and what `went`."""
+    location, key = repository.location(), repository.key()
 
     def said(done: int, total: int) -> None:
         report({"what": "copy", "done": done, "total": total})
 
     id = stream.current(received) or ""
-    manifest = await base.create(server, location, repository.source, repository.key(), id, said)
+    listed = terms.increments and increments.is_able(server)
+    if increments.is_able(server):
+        await asyncio.to_thread(increments.summarize, server, on=listed)
+    given = (server, location, repository.source, key, id, said)
+    parent = None
+    if listed and increment:
+        parent = await asyncio.to_thread(increments.parent_of, location, repository.source, id, key)
+    try:
+        manifest = await base.create(*given, parent=parent, listed=listed)
+    except BackupFailed as error:
+        if parent is None or not is_damage(error):
+            raise
+        # Which blocks changed is not known for all of the time since (it was off, or that is too long ago).
+        report({"what": f"no increment ({error.why or error.what}), a base backup instead"})
+        manifest = await base.create(*given, listed=listed)
     went = await asyncio.to_thread(tidy, repository, received, terms)
     used = await asyncio.to_thread(usage, location, repository.source)
     return {**view(manifest), "used": used, "went": went}
@@ -74,17 +97,20 @@ async def create(
 
 def tidy(repository: Repository, received: Path, terms: Terms) -> list[str]:
     """Backups that are kept no longer go, and WAL that only they needed. Over the budget the oldest go before their
-    time, but for the newest two."""
+    time, but for the newest two; each with its increments."""
     location, source = repository.location(), repository.source
     known, current = catalog.backups(location, source), stream.current(received)
     gone = retention.expired(known, datetime.now(UTC), terms.keep, terms.age)
-    left = [each for each in known if isinstance(each, Manifest) and each not in gone]
+    chains = retention.chains(each for each in known if each not in gone)
+    left = [each for chain in chains for each in chain]
     if terms.budget is not None:
         used, received_sizes = usage(location, source) - sum(each.size for each in gone), _wal(location, source)
-        while used - _freed(received_sizes, left, current) > terms.budget and len(left) > 2:
-            used -= left[0].size
-            gone.append(left.pop(0))
-    for each in gone:
+        while used - _freed(received_sizes, left, current) > terms.budget and len(chains) > 2:
+            oldest = chains.pop(0)
+            used -= sum(each.size for each in oldest)
+            gone += oldest
+            left = [each for chain in chains for each in chain]
+    for each in reversed(gone):  # an increment before what it builds on
         catalog.remove(location, source, each.id)
     _drop_wal(location, source, left, received)
     return [each.id for each in gone]
@@ -143,15 +169,15 @@ async def verify(repository: Repository, id: str | None) -> dict[str, Any]:
 def _verify(repository: Repository, id: str | None) -> dict[str, Any]:
     location = repository.location()
     manifest = catalog.find(location, repository.source, id)
-    try:
-        count, segments = _read(repository, location, manifest)
-    except (BackupFailed, NotFound) as error:
-        if not is_damage(error):
-            raise
-        why = f"{error.what}: {error.why}" if error.why else error.what
-        proof.write_damage(location, manifest, Damage(datetime.now(UTC), why))
-        raise BackupFailed(error.what, where=error.where, why=error.why, hint=error.hint) from error
+    chain = catalog.chain(location, manifest)
+    counts = []
+    for each in chain:
+        with _noted(location, each, manifest):
+            counts.append(catalog.verify(location, each, repository.key_of(each)))
+    with _noted(location, manifest):
+        segments = _wal_after(repository, manifest)
     proof.mend(location, manifest)
+    count = sum(counts)
     return {**view(manifest, proof.verdict(location, manifest)), "verified": count, "segments": segments}
 
 
@@ -160,13 +186,25 @@ def is_damage(error: GoliveError) -> bool:
     return isinstance(error, BackupFailed | NotFound) and not isinstance(error, BackupUntried)
 
 
-def _read(repository: Repository, location: Location, manifest: Manifest) -> tuple[int, int]:
-    """All of it: bytes of data, and how many segments."""
-    key = repository.key_of(manifest)
-    count = catalog.verify(location, manifest, key)
+@contextmanager
+def _noted(location: Location, *read: Manifest) -> Iterator[None]:
+    """What is damaged is kept beside it, the archive of the first of them where there are two."""
+    try:
+        yield
+    except (BackupFailed, NotFound) as error:
+        if not is_damage(error):
+            raise
+        why = f"{error.what}: {error.why}" if error.why else error.what
+        for each in dict.fromkeys(reversed(read)):
+            proof.write_damage(location, each, Damage(datetime.now(UTC), why, len(read) > 1 and each is read[0]))
+        raise BackupFailed(error.what, where=error.where, why=error.why, hint=error.hint) from error
+
+
+def _wal_after(repository: Repository, manifest: Manifest) -> int:
+    """How many segments, all of them read."""
     if manifest.engine != "postgres":
-        return count, 0
-    names = ship.verify(repository, manifest, key)
+        return 0
+    names = ship.verify(repository, manifest, repository.key_of(manifest))
     gap = wal.missing(names, manifest.stop_lsn, manifest.segment)
     if gap:
         first = wal.segment_name(gap[0], manifest.timeline, manifest.segment)
@@ -175,7 +213,7 @@ def _read(repository: Repository, location: Location, manifest: Manifest) -> tup
             where=manifest.name,
             hint="it can be restored to the times before; golive backup create makes a new one",
         )
-    return count, len(names)
+    return len(names)
 
 
 async def delete(repository: Repository, received: Path, id: str) -> dict[str, Any]:
@@ -188,6 +226,13 @@ def _delete(repository: Repository, received: Path, id: str) -> dict[str, Any]:
     known = catalog.backups(location, source)
     if not any(isinstance(each, Broken) and each.id == id for each in known):
         catalog.find(location, source, id)
+    if needed := [each.id for each in known if isinstance(each, Manifest) and each.parent == id]:
+        raise Conflict(
+            f"{', '.join(needed)} {'is an increment' if len(needed) == 1 else 'are increments'} of {id}",
+            where=source,
+            why="it could not be restored without it",
+            hint=f"golive backup delete {needed[-1]} first; nothing was changed",
+        )
     catalog.remove(location, source, id)
     left = [each for each in known if isinstance(each, Manifest) and each.id != id]
     _drop_wal(location, source, left, received)
@@ -211,5 +256,6 @@ def view(backup: Manifest | Broken, found: Verdict = _UNKNOWN) -> dict[str, Any]
         "size": backup.size,
         "key": backup.key,
         "stream": backup.stream,
+        "parent": backup.parent or None,
         "drill": {**asdict(proven), "at": proven.at.isoformat()} if proven else None,
     }

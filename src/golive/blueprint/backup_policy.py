@@ -26,9 +26,19 @@ class BackupPolicy(Model):
         "which is lost with its disk.",
     )
     schedule: str = Field("0 2 * * *", description="Cron: when a base backup is taken; writes are received always.")
+    increments: str = Field(
+        "never",
+        description="Cron: when an increment of the last one is taken: the blocks that changed since. From PostgreSQL "
+        "17 on; `never`.",
+    )
     drill: str = Field("0 4 * * 0", description="Cron: when the newest backup is restored to prove it; `never`.")
-    timezone: str = Field("UTC", description="IANA zone of both schedules.")
-    keep: int = Field(7, ge=1, le=1000, description="So many backups are kept, however old they are.")
+    timezone: str = Field("UTC", description="IANA zone of the schedules.")
+    keep: int = Field(
+        7,
+        ge=1,
+        le=1000,
+        description="So many backups are kept, however old they are; one with its increments counts once.",
+    )
     keep_for: Duration | None = Field(
         None, description="Younger ones are kept too; 7d in a folder and 30d in S3 when left out."
     )

@@ -11,8 +11,9 @@ from golive.blueprint.service_rules import is_schedule, is_zone, nearest_zone
 
 def _schedules(facts: Facts) -> Iterator[Fault]:
     policy = facts.blueprint.backups
-    for key, text in (("schedule", policy.schedule), ("drill", policy.drill)):
-        if not is_schedule(text) and not (key == "drill" and text == "never"):
+    schedules = (("schedule", policy.schedule), ("increments", policy.increments), ("drill", policy.drill))
+    for key, text in schedules:
+        if not is_schedule(text) and not (key != "schedule" and text == "never"):
             hint = "minute, hour, day, month, weekday: `0 2 * * *`; or @daily, @weekly"
             yield Fault(("backups", key), f"`{text}` is not a schedule", hint)
     if not is_zone(policy.timezone):

@@ -79,6 +79,8 @@ def _show(found: dict[str, Any]) -> None:
     if found["own_disk"]:
         output.say("warning: this is the disk that the database is on, and is lost with it")
         output.say('         [backups] to = "/mnt/other" or "s3://bucket/folder" in golive.toml keeps them elsewhere')
+    if found.get("increments", "never") != "never" and not found["increments_possible"]:
+        output.say("warning: no increments are made: PostgreSQL can from version 17 on (golive db upgrade)")
     failure = found["last_failure"]
     failed = f"the last backup failed, {output.ago(failure['at'])}: {failure['what']}" if failure else None
     full = full_line(found) if found["soon_full"] else None
@@ -102,8 +104,9 @@ def _row(each: dict[str, Any]) -> tuple[str, ...]:
     if "ended" not in each:
         return (each["id"], "", status, "", "", each["why"])
     drill = each["drill"]
+    id = f"{each['id']} +" if each.get("parent") else each["id"]
     took = each["why"] or (f"{human_duration(drill['seconds'])}, {output.ago(drill['at'])}" if drill else "")
-    return (each["id"], output.ago(each["ended"]), status, human_size(each["data"]), human_size(each["size"]), took)
+    return (id, output.ago(each["ended"]), status, human_size(each["data"]), human_size(each["size"]), took)
 
 
 def remind(kept: bool) -> None:
@@ -115,20 +118,27 @@ def remind(kept: bool) -> None:
 
 @backup.command()
 @which
+@click.option("--increment", is_flag=True, help="Only what changed since the last one: PostgreSQL 17, `increments`.")
 @as_json_option
 @place_options
-def create(target: Target, resource: str | None, as_json: bool) -> int:
+def create(target: Target, resource: str | None, increment: bool, as_json: bool) -> int:
     """A base backup now. The app goes on meanwhile. Ctrl-C stops it, and leaves nothing.
 
     \b
-    Example:
+    Examples:
       golive backup create
+      golive backup create --increment
     """
-    done = follow(target, "/v1/backups", {"resource": resource})
+    done = follow(target, "/v1/backups", {"resource": resource, "increment": increment})
     if as_json:
         output.data(done)
     else:
-        output.say(f"backup {done['id']}: {human_size(done['data'])} of data in {human_size(done['size'])}")
+        what = f"increment {done['id']} of {done['parent']}" if done.get("parent") else f"backup {done['id']}"
+        if increment and not done.get("parent"):
+            output.say(
+                "  a base backup: an increment wants PostgreSQL 17, [backups] increments, and a backup before it"
+            )
+        output.say(f"{what}: {human_size(done['data'])} of data in {human_size(done['size'])}")
         for id in done["went"]:
             output.say(f"  {id} went: it is kept no longer")
         remind(client().get("/v1/backups", **target.query())["key_kept"])
@@ -191,6 +201,7 @@ def _facts(each: dict[str, Any]) -> list[tuple[str, str]]:
     began, ended = (datetime.fromisoformat(each[name]) for name in ("begun", "ended"))
     taken = f"{ended.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, in {human_duration((ended - began).total_seconds())}"
     facts += [
+        *([("increment of", each["parent"])] if each.get("parent") else []),
         ("taken", taken),
         ("Redis" if each.get("engine") == "redis" else "PostgreSQL", each["version"]),
         ("data", f"{human_size(each['data'])}, sealed {human_size(each['size'])}"),

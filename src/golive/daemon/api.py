@@ -204,6 +204,12 @@ class BackupCall(PlaceCall):
     id: str | None = Field(None, max_length=100)
 
 
+class CreateBackupCall(BackupCall):
+    """With `increment` of the last one, where that can be done."""
+
+    increment: bool = False
+
+
 class DumpCall(BackupCall):
     """A logical dump: made, listed, unsealed into golive's home, or restored to see whether it can be."""
 

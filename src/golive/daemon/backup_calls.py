@@ -31,7 +31,7 @@ async def listing(host: Host, place: Place, resource: str | None) -> dict[str, A
     return {**listed, "databases": [*listed["databases"], *found]}
 
 
-async def create(host: Host, call: api.BackupCall, actor: str) -> AsyncIterator[dict[str, Any]]:
+async def create(host: Host, call: api.CreateBackupCall, actor: str) -> AsyncIterator[dict[str, Any]]:
     snapped = await snapshots.find(host, call.place, call.resource)
     found = snapped or await backups.find(host, call.place, call.resource)
     host.state.audit(actor, "backup.create", call.place, resource=found.name)
@@ -39,7 +39,7 @@ async def create(host: Host, call: api.BackupCall, actor: str) -> AsyncIterator[
     async def work(report: backups.Report) -> dict[str, Any]:
         if isinstance(found, Snapped):
             return await snapshots.create(host, found, report)
-        return await backups.create(host, found, report)
+        return await backups.create(host, found, report, increment=call.increment)
 
     async for line in reported(work):
         yield line

@@ -9,13 +9,14 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
-from golive.backup import budget, keyring, ship, work
+from golive.backup import budget, increments, keyring, ship, work
 from golive.backup.ship import Shipped
+from golive.blueprint.backup_policy import BackupPolicy
 from golive.daemon.cron import next_moment
 from golive.errors import Conflict, GoliveError, in_words
 from golive.release import backups, fence, host_bundle, resources, snapshots
@@ -55,6 +56,23 @@ class _Watch:
     found: tuple[float, Backed] | None = None
     snapped: tuple[float, Snapped] | None = None
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+
+def due(
+    policy: BackupPolicy, good: Sequence[BackupRun], *, able: bool, now: float
+) -> Literal["base", "increment"] | None:
+    """What the schedules ask for after these backups, the newest first; increments of what is `able` to make them."""
+    whole = [run for run in good if not run.detail.get("parent")]
+    if whole and _is_past(policy.schedule, policy.timezone, whole[0].started_at, now):
+        return "base"
+    wanted = able and bool(good) and policy.increments != "never"
+    return "increment" if wanted and _is_past(policy.increments, policy.timezone, good[0].started_at, now) else None
+
+
+def _is_past(schedule: str, zone: str, last: float, now: float) -> bool:
+    if last > now + FRESH:  # the clock was set back since, and nobody knows how long ago that was
+        return True
+    return next_moment(schedule, zone, last) <= now
 
 
 class Backups:
@@ -254,8 +272,10 @@ class Backups:
             self._begin(key, watch, found, lambda: backups.prove(self._host, found, None, lambda _: None))
             return
         good = [run for run in runs if run.ended_at is not None and run.error is None]
-        if good and self._is_due(found.policy.schedule, found, good[0].started_at):
-            self._begin(key, watch, found, lambda: backups.create(self._host, found, lambda _: None))
+        kind = due(found.policy, good, able=increments.is_able(found.server), now=time.time())
+        if kind is not None:
+            more = kind == "increment"
+            self._begin(key, watch, found, lambda: backups.create(self._host, found, lambda _: None, increment=more))
 
     def _is_drill_due(self, found: Kept, bases: list[BackupRun]) -> bool:
         """A first one in the first night of drills after the first backup."""
@@ -267,9 +287,7 @@ class Backups:
         return self._is_due(found.policy.drill, found, last)
 
     def _is_due(self, schedule: str, found: Kept, last: float) -> bool:
-        # A clock that was set back must not keep the next one away for long.
-        after = min(last, time.time())
-        return next_moment(schedule, found.policy.timezone, after) <= time.time()
+        return _is_past(schedule, found.policy.timezone, last, time.time())
 
     def _begin(
         self, key: tuple[Place, str], watch: _Watch, found: Kept, action: Callable[[], Awaitable[dict[str, Any]]]

@@ -293,7 +293,7 @@ class Server:
         return {"places": await self._daemon.bundles.take_over()}
 
     async def _create_backup(self, request: Request) -> Any:
-        call = await _call(api.BackupCall, request)
+        call = await _call(api.CreateBackupCall, request)
         return self._stream(backup_calls.create(self._daemon.host, call, _actor(request)))
 
     async def _dumps(self, request: Request) -> Any:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from golive.backup import budget as budgets
-from golive.backup import catalog, drill, keyring, stream, wal, work
+from golive.backup import catalog, drill, increments, keyring, stream, wal, work
 from golive.backup.budget import Outlook, Usage
 from golive.backup.credentials import NAMES, Credentials
 from golive.backup.repository import Repository
@@ -58,7 +58,7 @@ class Backed:
 
     @property
     def terms(self) -> work.Terms:
-        return work.Terms(self.policy.keep, self.policy.age, budget(self))
+        return work.Terms(self.policy.keep, self.policy.age, budget(self), self.policy.increments != "never")
 
     @property
     def is_apart(self) -> bool:
@@ -210,12 +210,13 @@ def require_owner(host: Host) -> None:
         raise Conflict(host.replaced, hint="if this machine is to go on instead: golive recover --take-over")
 
 
-async def create(host: Host, found: Backed, report: Report) -> dict[str, Any]:
-    """A base backup now; recorded, whatever comes of it. Conflict where another machine writes them."""
+async def create(host: Host, found: Backed, report: Report, *, increment: bool = False) -> dict[str, Any]:
+    """A base backup now, or an increment where one can be built; recorded, whatever comes of it. Conflict where another
+    machine writes them."""
     require_owner(host)
     keyring.current(found.repository.keys)  # made here: two processes at once would make two
     async with alone(host, found.place, found.name, "a backup") as offload:
-        terms = (found.server, found.repository, found.received, found.terms)
+        terms = (found.server, found.repository, found.received, found.terms, increment)
         return await recorded(host, found, "base", offload.reporting(report, work.create, *terms))
 
 
@@ -290,6 +291,8 @@ async def _one(host: Host, found: Backed) -> dict[str, Any]:
         "to": found.repository.to,
         "own_disk": not found.is_apart,
         "schedule": found.policy.schedule,
+        "increments": found.policy.increments,
+        "increments_possible": increments.is_able(found.server),
         "drill": found.policy.drill,
         "keep": found.policy.keep,
         "keep_for": found.policy.age.total_seconds(),

@@ -31,6 +31,17 @@ def test_a_backup_goes_when_it_is_old_and_not_among_the_newest() -> None:
     assert retention.expired(known[:1], NOW, 1, 7 * DAY) == []
 
 
+def test_a_base_backup_stays_as_long_as_an_increment_of_it_does() -> None:
+    old, new = taken(20), taken(2)
+    since = [taken(19, parent=old.id), taken(18, parent=taken(19).id)]
+    assert retention.chains([new, *since, old]) == [[old, *since], [new]]
+    assert retention.expired([old, *since, new], NOW, 1, 7 * DAY) == [old, *since]
+    young = taken(6, parent=since[-1].id)
+    assert retention.expired([old, *since, young, new], NOW, 1, 7 * DAY) == []
+    assert retention.expired([old, *since, taken(9), new], NOW, 2, 7 * DAY) == [old, *since]
+    assert retention.chains(since) == [since]  # what they build on is gone
+
+
 def test_one_that_cannot_be_believed_counts_for_nothing() -> None:
     known = [taken(20), taken(9), Broken("x", "its manifest is damaged"), taken(8)]
     assert retention.expired(known, NOW, 2, 7 * DAY) == [known[0]]
