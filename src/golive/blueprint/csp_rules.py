@@ -1,11 +1,13 @@
-"""Rules about the Content-Security-Policy: what browsers would read in another way than it was meant."""
+"""Rules about what browsers are told, Content-Security-Policy and CORS: what they would read in another way than it was
+meant."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from golive.blueprint.cors import SAID
 from golive.blueprint.csp import Csp, faults_of
-from golive.blueprint.facts import Facts
+from golive.blueprint.facts import Facts, services_of
 from golive.blueprint.faults import Fault
 from golive.blueprint.positions import KeyPath
 
@@ -26,4 +28,17 @@ def _csp(facts: Facts) -> Iterator[Fault]:
             yield Fault(place, "needs a route", "what the edge sends nobody to has no pages")
 
 
-CSP_RULES = (_csp,)
+def _cors(facts: Facts) -> Iterator[Fault]:
+    for path, service in services_of(facts):
+        if service.cors is None:
+            continue
+        if not service.route:
+            yield Fault((*path, "cors"), "needs a route", "what the edge sends nobody to is read by no page")
+        named = {name.lower() for rule in service.headers for name in rule.headers}
+        named |= {name.lower() for name in facts.blueprint.edge.headers}
+        if named & set(SAID):
+            hint = "take `Access-Control-…` out of `headers`, or `cors`"
+            yield Fault((*path, "cors"), "is said twice, and a browser believes neither", hint)
+
+
+CSP_RULES = (_csp, _cors)

@@ -38,6 +38,7 @@ _STAND_INS: Mapping[str, Any] = {
     "path": "/",
     "ttl": "1s",
     "jwks": "https://localhost/",
+    "origins": ["https://localhost"],
 }
 """For required keys, so that the rest can be checked; problems about them are not reported twice."""
 

@@ -18,6 +18,7 @@ from golive.blueprint.build_policy import BuildPolicy
 from golive.blueprint.caching import CachedPath
 from golive.blueprint.canary import Canary
 from golive.blueprint.checks_policy import ChecksPolicy
+from golive.blueprint.cors import Cors
 from golive.blueprint.csp import Csp
 from golive.blueprint.fields import AllowanceText, Duration, Model, RateText, Share, Size
 from golive.blueprint.images import Images
@@ -242,6 +243,7 @@ class Service(Model):
     quota: tuple[Quota, ...] = Field((), description="By the hour to the month; every rule whose path matches counts.")
     cache: tuple[CachedPath, ...] = Field((), description="Answers that the edge keeps; the longest path counts.")
     jwt: Jwt | None = Field(None, description="Requests need a token that the edge has checked.")
+    cors: Cors | None = Field(None, description="Pages of which other origins may read its answers.")
     csp: Csp | None = Field(None, description="Content-Security-Policy of its answers, in place of `[edge.csp]`.")
     timeout: Duration = Field(timedelta(0), description="Whole response; 0 means none (streams, uploads).")
     idle_timeout: Duration = Field(timedelta(minutes=5), description="No byte either way for this long ends it.")

@@ -18,6 +18,7 @@ from golive.blueprint.acme import Account, Acme, Dns
 from golive.blueprint.backup_policy import BackupPolicy
 from golive.blueprint.build_policy import BuildPolicy
 from golive.blueprint.caching import CachedPath
+from golive.blueprint.cors import Cors
 from golive.blueprint.csp import Csp
 from golive.blueprint.env import PARTS, RESERVED
 from golive.blueprint.faults import plain_type
@@ -44,6 +45,7 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[[services.<name>.cache]]", CachedPath),
     ("[services.<name>.jwt]", Jwt),
     ("[services.<name>.csp]", Csp),
+    ("[services.<name>.cors]", Cors),
     ("[[services.<name>.redirects]]", models.Redirect),
     ("[[services.<name>.rewrites]]", models.Rewrite),
     ("[[services.<name>.headers]]", models.HeaderRule),
@@ -95,6 +97,7 @@ are `100/min`, `5/day`, `10/30s`, quotas `5/day`, `1000/month`. Shares are `70%`
 | `scale = 3` | `scale = { min = 3, max = 3 }` |
 | `scale = { min = 2 }` | `scale = { min = 2, max = 2 }` |
 | `route = "/api"`, `domains = "a.example"`, `for = "api"` | a list of one |
+| `cors = "https://shop.dev"`, or a list | `cors = { origins = ["https://shop.dev"] }` |
 | `rate_limit = "100/min"` | `rate_limit = [{ limit = "100/min" }]` |
 | `quota = "5/day"` | `quota = [{ limit = "5/day" }]` |
 | `resources.db = "postgres:17"` | `resources.db = { engine = "postgres", version = 17 }` |

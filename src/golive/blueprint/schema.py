@@ -115,6 +115,7 @@ def _add_short_forms(root: Schema, definitions: dict[str, Schema]) -> None:
     _also(service, "scale", {"type": "integer", "minimum": 1, "maximum": 100})
     _also(service, "rate_limit", {"$ref": "#/$defs/RateLimit"}, {"type": "string"})
     _also(service, "csp", {"type": "boolean"})
+    _also(service, "cors", {"type": "string"}, {"type": "array", "items": {"type": "string"}})
     _also(service, "quota", {"$ref": "#/$defs/Quota"}, {"type": "string"})
     for probe in definitions["Health"]["properties"]:
         _also(definitions["Health"]["properties"], probe, path)

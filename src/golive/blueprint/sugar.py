@@ -55,6 +55,9 @@ def _service(value: Any) -> Any:
     _listed(service, "domains")
     if "health" in service:
         service["health"] = _health(service["health"])
+    _listed(service, "cors")
+    if isinstance(origins := service.get("cors"), list):
+        service["cors"] = {"origins": origins}
     if isinstance(service.get("csp"), bool):
         service["csp"] = {} if service["csp"] else None
     scale = service.get("scale")

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from golive.blueprint.caching import CachedPath
+from golive.blueprint.cors import Cors
 from golive.blueprint.csp import Csp
 from golive.blueprint.models import EdgePolicy, Quota, RateLimit
 from golive.blueprint.routing import Rule
@@ -149,7 +150,7 @@ class RouteRule:
     is the static server, which looks for a file before it follows a rewrite that says so; `hot` are files that need not
     go there. `closed` answers in place of the targets. `share`: two rules have this prefix, and this one's visitors are
     those; the one with a percentage comes first. `cache` says which answers may be kept, `tokens` which requests need
-    one, `csp` what its pages may load instead of what the site says.
+    one, `csp` what its pages may load instead of what the site says, `cors` which pages may read its answers.
     """
 
     service: str
@@ -173,6 +174,7 @@ class RouteRule:
     cache: tuple[CachedPath, ...] = ()
     tokens: Tokens | None = None
     csp: Csp | None = field(default=None, hash=False)
+    cors: Cors | None = None
 
 
 @dataclass(frozen=True)

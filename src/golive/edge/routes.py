@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from golive.blueprint.caching import CachedPath
+from golive.blueprint.cors import SAID
 from golive.blueprint.models import Quota, RateLimit
 from golive.blueprint.routing import Rule
-from golive.edge import geoip, headers, hot, jwt, limits, protect, quota, shares, shield
+from golive.edge import cors, geoip, headers, hot, jwt, limits, protect, quota, shares, shield
 from golive.edge.answers import answer, marked, moved, redirecting, strange, unknown
 from golive.edge.closed import USUAL, closed_routes, entrances, largest
 from golive.edge.model import Closed, EdgeConfig, HotFile, RouteRule, Site, Tokens, cluster_name
@@ -215,6 +216,8 @@ def _part_routes(site: Site, part: Part, rules: tuple[RouteRule, ...], layout: L
     made = _closed(site, closed, part.rule.service, _prefix(part.prefix))
     if closed and closed.for_all:
         return made
+    if part.rule.cors:
+        made.append({**cors.preflight(part.rule.cors, _prefix(part.prefix)), **marked(site, part.rule.service)})
     adding: list[Rule] = []
     for rule in part.rule.rules:
         if rule.kind == "headers":
@@ -254,7 +257,7 @@ def _redirect(site: Site, part: Part, rule: Rule, adding: list[Rule]) -> Json:
     made: Json = {
         "match": matched(rule, part.prefix),
         "direct_response": {"status": rule.status},
-        "response_headers_to_add": [*added(adding, looks), to],
+        "response_headers_to_add": [*cors.answered(part.rule.cors), *added(adding, looks), to],
         **marked(site, part.rule.service),
     }
     return {**made, "typed_per_filter_config": looks.filters()}
@@ -342,8 +345,8 @@ def _cached(site: Site, passage: Passage) -> list[Json]:
 def _route(site: Site, passage: Passage, retry_on: str, tests: list[Json]) -> Json:
     rule = passage.to
     tests = [*passage.match.get("headers", ()), *tests]
-    says = {"response_headers_to_add": policies} if (policies := _policies(site, passage)) else {}
-    targets = [{"name": cluster_name(name), "weight": weight, **says} for name, weight in rule.targets]
+    own = {"response_headers_to_add": policies} if (policies := _policies(site, passage)) else {}
+    targets = [{"name": cluster_name(name), "weight": weight, **own} for name, weight in rule.targets]
     made: Json = {
         "match": {**passage.match, **({"headers": tests} if tests else {})},
         "route": {
@@ -356,8 +359,10 @@ def _route(site: Site, passage: Passage, retry_on: str, tests: list[Json]) -> Js
     }
     if rule.hold:
         made["request_body_buffer_limit"] = HELD_BODY
-    if passage.response_headers:
-        made["response_headers_to_add"] = list(passage.response_headers)
+    if says := [*cors.answered(passage.part.rule.cors), *passage.response_headers]:
+        made["response_headers_to_add"] = says
+    if passage.part.rule.cors:
+        made["response_headers_to_remove"] = list(SAID)
     extra = (*rule.request_headers, *passage.request_headers)
     if passage.path is not None:
         made["route"]["path_rewrite"] = passage.path
@@ -392,6 +397,7 @@ def _hot(site: Site, passage: Passage, file: HotFile, layout: Layout) -> Json:
         "direct_response": {"status": 200, "body": {"filename": str(layout.bodies / file.name)}},
         "response_headers_to_add": [
             *_policies(site, passage),
+            *cors.answered(passage.part.rule.cors),
             *headers.request_headers(own),
             *passage.response_headers,
         ],

@@ -35,6 +35,7 @@ def rule_of(
         rules=(*folder_rules(service, prefix), *rules_of(service)),
         serves_files=service.kind is ServiceKind.STATIC,
         csp=service.csp,
+        cors=service.cors,
         tokens=tokens_of(service.jwt) if service.jwt else None,
     )
 
