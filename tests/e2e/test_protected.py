@@ -49,6 +49,13 @@ def test_a_deploy_passes_what_stops_strangers(make_app: MakeApp) -> None:
         assert opened.status_code == 303
         assert browser.get("/", extensions=sni).status_code == 200
         assert browser.get("/private", extensions=sni).headers["www-authenticate"].startswith("Bearer")
+        key = browser.cookies["golive-key"]
+    said = app.golive("check", app.name, "--only", "health", "--json").ok()
+    assert {one["status"] for one in said.json()["checks"] if one["id"] != "health-honest"} == {"pass"}, said.text
+    url = app.status()["urls"][0]
+    asked = app.golive("debug", "request", url, "--json").ok()
+    assert asked.json()["verdict"].startswith("200")
+    assert key not in said.out + said.err + asked.out + asked.err
     assert "KEY" not in app.command("status", "--json").ok().out
 
     def counted() -> dict[str, int]:

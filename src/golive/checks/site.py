@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 from golive.checks import page as pages
 from golive.checks.model import Unanswered
 from golive.checks.page import Page
-from golive.checks.web import Exchange, Web
+from golive.checks.web import Entry, Exchange, Web
 from golive.errors import UsageError
 
 MOST_ASSETS = 8
@@ -84,6 +84,8 @@ class Aim:
     """A path with a limit for each client, and how many requests at once it allows."""
     untried: str = ""
     """Why none of the limits that are there is used up."""
+    entry: Entry | None = None
+    """What lets in to it, where it is golive's own and protected."""
     cache: Path | None = None
     """Where compiled rules are kept."""
 

@@ -43,7 +43,7 @@ class Subject:
 
     async def examine(self, checks: Sequence[Check], told: Callable[[Result], None]) -> list[Result]:
         """Every check's result; `told` hears each as it comes."""
-        web = Web(self.aim.at.origin, LOCAL if self.deployed else None) if self.aim else None
+        web = Web(self.aim.at.origin, LOCAL if self.deployed else None, self.aim.entry) if self.aim else None
         site = Site(self.aim, web) if self.aim and web else None
         own = self.deployed
         app = App(own.name, own.environment, own.ask, own.blueprint, site=site, checkout=own.checkout) if own else None

@@ -20,10 +20,11 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpcore
+import psutil
 
 from golive import __version__
 from golive.checks.model import Evidence, Unanswered
-from golive.secret import MASK
+from golive.secret import MASK, Secret
 from golive.units import human_size
 
 AGENT = f"golive-check/{__version__} (production checklist, run by hand or CI; few requests, no crawling)"
@@ -99,11 +100,21 @@ class Exchange:
         return Evidence("\n".join(asked), "\n".join(came))
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What lets golive in to a protected environment of its own: a cookie for these origins, and only while their names
+    lead to this machine. No evidence shows it."""
+
+    origins: frozenset[str]
+    cookie: Secret
+
+
 class Web:
     """The way to one site and what it names."""
 
-    def __init__(self, url: str, bounds: Bounds | None = None) -> None:
+    def __init__(self, url: str, bounds: Bounds | None = None, entry: Entry | None = None) -> None:
         self.bounds = bounds or Bounds()
+        self._entry = entry
         self.requests = 0
         self.bytes = 0
         self._network = _Network(urlsplit(url).hostname or "")
@@ -185,8 +196,9 @@ class Web:
         phases = _Phases()
         host = urlsplit(url).hostname or ""
         plain = {"user-agent": AGENT, "accept": "*/*", **dict(sent)}
+        hidden = await self.hidden(url)
         async with self._pool.stream(
-            method, url.encode(), headers=list(plain.items()), extensions={"trace": phases.note}
+            method, url.encode(), headers=[*plain.items(), *hidden], extensions={"trace": phases.note}
         ) as response:
             body, cut = bytearray(), False
             async for piece in response.aiter_stream():
@@ -208,6 +220,21 @@ class Web:
                 cut,
                 {"dns": self._network.looked_up.pop(host, None), **phases.seconds()},
             )
+
+    async def hidden(self, url: str) -> tuple[tuple[str, str], ...]:
+        """Headers that are sent there and shown nowhere. Raises OSError."""
+        if self._entry and await self._is_let_in(url):
+            return (("cookie", self._entry.cookie.reveal()),)
+        return ()
+
+    async def _is_let_in(self, url: str) -> bool:
+        """Whether the entry is for there. Its connections are this machine's: the name is looked up once."""
+        parts = urlsplit(url)
+        usual = {"https": 443, "http": 80}[parts.scheme]
+        origin = f"{parts.scheme}://{parts.hostname}" + ("" if parts.port in (None, usual) else f":{parts.port}")
+        if self._entry is None or origin not in self._entry.origins:
+            return False
+        return await self._network.is_here(parts.hostname or "")
 
 
 class _Phases:
@@ -270,10 +297,24 @@ class _Network(Network):
         super().__init__()
         self._host = host
         self._private: bool | None = None
+        self._here: dict[str, list[str]] = {}
         self.looked_up: dict[str, float] = {}
         """Seconds that finding a host's addresses took, for who asked for a connection to it."""
 
+    async def is_here(self, host: str) -> bool:
+        """Whether a name leads to this machine alone; if so it does until the end. Raises OSError."""
+        if host not in self._here:
+            found = await addresses(host)
+            own = {each.address for all in psutil.net_if_addrs().values() for each in all}
+            if not all(one in own or ipaddress.ip_address(one.partition("%")[0]).is_loopback for one in found):
+                return False
+            self._here[host] = found
+        return True
+
     async def resolve(self, host: str) -> list[str]:
+        if host in self._here:
+            self.looked_up[host] = 0.0
+            return self._here[host]
         began = time.monotonic()
         if self._private is None:
             own = await addresses(self._host)

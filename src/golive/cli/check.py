@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from golive.cli import check_text, complete, output
+from golive.cli import check_text, complete, entry, output
 from golive.cli.place import environment_option, find
 from golive.errors import GoliveError, UsageError, nearest
 from golive.home import Home
@@ -142,7 +142,14 @@ def _subject(target: str | None, options: Options) -> Subject:
     if at.host.endswith("localhost") and (home.ca / "root.crt").is_file():  # names that golive alone vouches for
         roots.append(home.ca / "root.crt")
     cache = home.cache / "secrets"
-    aim = Aim(at, tuple(roots), origins=options.origin, intrusive=options.intrusive, cache=cache)
+    aim = Aim(
+        at,
+        tuple(roots),
+        origins=options.origin,
+        intrusive=options.intrusive,
+        entry=entry.of_address(at),
+        cache=cache,
+    )
     return Subject(at.origin + at.path, aim)
 
 

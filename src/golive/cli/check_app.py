@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from golive.checks.site import Aim, address
 from golive.checks.subject import Deployed, Subject
+from golive.cli.entry import of_app
 from golive.cli.place import Target, client
 from golive.edge.routes import under
 from golive.errors import NotFound
@@ -54,6 +55,7 @@ def subject_of(target: Target, home: Home, origins: tuple[str, ...], roots: list
             intrusive=True,
             limited=limited,
             untried=untried,
+            entry=of_app(daemon, target.query()),
             cache=home.cache / "secrets",
         )
     return Subject(str(target) + (f" {url}" if url else ""), aim, own)
@@ -122,7 +124,6 @@ def _machine(home: Home) -> dict[str, int]:
 
 def _drills(daemon: Client, place: dict[str, str]) -> list[dict[str, Any]]:
     """What a drill of the last backup of each database says, or why there was none."""
-    from golive.errors import BackupFailed, BackupUntried, GoliveError
     from golive.units import human_size
 
     found: list[dict[str, Any]] = []
@@ -134,12 +135,24 @@ def _drills(daemon: Client, place: dict[str, str]) -> list[dict[str, Any]]:
             error = f"{human_size(backups[0]['data'])}: it takes longer than a check may"
             found.append({"name": name, "error": error})
         else:
-            try:
-                events = daemon.stream("POST", "/v1/backups/drill", {**place, "resource": name})
-                found.append({"name": name, "backup": next(e for e in events if e["type"] == "done")})
-            except GoliveError as error:
-                damaged = isinstance(error, BackupFailed) and not isinstance(error, BackupUntried)
-                found.append({"name": name, "error": f"{error.what}: {error.why or ''}", "damaged": damaged})
+            found.append(_drill(daemon, {**place, "resource": name}))
+    return found
+
+
+def _drill(daemon: Client, place: dict[str, str]) -> dict[str, Any]:
+    """Damage does not heal: what a second drill does not find was a write that came in the middle of the first."""
+    from golive.errors import BackupFailed, BackupUntried, GoliveError
+
+    found: dict[str, Any] = {"name": place["resource"]}
+    for _ in range(2):
+        try:
+            events = daemon.stream("POST", "/v1/backups/drill", place)
+            return {"name": place["resource"], "backup": next(e for e in events if e["type"] == "done")}
+        except GoliveError as error:
+            found |= {"error": f"{error.what}: {error.why or ''}"}
+            found["damaged"] = isinstance(error, BackupFailed) and not isinstance(error, BackupUntried)
+            if not found["damaged"]:
+                break
     return found
 
 

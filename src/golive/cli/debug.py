@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from golive.cli import complete, output
+from golive.cli import complete, entry, output
 from golive.cli.env_io import asked as typed
 from golive.cli.place import Target, client, place_options
 from golive.errors import GoliveError, NotFound, UsageError, nearest
@@ -64,7 +64,8 @@ def request(url: str, method: str, header: tuple[str, ...], as_json: bool) -> in
     if len(bare) > 1 and not sys.stdin.isatty():
         raise UsageError("only one value can be read from standard input", hint="give the others as 'NAME: VALUE'")
     lines = tuple(line if ":" in line else f"{line}: {typed(line)}" for line in header)
-    return _show(asked.request(address(url), method, asked.headers_of(lines)), as_json)
+    at = address(url)
+    return _show(asked.request(at, method, asked.headers_of(lines), entry=entry.of_address(at)), as_json)
 
 
 @debug.command()
@@ -88,7 +89,9 @@ def cors(url: str, origin: str, method: str, header: tuple[str, ...], credential
 
     if not method.isalpha():
         raise UsageError(f"{method!r} is not a method", hint="such as GET, POST, PUT, PATCH, DELETE")
-    return _show(asked.cors(address(url), origin, method.upper(), header, credentials=credentials), as_json)
+    at = address(url)
+    found = asked.cors(at, origin, method.upper(), header, credentials=credentials, entry=entry.of_address(at))
+    return _show(found, as_json)
 
 
 @debug.command()

@@ -28,6 +28,14 @@ class Closures:
             self._host.state.audit(actor, "link.show", place)
         return {"links": found}
 
+    def entry(self, place: Place, actor: str) -> dict[str, Any]:
+        """By which golive's own commands ask a protected environment; `cookie` is a secret."""
+        found = passing.entry(self._host, place)
+        if found is None:
+            return {"urls": [], "cookie": None}
+        self._host.state.audit(actor, "link.use", place)
+        return {"urls": found[0], "cookie": found[1]}
+
     async def turn_on(self, call: api.MaintenanceCall, actor: str) -> dict[str, Any]:
         """At any time, also in the middle of a deployment: that goes on behind it."""
         wish = maintenance.Wish(call.services, call.until, call.message, call.page, call.allow)

@@ -86,10 +86,7 @@ class Server:
             ("POST", "/v1/traffic", self._steer),
             ("POST", "/v1/suspend", self._suspend),
             ("POST", "/v1/resume", self._resume),
-            ("GET", "/v1/maintenance", self._maintenance),
-            ("POST", "/v1/maintenance", self._close_app),
-            ("DELETE", "/v1/maintenance", self._open_app),
-            ("GET", "/v1/links", self._links),
+            *self._of_closures(),
             ("POST", "/v1/exec", self._exec),
             ("POST", "/v1/down", self._down),
             ("POST", "/v1/destroy", self._destroy),
@@ -123,6 +120,15 @@ class Server:
             ("POST", "/v1/restores/swap", self._swap),
             ("POST", "/v1/restores/undo", self._undo_swap),
             ("POST", "/v1/restores/drop", self._drop_restored),
+        ]
+
+    def _of_closures(self) -> list[tuple[str, str, Handler]]:
+        return [
+            ("GET", "/v1/maintenance", self._maintenance),
+            ("POST", "/v1/maintenance", self._close_app),
+            ("DELETE", "/v1/maintenance", self._open_app),
+            ("GET", "/v1/links", self._links),
+            ("GET", "/v1/entry", self._entry),
         ]
 
     def _of_domains(self) -> list[tuple[str, str, Handler]]:
@@ -396,6 +402,9 @@ class Server:
 
     async def _links(self, request: Request) -> Any:
         return self._closures.links(_place(request), _actor(request))
+
+    async def _entry(self, request: Request) -> Any:
+        return self._closures.entry(_place(request), _actor(request))
 
     async def _close_app(self, request: Request) -> Any:
         return await self._closures.turn_on(await _call(api.MaintenanceCall, request), _actor(request))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from golive.blueprint.models import Blueprint
 from golive.edge.closed import ENTRANCE
 from golive.edge.model import Protected
+from golive.edge.protect import COOKIE
 from golive.edge.shield import PROBE
 from golive.errors import NotFound
 from golive.release.host import Host
@@ -52,6 +53,20 @@ def links(host: Host, place: Place) -> list[str]:
         return []
     urls = [host.opened.url(d, https=made.edge.https) for d in made.domains if "*" not in d]
     return [f"{url}{ENTRANCE}?key={guard.key.reveal()}" for url in urls]
+
+
+def entry(host: Host, place: Place) -> tuple[list[str], str] | None:
+    """The addresses of a protected environment, and the cookie of whoever was let in: it passes the protection and
+    nothing else. None where everybody is let in. NotFound for an app that is not live."""
+    app = host.state.app(place)
+    if app is None or app.live is None:
+        raise NotFound(f"{place} has no live release", hint="golive up makes the first one")
+    made = host.release_blueprint(place, app.live)
+    guard = protected(host, place, made, app.live)
+    if guard is None or host.opened is None:
+        return None
+    urls = [host.opened.url(d, https=made.edge.https) for d in made.domains if "*" not in d]
+    return urls, f"{COOKIE}={guard.key.reveal()}"
 
 
 def headers(host: Host, place: Place) -> Headers:

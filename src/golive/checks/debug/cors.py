@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from golive.checks.debug.account import Account, State, Step
 from golive.checks.site import Address, address
-from golive.checks.web import Exchange, Web
+from golive.checks.web import Entry, Exchange, Web
 
 SIMPLE_METHODS = ("GET", "HEAD", "POST")
 SIMPLE_HEADERS = ("accept", "accept-language", "content-language")
@@ -14,7 +14,13 @@ SIMPLE_HEADERS = ("accept", "accept-language", "content-language")
 
 
 async def cors(
-    at: Address, origin: str, method: str = "GET", headers: Sequence[str] = (), *, credentials: bool = False
+    at: Address,
+    origin: str,
+    method: str = "GET",
+    headers: Sequence[str] = (),
+    *,
+    credentials: bool = False,
+    entry: Entry | None = None,
 ) -> Account:
     """Whether a script of `origin` may call it. The request itself is only sent for GET and HEAD: others change things.
     Raises Unanswered where nothing answers, UsageError for an origin that is none."""
@@ -24,7 +30,7 @@ async def cors(
     title = f"may {origin} {method} {url}" + (" with credentials" if credentials else "") + "?"
     if origin == at.origin:
         return Account(title, "yes: it is the same origin, CORS is not asked", ())
-    web = Web(at.origin)
+    web = Web(at.origin, entry=entry)
     try:
         steps: list[Step] = []
         if needs_preflight(method, wanted):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from golive.checks.debug.account import Account, Phase, State, Step
 from golive.checks.site import Address
-from golive.checks.web import Exchange, Web
+from golive.checks.web import Entry, Exchange, Web
 from golive.errors import UsageError
 from golive.units import human_size
 
@@ -32,11 +32,16 @@ EXPLAINED = ("content-type", "content-encoding", "cache-control", "age", "cache-
 
 
 async def request(
-    at: Address, method: str = "GET", headers: Mapping[str, str] | None = None, *, web: Web | None = None
+    at: Address,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    *,
+    entry: Entry | None = None,
+    web: Web | None = None,
 ) -> Account:
-    """GET, HEAD or OPTIONS. Redirects are followed for a GET without `headers`: those are for one site alone. Raises
-    Unanswered where nothing answers."""
-    own = web or Web(at.origin)
+    """GET, HEAD or OPTIONS; `entry` lets in to a protected environment of golive's own. Redirects are followed for a
+    GET without `headers`: those are for one site alone. Raises Unanswered where nothing answers."""
+    own = web or Web(at.origin, entry=entry)
     try:
         url = at.origin + at.path
         hops = (

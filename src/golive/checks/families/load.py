@@ -134,7 +134,8 @@ async def _scheduled(app: App) -> Step:
     assert app.site is not None  # noqa: S101 - who calls has looked
     at = app.site.at
     roots = tuple(str(root) for root in app.site.aim.roots)
-    job = Job(at.origin, (Request(at.path),), RATE, SECONDS, arrivals="constant", roots=roots)
+    let_in = await app.site.web.hidden(app.site.url(at.path))
+    job = Job(at.origin, (Request(at.path, headers=let_in),), RATE, SECONDS, arrivals="constant", roots=roots)
     maker = Offload()
     try:
         parts, cores = await app.fact("parts")
