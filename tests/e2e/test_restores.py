@@ -40,6 +40,12 @@ def test_a_table_that_was_dropped_comes_back(make_app: MakeApp) -> None:
     assert "unpacking the backup" in branch.err
     assert app.command("db", "shell", "db@then", "--", "-Atc", "SELECT count(*) FROM kept").ok().out.strip() == "1000"
     app.command("db", "branch", "drop", "then").ok()
+    [backup] = app.command("backup", "list", "--json").ok().json()["databases"][0]["backups"]
+    assert "did you mean" in app.command("db", "branch", "create", "it", "--backup", backup["id"][:-1]).failed().err
+    made = app.command("db", "branch", "create", "it", "--backup", backup["id"], "--json").ok().json()
+    assert made["origin"] == f"backup {backup['id']}, as it was taken"
+    assert app.command("db", "shell", "db@it", "--", "-Atc", "SELECT count(*) FROM kept").ok().out.strip() == "500"
+    app.command("db", "branch", "drop", "it").ok()
     with Load(app) as load:
         swapped = app.command("restore", "swap", "--yes").ok()
     load.unharmed()

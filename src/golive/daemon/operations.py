@@ -284,9 +284,12 @@ class Operations:
         return len(set(running))
 
     async def _remove(self, place: Place) -> None:
+        rows = self._host.state.resources(place)
+        sockets = [resources.placement(self._host, row).sockets(row.engine, row.name) for row in rows]
         self._host.state.forget_app(place)
         self._host.forget(place)
-        await asyncio.to_thread(remove_tree, self._host.home.app(*place))
+        for folder in (*sockets, self._host.home.app(*place)):
+            await asyncio.to_thread(remove_tree, folder)
         if not any(a.place.app == place.app for a in self._host.state.apps()):
             await asyncio.to_thread(remove_tree, self._host.home.app(*place).parent)
             await asyncio.to_thread(users.remove, users.app_user_name(place.app))

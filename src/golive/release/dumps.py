@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from golive.backup import drill, dump, dump_drill, keyring, stream
+from golive.backup import drill, dump, keyring, stream
 from golive.backup.dump import Source
 from golive.backup.repository import Repository
 from golive.backup.server import Server
@@ -74,6 +74,8 @@ async def unseal(host: Host, place: Place, name: str | None, id: str | None) -> 
 
 async def prove(host: Host, place: Place, name: str | None, id: str | None, report: Report) -> dict[str, Any]:
     """A drill: a dump, the newest when none is named, restored into a cluster of its own, looked at, and removed."""
+    from golive.backup import dump_drill
+
     found = await _database(host, place, name)
     repository = _repository(host, place, found.name, _policy(host, place))
     known = (await listing(host, place, found.name))["dumps"]

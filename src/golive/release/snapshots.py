@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from golive.backup import keyring, redis_compare, redis_work, stream, work
+from golive.backup import keyring, redis_work, stream, work
 from golive.backup.redis import RedisServer
 from golive.backup.repository import Repository
 from golive.blueprint.backup_policy import BackupPolicy
@@ -129,6 +129,8 @@ async def restore(host: Host, found: Snapped, id: str | None, actor: str, report
 
     Conflict while another restore or a change of copies of the environment is under way.
     """
+    from golive.backup import redis_compare
+
     place = found.place
     if host.copying(place).locked():
         raise Conflict(

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from copies_host import SHOP, end_all, live_app, make_host
+from copies_host import SHOP, end_all, live_app, make_host, remember
 
 from golive.blueprint.models import Blueprint
+from golive.daemon.api import PlaceCall
+from golive.daemon.daemon import Daemon
+from golive.daemon.operations import Operations
+from golive.daemon.wiring import Wires
 from golive.data.postgres import Postgres
 from golive.data.store import Store
 from golive.errors import ResourceFailed
 from golive.home import Home
-from golive.release import databases, previews, resources
+from golive.release import branches, databases, previews, resources
 from golive.release.host import Host
 from golive.secret import Secret
-from golive.state.records import Place
+from golive.state.records import Place, Release
 
 PREVIEW = Place("shop", "preview/new")
 
@@ -43,6 +48,11 @@ async def host(golive_home: Home) -> AsyncIterator[Host]:
     await end_all(host)
 
 
+def running(host: Host, place: Place, name: str) -> int | None:
+    state = host.supervisor.state(resources.unit_name(place, name))
+    return state.process.pid if state and state.process else None
+
+
 async def declared(host: Host, preview: str = "branch") -> dict[str, Store]:
     return await resources.declare(host, PREVIEW, blueprint(preview))
 
@@ -55,7 +65,7 @@ async def ask(stores: dict[str, Store], query: str) -> list[Any]:
         return await done.fetchall() if done.description else []
 
 
-async def test_it_begins_as_production_is_masked_and_is_its_own_from_then_on(host: Host) -> None:
+async def test_it_begins_as_production_is_masked_is_its_own_from_then_on_and_goes_with_its_branch(host: Host) -> None:
     host.state.remember_app(PREVIEW, "/nowhere")
     stores, said = await declared(host), list[str]()
     await previews.begin(host, PREVIEW, stores, said.append)
@@ -72,6 +82,29 @@ async def test_it_begins_as_production_is_masked_and_is_its_own_from_then_on(hos
     assert len(said) == 1
     live = await resources.declare(host, SHOP, blueprint())
     assert await ask(live, "SELECT count(*) FROM users WHERE email LIKE '%shop.test'") == [(9,)]
+
+    # It goes with a branch of its own, and production's does not.
+    await ask(stores, "CREATE TABLE users (email text)")
+    made = blueprint().model_dump_json(by_alias=True)
+    host.state.add_release(Release(PREVIEW, 1, "ready", made, {}, None, 1.0, "me"), {})
+    host.state.set_live(PREVIEW, 1)
+    for place in (PREVIEW, SHOP):
+        await branches.create(host, place, None, "try", actor="me", expires_at=None, report=said.append)
+    rows = host.state.resources(PREVIEW)
+    assert [row.name for row in rows] == ["db", "db@try"]
+    sockets = [resources.placement(host, row).sockets("postgres", row.name) for row in rows]
+    pids = [running(host, PREVIEW, row.name) for row in rows]
+    assert all(each.is_dir() for each in sockets) and all(pids)
+    remember(host)
+    call = PlaceCall(app=PREVIEW.app, environment=PREVIEW.environment)
+    done = await Operations(Daemon(host, Wires())).destroy(call, "me")
+    assert done == {"destroyed": "shop/preview/new", "processes": 2}
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert not any(each.exists() for each in (*sockets, host.home.app(*PREVIEW)))
+    assert (host.state.resources(PREVIEW), host.state.copies(PREVIEW)) == ([], [])
+    assert [copy.name for copy in host.state.copies()] == ["db@try"]
+    assert running(host, SHOP, "db@try")
+    assert await ask(live, "SELECT count(*) FROM users") == [(9,)]
 
 
 async def test_one_that_was_not_masked_is_never_opened(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
