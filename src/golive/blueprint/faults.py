@@ -57,7 +57,10 @@ _PATTERNS: Mapping[str, tuple[str, str | None]] = {
     ),
     caching.PATH_PATTERN: ("must be a path that starts with `/`, without `?` or `#`; `/*` only at its end", None),
     caching.HEADER_PATTERN: ("must be the name of a header", None),
-    models.PER_PATTERN: ("must be client, service, or `claim:` and a claim's name", "such as `claim:sub`"),
+    models.PER_PATTERN: (
+        "must be client, service, or `claim:` or `header:` and the name of one",
+        "such as `claim:sub` or `header:X-Api-Key`",
+    ),
     jwt.CLAIM_HEADER_PATTERN: ("must be a header that starts with `x-`", "such as `x-user-id`"),
     jwt.CLAIM_PATTERN: ("must be the name of a claim", "such as `sub`, or `user.email` for one inside another"),
     protect.USER_PATTERN: ("must be a name of at most 60 characters, without `:`", None),

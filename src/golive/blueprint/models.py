@@ -35,7 +35,7 @@ VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 DOMAIN_PATTERN = r"^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
 ROUTE_PATTERN = r"^/[^?#\s\x00-\x1f]*$"
 PREFIX_PATTERN = r"^[A-Z][A-Z0-9_]*$"
-PER_PATTERN = r"^(client|service|claim:[A-Za-z0-9_-]{1,60})$"
+PER_PATTERN = r"^(client|service|claim:[A-Za-z0-9_-]{1,60}|header:[A-Za-z][A-Za-z0-9-]{0,63})$"
 TABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_$-]{0,62}(\.[A-Za-z_][A-Za-z0-9_$-]{0,62})?$"
 QUOTA_KEY_PATTERN = r"^(client|service|header:[A-Za-z][A-Za-z0-9-]{0,63})$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -96,7 +96,11 @@ class RateLimit(Model):
     """At the edge, a token bucket per key; refused requests get 429 with Retry-After."""
 
     limit: RateText = Field(description="Requests per time.")
-    per: str = Field("client", pattern=PER_PATTERN, description="client: per IP; service: all; `claim:sub`: per claim.")
+    per: str = Field(
+        "client",
+        pattern=PER_PATTERN,
+        description="client: per IP; service: all; `header:X-Api-Key`: per value, without one per client; `claim:sub`.",
+    )
     path: RoutePath | None = Field(None, description="Only requests under this path; else the whole route.")
     burst: int | None = Field(None, ge=1, description="Requests allowed at once; the limit's count when left out.")
 

@@ -20,6 +20,7 @@ from golive.edge.resource import HTTP, Json, discovery, typed
 FILTER = f"{HTTP}local_ratelimit"
 SLOT = "golive.limit."
 CLAIM = "claim:"
+HEADER = "header:"
 FILTER_KIND = "extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 ADDRESSES = 50000
 """Client addresses remembered for each class (default 20, rule 5), about 600 bytes each; the oldest go first."""
@@ -27,33 +28,37 @@ ADDRESSES = 50000
 
 @dataclass(frozen=True, order=True)
 class LimitClass:
-    """`count` per `seconds`, `burst` at once; `client`: each address has its own; `claim`: each value of a claim."""
+    """`count` per `seconds`, `burst` at once; `client`: each address has its own; `claim`: each value of a claim;
+    `header`: each value of a header, and without one each address."""
 
     count: int
     seconds: int
     burst: int
     client: bool
     claim: bool = False
+    header: bool = False
 
     @classmethod
     def of(cls, limit: RateLimit) -> LimitClass:
         count, length = limit.limit.count, limit.limit.seconds
-        return cls(count, length, limit.burst or count, limit.per == "client", limit.per.startswith(CLAIM))
+        keys = (limit.per == "client", limit.per.startswith(CLAIM), limit.per.startswith(HEADER))
+        return cls(count, length, limit.burst or count, *keys)
 
     @classmethod
     def parse(cls, text: str) -> LimitClass:
         """The inverse of `str`."""
-        match = re.fullmatch(r"(\d+)/(\d+)s\+(\d+) (client|service|claim)", text)
+        match = re.fullmatch(r"(\d+)/(\d+)s\+(\d+) (client|service|claim|header)", text)
         if not match:
             raise ValueError(f"{text!r} is not a limit class")
-        return cls(int(match[1]), int(match[2]), int(match[3]), match[4] == "client", match[4] == "claim")
+        keys = (match[4] == whom for whom in ("client", "claim", "header"))
+        return cls(int(match[1]), int(match[2]), int(match[3]), *keys)
 
     def __str__(self) -> str:
         return f"{self.count}/{self.seconds}s+{self.burst} {self.of_whom}"
 
     @property
     def of_whom(self) -> str:
-        return "client" if self.client else "claim" if self.claim else "service"
+        return "client" if self.client else "claim" if self.claim else "header" if self.header else "service"
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def slots(limits: Iterable[tuple[RateLimit, str]]) -> Json:
     made: Json = {}
     for limit, scope in limits:
         kind = LimitClass.of(limit)
-        start = f"{SLOT}{limit.per}." if kind.claim else f"{SLOT}{kind.of_whom}"
+        start = f"{SLOT}{limit.per}." if kind.claim or kind.header else f"{SLOT}{kind.of_whom}"
         number = sum(name.startswith(start) for name in made)
         made[f"{start}{number}"] = {"class": str(kind), "scope": scope}
     return made
@@ -115,8 +120,8 @@ def render_limits(known: Known) -> Json:
         enable_retry_after_header=True,
         # To a gRPC client: a status that it does not take for an outage and repeat at once.
         rate_limited_as_resource_exhausted=True,
-        rate_limits=[_descriptor(slot) for slot in sorted(known.slots)],
-        descriptors=[_bucket(kind) for kind in sorted(known.classes)],
+        rate_limits=[made for slot in sorted(known.slots) for made in _descriptors(slot)],
+        descriptors=[made for kind in sorted(known.classes) for made in _buckets(kind)],
     )
     return discovery(
         "config.core.v3.TypedExtensionConfig",
@@ -130,7 +135,7 @@ def render_limits(known: Known) -> Json:
     )
 
 
-def _descriptor(slot: str) -> Json:
+def _descriptors(slot: str) -> list[Json]:
     def from_route(key: str) -> Json:
         path = {"key": slot, "path": [{"key": key}]}
         return {"metadata": {"descriptor_key": key, "metadata_key": path, "source": "ROUTE_ENTRY"}}
@@ -143,14 +148,23 @@ def _descriptor(slot: str) -> Json:
         found = {"key": jwt.FILTER, "path": [{"key": jwt.PAYLOAD}, {"key": claim}]}
         nobody = {"descriptor_key": "claim", "source": "DYNAMIC", "default_value": "nobody"}
         actions.append({"metadata": {"metadata_key": found, **nobody}})
-    return {"actions": actions}
+    if slot.startswith(f"{SLOT}{HEADER}"):
+        name = slot.removeprefix(f"{SLOT}{HEADER}").rpartition(".")[0]
+        some = {"name": name, "string_match": {"safe_regex": {"regex": ".+"}}}
+        without = {"descriptor_key": "without", "descriptor_value": "it", "expect_match": False, "headers": [some]}
+        value = {"request_headers": {"header_name": name, "descriptor_key": "header"}}
+        return [
+            {"actions": [*actions, value]},
+            {"actions": [*actions, {"header_value_match": without}, {"remote_address": {}}]},
+        ]
+    return [{"actions": actions}]
 
 
-def _bucket(kind: LimitClass) -> Json:
+def _buckets(kind: LimitClass) -> list[Json]:
     entries: list[Json] = [{"key": "class", "value": str(kind)}, {"key": "scope"}]
-    if kind.client:
-        entries.append({"key": "remote_address"})
-    if kind.claim:
-        entries.append({"key": "claim"})
     bucket = {"max_tokens": kind.burst, "tokens_per_fill": kind.count, "fill_interval": f"{kind.seconds}s"}
-    return {"entries": entries, "token_bucket": bucket}
+    if kind.header:
+        ways = [[{"key": "header"}], [{"key": "without", "value": "it"}, {"key": "remote_address"}]]
+    else:
+        ways = [[{"key": "remote_address"}] * kind.client + [{"key": "claim"}] * kind.claim]
+    return [{"entries": [*entries, *way], "token_bucket": bucket} for way in ways]

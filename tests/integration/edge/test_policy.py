@@ -359,3 +359,20 @@ async def test_a_policy_of_a_service_holds_on_all_its_routes_and_a_path_may_have
         assert (limited.status_code, limited.headers["content-security-policy"]) == (429, strict.text())
         await envoy.edge.apply(envoy.config(site(rule(A)), upstreams=ups))
         assert "frame-ancestors 'none'" in (await client.get(url)).headers["content-security-policy"]
+
+
+async def test_limits_count_by_a_header_and_without_one_by_address(envoy: Running, upstreams: Upstreams) -> None:
+    named = RateLimit.model_validate({"limit": "2/day", "per": "header:X-Api-Key"})
+    wide = RateLimit.model_validate({"limit": "9/day"})
+    url = await serve(envoy, await upstreams.serve(answer(b"ok")), rule(A, rate_limits=(named, wide)))
+    async with envoy.client() as client:
+
+        async def asked(count: int, *values: str) -> list[int]:
+            headers = [("x-api-key", value) for value in values]
+            return [(await client.get(url, headers=headers)).status_code for _ in range(count)]
+
+        assert await asked(3, "one") == [200, 200, 429]
+        assert await asked(3, "two") == [200, 200, 429]
+        assert await asked(3) == [200, 200, 429]
+        assert await asked(2, "") == [429, 429], "an empty one is none"
+        assert 429 in [(await asked(1, f"more{n}"))[0] for n in range(9)], "the other limit counts all of them"

@@ -93,3 +93,16 @@ def test_a_limit_may_count_by_a_claim() -> None:
         "default_value": "nobody",
     }
     assert [d["entries"][-1] for d in config_["descriptors"]] == [{"key": "claim"}, {"key": "remote_address"}]
+
+
+def test_a_limit_may_count_by_a_header_and_by_address_where_there_is_none() -> None:
+    limits = (limit(limit="5/min", per="header:X-Api-Key"), limit(limit="5/min", per="header:X-Other"))
+    made = config(rule("/", rate_limits=limits))
+    rds = render_routes(made, LAYOUT, tls=True)
+    ecds = render_limits(known(made, [rds]))
+    assert known_in(ecds) == known(made, [rds])
+    config_ = ecds["resources"][0]["typed_config"]
+    kinds = [[next(iter(action)) for action in x["actions"][2:]] for x in config_["rate_limits"]]
+    assert kinds == [["request_headers"], ["header_value_match", "remote_address"]] * 2
+    keys = [[entry["key"] for entry in d["entries"]] for d in config_["descriptors"]]
+    assert keys == [["class", "scope", "header"], ["class", "scope", "without", "remote_address"]]
