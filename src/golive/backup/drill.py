@@ -85,9 +85,7 @@ async def drill(
         report({"what": "checksums"})
         await _checksums(server, folder / "data", seen)
     except GoliveError as error:
-        if not work.is_damage(error):
-            raise
-        why = f"{error.what}: {error.why}" if error.why else error.what
+        why = work.damage_in(error)
         raise
     finally:
         await asyncio.shield(tidy(folder))

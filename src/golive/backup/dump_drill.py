@@ -57,9 +57,7 @@ async def prove(
             seen.usable = time.monotonic() - began
             await drill.look_at(server, Terms(ROLE, terms.checks), seen, report)
     except GoliveError as error:
-        if not work.is_damage(error):
-            raise
-        why = f"{error.what}: {error.why}" if error.why else error.what
+        why = work.damage_in(error)
         raise
     finally:
         await asyncio.shield(drill.tidy(folder))

@@ -52,8 +52,7 @@ async def drill(
     try:
         loaded = await redis.drill(location, manifest, repository.key_of(manifest), engine, folder, user)
     except BackupFailed as error:
-        if work.is_damage(error):
-            why = f"{error.what}: {error.why}" if error.why else error.what
+        if why := work.damage_in(error):
             proof.write(location, manifest, Proof(datetime.now(UTC), 0.0, why=why))
         raise
     found = _proof(loaded)

@@ -85,7 +85,7 @@ async def create(
     try:
         manifest = await base.create(*given, parent=parent, listed=listed)
     except BackupFailed as error:
-        if parent is None or not is_damage(error):
+        if parent is None or not damage_in(error):
             raise
         # Which blocks changed is not known for all of the time since (it was off, or that is too long ago).
         report({"what": f"no increment ({error.why or error.what}), a base backup instead"})
@@ -181,9 +181,12 @@ def _verify(repository: Repository, id: str | None) -> dict[str, Any]:
     return {**view(manifest, proof.verdict(location, manifest)), "verified": count, "segments": segments}
 
 
-def is_damage(error: GoliveError) -> bool:
-    """Whether it is the backup that is to blame: it was read, and is not what was written, or part of it is gone."""
-    return isinstance(error, BackupFailed | NotFound) and not isinstance(error, BackupUntried)
+def damage_in(error: GoliveError) -> str:
+    """What is wrong with the backup: it was read, and is not what was written, or part of it is gone. Empty where it is
+    not to blame."""
+    if not isinstance(error, BackupFailed | NotFound) or isinstance(error, BackupUntried):
+        return ""
+    return f"{error.what}: {error.why}" if error.why else error.what
 
 
 @contextmanager
@@ -192,9 +195,8 @@ def _noted(location: Location, *read: Manifest) -> Iterator[None]:
     try:
         yield
     except (BackupFailed, NotFound) as error:
-        if not is_damage(error):
+        if not (why := damage_in(error)):
             raise
-        why = f"{error.what}: {error.why}" if error.why else error.what
         for each in dict.fromkeys(reversed(read)):
             proof.write_damage(location, each, Damage(datetime.now(UTC), why, len(read) > 1 and each is read[0]))
         raise BackupFailed(error.what, where=error.where, why=error.why, hint=error.hint) from error

@@ -43,11 +43,7 @@ async def make(host: Host, found: Backed, asked: Asked, actor: str, report: Repo
     Conflict while another restore or a change of copies of the environment is under way.
     """
     place = found.place
-    if host.copying(place).locked():
-        raise Conflict(
-            f"a restore or another change of the copies of {place} is under way",
-            hint="wait until it has ended, then try again; nothing was changed",
-        )
+    require_free(host, place)
     wish = Wish(asked.id, before_migration(host, place) if asked.before_migration else asked.at)
     async with host.copying(place), backups.alone(host, place, found.name, "a restore") as offload:
         copy = copies.declare(
@@ -71,6 +67,15 @@ async def make(host: Host, found: Backed, asked: Asked, actor: str, report: Repo
         except GoliveError as error:  # what was restored is there, whatever is wrong with the live one
             uncompared = in_words(error)
     return {"copy": copy.name, **done, "tables": tables, "uncompared": uncompared, "expires_at": copy.expires_at}
+
+
+def require_free(host: Host, place: Place) -> None:
+    """Conflict while a copy of the environment is being made or changed."""
+    if host.copying(place).locked():
+        raise Conflict(
+            f"a restore or another change of the copies of {place} is under way",
+            hint="wait until it has ended, then try again; nothing was changed",
+        )
 
 
 async def bring(offload: Offload, found: Backed, wish: Wish, store: Postgres, report: Report) -> dict[str, Any]:

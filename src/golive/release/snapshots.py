@@ -18,7 +18,7 @@ from golive.blueprint.backup_policy import BackupPolicy
 from golive.data.place import open_folder
 from golive.data.redis import Redis
 from golive.data.redis_plan import ADMIN
-from golive.errors import Conflict, GoliveError, NotFound, in_words
+from golive.errors import GoliveError, NotFound, in_words
 from golive.release import backups, copies, resources, restores
 from golive.release.backups import Report
 from golive.release.host import Host
@@ -132,11 +132,7 @@ async def restore(host: Host, found: Snapped, id: str | None, actor: str, report
     from golive.backup import redis_compare
 
     place = found.place
-    if host.copying(place).locked():
-        raise Conflict(
-            f"a restore or another change of the copies of {place} is under way",
-            hint="wait until it has ended, then try again; nothing was changed",
-        )
+    restores.require_free(host, place)
     async with host.copying(place), backups.alone(host, place, found.name, "a restore") as offload:
         began = time.monotonic()
         passed_over: list[str] = []
