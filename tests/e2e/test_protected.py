@@ -69,9 +69,15 @@ SITE = """
 source = "site"
 kind = "static"
 route = "/"
-
-[edge]
 csp = true
+
+[services.docs]
+source = "docs"
+kind = "static"
+route = "/docs"
+
+[edge.csp.directives]
+script-src = ["'none'"]
 """
 PAGE = """<!doctype html><title>t</title><link rel=icon href="data:,"><p id=said>nothing</p>
 <script>document.getElementById("said").textContent = "it ran"</script>"""
@@ -82,8 +88,14 @@ def test_a_browser_runs_the_scripts_of_a_page_and_no_others(make_app: MakeApp) -
     app = make_app(toml=SITE, services=())
     app.write("site/index.html", PAGE)
     app.write("site/evil.html", "<p>evil</p><img src=x onerror=\"document.title='evil ran'\">")
+    app.write("docs/index.html", PAGE.replace("it ran", "so did this"))
     app.up().ok()
+    policies = [app.request("GET", path).headers["content-security-policy"] for path in ("/", "/docs/")]
+    assert [("form-action" in one, one.count("'sha256-")) for one in policies] == [(True, 1), (True, 1)]
+    assert len({one.partition("'sha256-")[2] for one in policies}) == 2, "each knows its own scripts"
     with browser(app.golive, app.domain) as tab:
+        tab.open("/docs/")
+        tab.shows("so did this")
         tab.open()
         tab.shows("it ran")
         tab.is_content()

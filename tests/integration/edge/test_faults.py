@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
 from edge_harness import Request, Running, Upstreams, answer, rule, site
 
+from golive.edge import routes
 from golive.edge.model import EdgeConfig, Endpoint, Upstream
 from golive.system import ports
 
@@ -92,6 +94,13 @@ async def test_the_application_s_own_errors_pass_through_once(envoy: Running, up
     assert len(upstreams.seen) == 4
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that is not held waits for a moment instead of five seconds."""
+    monkeypatch.setattr(routes, "RETRY_FOR", timedelta(seconds=0.1))
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_requests_are_held_until_the_new_instance_is_there(envoy: Running, upstreams: Upstreams) -> None:
     await envoy.edge.apply(config(envoy, hold=20))
     url = envoy.edge.url("threadr.localhost")
@@ -103,7 +112,7 @@ async def test_requests_are_held_until_the_new_instance_is_there(envoy: Running,
     async with envoy.client() as client, envoy.client(http2=True) as other:
         held = [asyncio.create_task(c.get(url)) for c in (client, other)]
         held += [asyncio.create_task(c.post(url, content=b"x" * 100_000)) for c in (client, other)]
-        await asyncio.sleep(5)
+        await asyncio.sleep(2)
         assert not any(task.done() for task in held)
         await envoy.edge.apply(config(envoy, await upstreams.serve(echo), hold=20))
         texts = [(await task).text for task in held]
@@ -125,6 +134,7 @@ async def test_a_large_upload_is_held_too(envoy: Running, upstreams: Upstreams) 
     assert (got.status_code, got.text) == (200, "3000000")
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_nobody_there_is_said_in_plain_words(envoy: Running) -> None:
     await envoy.edge.apply(config(envoy, Endpoint(port=ports.choose())))
     url = envoy.edge.url("threadr.localhost")
