@@ -75,7 +75,8 @@ def render_routes(config: EdgeConfig, layout: Layout, *, tls: bool) -> Json:
         elif not site.policy.https:
             hosts += [*_hosts(site, site.domains, layout, tls=False), *moved(site, site.domains, layout, tls=False)]
         else:
-            hosts += redirecting(site, ready, layout.https_port, config.challenges)
+            asked = redirecting(site, ready, layout.https_port, config.challenges)
+            hosts += _secured(site, asked, layout) if site.policy.trusted_proxies else asked
     hosts = [{**host, "routes": [strange(host), *host["routes"]]} for host in hosts] + [unknown()]
     name = "https" if tls else "http"
     longest = max(largest(config.sites), hot.largest(config))
@@ -103,6 +104,24 @@ def _hosts(site: Site, domains: tuple[str, ...], layout: Layout, *, tls: bool) -
         beside = site.canary.rules_for(domain) if site.canary else ()
         groups.setdefault((site.rules_for(domain), beside), []).append(domain)
     return [_host(site, rules, sorted(names), layout, tls=tls) for rules, names in groups.items()]
+
+
+def _secured(site: Site, asked: list[Json], layout: Layout) -> list[Json]:
+    """HTTP hosts of a TLS site behind proxies: what came to one of them over TLS is served, all else as in `asked`.
+
+    Only a trusted proxy can say so: for everybody else Envoy writes the header.
+    """
+    came = {"name": "x-forwarded-proto", "string_match": {"exact": "https"}}
+    plain = {domain: host["routes"] for host in asked for domain in host["domains"]}
+    served = [*_hosts(site, site.domains, layout, tls=True), *moved(site, site.domains, layout, tls=True)]
+    made = []
+    for host in served:
+        routes = [shares.narrowed(route, [came]) for route in host["routes"]]
+        for domain in host["domains"]:
+            *challenges, last = plain[domain]
+            name = f"{site.app}/{site.environment} {domain}"
+            made.append({**host, "name": name, "domains": [domain], "routes": [*challenges, *routes, last]})
+    return made
 
 
 def _host(site: Site, rules: Rules, domains: list[str], layout: Layout, *, tls: bool) -> Json:

@@ -29,7 +29,7 @@ def shared(routes: list[Json], share: Share, *, secure: bool) -> list[Json]:
 
 def staying(routes: list[Json], share: Share) -> list[Json]:
     """For those who belong to it already."""
-    return [_narrowed(route, [_brings(share.cookie, share.key)]) for route in routes]
+    return [narrowed(route, [_brings(share.cookie, share.key)]) for route in routes]
 
 
 def drawn(routes: list[Json], share: Share, *, secure: bool) -> list[Json]:
@@ -42,7 +42,7 @@ def drawn(routes: list[Json], share: Share, *, secure: bool) -> list[Json]:
     given = {"header": {"key": "set-cookie", "value": cookie}, "append_action": "APPEND_IF_EXISTS_OR_ADD"}
     return [
         {
-            **_narrowed(route, strangers, fraction),
+            **narrowed(route, strangers, fraction),
             "response_headers_to_add": [*route.get("response_headers_to_add", ()), given],
         }
         for route in routes
@@ -57,7 +57,8 @@ def undrawn(rule: RouteRule) -> RouteRule:
 _INVERTED: Json = {"invert_match": True, "treat_missing_header_as_empty": True}
 
 
-def _narrowed(route: Json, tests: list[Json], more: Json | None = None) -> Json:
+def narrowed(route: Json, tests: list[Json], more: Json | None = None) -> Json:
+    """The route for those of its requests that pass these tests too."""
     match = route["match"]
     asked = [*match.get("headers", ()), *tests]
     return {**route, "match": {**match, **(more or {}), **({"headers": asked} if asked else {})}}

@@ -162,6 +162,19 @@ async def test_what_else_a_proxy_says(envoy: Running, upstreams: Upstreams) -> N
         assert not [name for name in seen if name.startswith("x-envoy-decorator") or name.endswith("timeout-ms")]
 
 
+async def test_what_came_to_a_proxy_over_tls_is_not_redirected(envoy: Running, upstreams: Upstreams) -> None:
+    await serve(envoy, upstreams, https=True)
+    proxy, other = (Visitor(envoy, source) for source in (PROXY, OTHER))
+    found = await proxy.ask(FAR, x_forwarded_proto="https")
+    assert (found.text, found.headers["strict-transport-security"]) == ("ok", "max-age=31536000")
+    seen = upstreams.seen.pop().headers
+    assert (seen["x-forwarded-proto"], seen["x-forwarded-for"]) == ("https", FAR)
+    for visitor, said in ((proxy, "http"), (proxy, "https, http"), (proxy, "HTTPS"), (other, "https"), (other, "http")):
+        moved = await visitor.ask(FAR, x_forwarded_proto=said)
+        assert (moved.status_code, moved.headers["location"][:26]) == (307, "https://threadr.localhost:"), said
+    assert upstreams.seen == []
+
+
 async def test_nobody_says_anything_about_himself(envoy: Running, upstreams: Upstreams) -> None:
     await serve(envoy, upstreams, trusted_proxies=[])
     visitor = Visitor(envoy, PROXY)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edge_examples import LAYOUT, config
 
 from golive.edge.closed import closed_routes
 from golive.edge.guards import guards_in
 from golive.edge.listeners import render_listeners
-from golive.edge.model import Closed
+from golive.edge.model import Challenge, Closed
 from golive.edge.proxies import FILTER
 from golive.edge.render import render
 
@@ -15,7 +17,11 @@ from golive.edge.render import render
 def test_chains_are_added_and_none_is_changed() -> None:
     plain, trusting = config(), config(trusted_proxies=["10.0.0.0/8", "2001:db8::7"])
     before, after = render(plain, LAYOUT), render(trusting, LAYOUT)
-    assert {name for name in before if before[name] != after[name]} == {"lds"}
+    assert {name for name in before if before[name] != after[name]} == {"lds", "rds-http"}
+    assert (
+        render(config(https=False), LAYOUT)["rds-http"]
+        == (render(config(https=False, trusted_proxies=["10.0.0.0/8"]), LAYOUT)["rds-http"])
+    )
     for old, new in zip(before["lds"]["resources"], after["lds"]["resources"], strict=True):
         (chain,), (same, added) = old["filter_chains"], new["filter_chains"]
         assert same == chain
@@ -46,3 +52,18 @@ def test_whoever_asks_for_an_address_lets_an_unknown_one_pass_where_there_are_pr
     plain, behind = config(shield=shield), config(shield=shield, trusted_proxies=["10.0.0.0/8"])
     assert '"-|' not in str(render(plain, LAYOUT)["rds-https"]).replace("'", '"')
     assert '"-|' in str(render(behind, LAYOUT)["rds-https"]).replace("'", '"')
+
+
+def test_every_domain_keeps_its_challenge_and_its_redirect_behind_what_came_over_tls() -> None:
+    names = ("shop.test", "www.shop.test")
+    made = config(domains=names, trusted_proxies=["10.0.0.0/8"], redirect={"www.shop.test": "shop.test"})
+    asked = Challenge("shop.test", "/.well-known/acme-challenge/x", "x.y")
+    hosts = render(replace(made, challenges=(asked,)), LAYOUT)["rds-http"]["resources"][0]["virtual_hosts"]
+    found = {host["domains"][0]: host["routes"] for host in hosts if host["domains"] != ["*"]}
+    assert sorted(found) == sorted(names)
+    assert found["shop.test"][1]["match"] == {"path": "/.well-known/acme-challenge/x"}
+    for routes in found.values():
+        came = {"name": "x-forwarded-proto", "string_match": {"exact": "https"}}
+        first = 2 if routes is found["shop.test"] else 1
+        assert all(came in route["match"]["headers"] for route in routes[first:-1])
+        assert routes[first:-1] and routes[-1]["redirect"]["https_redirect"]
