@@ -56,6 +56,13 @@ def test_a_deploy_passes_what_stops_strangers(make_app: MakeApp) -> None:
     asked = app.golive("debug", "request", url, "--json").ok()
     assert asked.json()["verdict"].startswith("200")
     assert key not in said.out + said.err + asked.out + asked.err
+    # The key follows from that of golive's state: with another one it opens nothing any more.
+    app.golive("vault", "rotate").ok()
+    mine = {"cookie": f"golive-key={key}"}
+    until("the key of before to be refused", lambda: app.request("GET", "/", headers=mine).status_code == 401)
+    (another,) = app.command("link").ok().out.split()
+    assert another != link
+    assert app.request("GET", httpx.URL(another).raw_path.decode()).status_code == 303
     assert "KEY" not in app.command("status", "--json").ok().out
 
     def counted() -> dict[str, int]:

@@ -122,8 +122,11 @@ def bundled(golive: Golive, location: Folder, key: str) -> Bundle:
 
 @pytest.mark.nightly
 def test_a_standby_follows_and_takes_the_place_of_a_host_that_may_not_come_back(
-    make_app: MakeApp, elsewhere: Path
+    make_app: MakeApp, elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Whose key gets a passphrase meanwhile, that both can read."""
+    (tmp_path / "passphrase").write_text("correct horse battery")
+    monkeypatch.setenv("GOLIVE_PASSPHRASE_FILE", str(tmp_path / "passphrase"))
     with new_home() as old, new_home() as new:
         app, key = primary(make_app, old, elsewhere)
         follow(new, elsewhere, key)
@@ -131,10 +134,14 @@ def test_a_standby_follows_and_takes_the_place_of_a_host_that_may_not_come_back(
         moment, before = time.time(), bundles(elsewhere)
         sql(app, "INSERT INTO kept VALUES (2)")
         old("env", "set", "SINCE=1", "--app", app.name).ok()
+        old("vault", "passphrase", input="correct horse battery").ok()
         new.kill_daemon()
         until("what was written to arrive", lambda: written(new) > moment)
-        assert "has all that has arrived" in new("standby", "status").ok().out
+        until("all of it", lambda: "has all that has arrived" in new("standby", "status").ok().out, pause=0.5)
         until("a newer bundle", lambda: bundles(elsewhere) > before)
+        until("the new key", lambda: new.home.key.read_bytes() == old.home.key.read_bytes())
+        until("it to go on with it", lambda: [each["state"] for each in state(new)["databases"]] == ["follows"])
+        assert state(new)["trouble"] == {}
 
         old.kill_daemon()
         promoting = new.start("standby", "promote", "--force")

@@ -71,6 +71,8 @@ def _needs(facts: dict[str, Any]) -> Iterator[str]:
         f"The place of the backups: {places}",
         f"The key {facts['key']['id']}, from where you keep passwords",
     ]
+    if facts["passphrase"]:
+        needed.append("The passphrase of golive's secrets (`golive vault`), from there too: recover asks for it")
     if any(place["to"].startswith("s3://") for place in facts["places"]):
         needed.append("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for that bucket")
     needed.append("Access to the DNS of the domains below")

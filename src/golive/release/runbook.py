@@ -29,6 +29,7 @@ async def facts(host: Host) -> dict[str, Any]:
             "id": keyring.current(host.home.backup_keys).id if apps else None,
             "kept": keyring.is_kept(host.home.backup_keys),
         },
+        "passphrase": host.state.passphrase() is not None,
         "places": _places(host),
         "apps": apps,
     }

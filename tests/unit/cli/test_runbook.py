@@ -36,6 +36,7 @@ def facts(**changed: Any) -> dict[str, Any]:
         "home": "/var/lib/golive",
         "pythons": ["3.12.4"],
         "key": {"id": "0123456789ab", "kept": True},
+        "passphrase": True,
         "places": [{"to": "s3://kept/web-1", "trouble": None, "id": "20261121T044548Z", "made": 1795236348.0}],
         "apps": [app],
     }
@@ -48,6 +49,7 @@ def test_it_names_what_is_needed_and_the_steps_in_their_order() -> None:
         "# When web-1 is lost",
         "Python 3.12.4",
         "The key 0123456789ab",
+        "The passphrase of golive's secrets",
         "AWS_SECRET_ACCESS_KEY",
         "golive recover --from s3://kept/web-1",
         "golive standby --from s3://kept/web-1",
