@@ -149,7 +149,7 @@ def passphrase_of(home: Home, ask: Ask | None) -> Secret | None:
     from golive.state.keyfile import is_locked, locked
     from golive.system.passphrase import given
 
-    if not is_locked(home.key):
+    if home.recovering.exists() or not is_locked(home.key):  # the former: the daemon says so before it opens anything
         return None
     if known := given():
         return known

@@ -132,7 +132,7 @@ def silent() -> Iterator[str]:
 async def test_dns_that_keeps_silent_lies_or_hangs_ends_the_order_in_bounded_time(
     authority: Pebble, updates: Showing, program: Showing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("golive.edge.dns01.ANSWER", 0.3)
+    monkeypatch.setattr("golive.edge.dns01.ANSWER", 0.1)
     monkeypatch.setattr("golive.edge.dns01.HOOK", 0.3)
     monkeypatch.setattr("golive.edge.records.TIMEOUT", 0.3)
     (tmp_path / "away").mkdir()

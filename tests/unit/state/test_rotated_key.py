@@ -17,6 +17,7 @@ from golive.state import keyfile
 from golive.state.records import Maintenance, ResourceRow
 from golive.state.rotation import SEALED, next_key
 from golive.state.store import State
+from golive.state.vault import Vault
 
 VALUE = Secret("canary-7f3a91-value")
 WORDS = Secret("correct horse battery staple")
@@ -30,6 +31,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def filled(folder: Path) -> State:
     """One of everything that is sealed."""
     state = open_state(folder)
+    state._run("PRAGMA synchronous = OFF")
     state.remember_app(SHOP, "/src")
     state.set_variable(SHOP, "TOKEN", VALUE, "me")
     add_release(state, 1, environment={"TOKEN": VALUE.reveal()})
@@ -163,21 +165,16 @@ def test_a_passphrase_opens_the_key_and_nothing_else_does(tmp_path: Path) -> Non
     ],
 )
 def test_a_changed_key_file_is_noticed(tmp_path: Path, change: dict[str, object], match: str) -> None:
-    state = filled(tmp_path)
-    rotate(state, tmp_path, WORDS)
-    state.close()
-    kept = json.loads((tmp_path / "key").read_bytes())
-    more = change.get("passphrase")
+    made = keyfile.make(bytes(32), "host", WORDS)
+    kept, more = json.loads(made.encoded()), change.get("passphrase")
     kept |= {"passphrase": kept["passphrase"] | more} if isinstance(more, dict) else change
     (tmp_path / "key").write_text(json.dumps(kept))
     with pytest.raises(StateError, match=match) as caught:
-        State(tmp_path / "state.db", tmp_path / "key", lambda: WORDS)
+        Vault.open_or_create(tmp_path / "key", may_create=False, sealed_by=made.id, ask=lambda: WORDS)
     assert caught.value.hint
 
 
 @pytest.mark.parametrize("raw", [b"{", b"[1]" * 11, b'{"id": 1}', b'{"id": "a", "host": "b", "key": "AAAA"}'])
-def test_what_is_no_key_file_is_said_to_be_damaged(tmp_path: Path, raw: bytes) -> None:
-    filled(tmp_path).close()
-    (tmp_path / "key").write_bytes(raw)
+def test_what_is_no_key_file_is_said_to_be_damaged(raw: bytes) -> None:
     with pytest.raises(StateError, match="damaged"):
-        open_state(tmp_path)
+        keyfile.parse(raw, Path("key"))
