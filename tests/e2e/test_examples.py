@@ -84,8 +84,8 @@ def test_an_example_passes_the_checklist(name: str, note: Note, tmp_path: Path) 
         note("first up", app.up(timeout=BUILD).ok().seconds)
         quick = golive("check", name, "--skip=outage,restore,load", timeout=120)
         note("check, quick", quick.ok().seconds)
-        for resource in app.status()["resources"]:
-            app.command("backup", "create", "-r", resource).ok()
+        for database in app.command("backup", "list", "--json").ok().json()["databases"]:
+            app.command("backup", "create", "-r", database["name"]).ok()
         with browser(golive, app.domain) as tab:
             _passes_the_checklist(app, tab, tmp_path / "checks.html", note)
         golive.no_strays()

@@ -91,6 +91,7 @@ class Good:
     until: float = 0.0
     asked: list[Request] = field(default_factory=list)
     tls: dict[str, object] = field(default_factory=dict)
+    ciphers: str = "DEFAULT:!kRSA:@SECLEVEL=0"
     raw: bytes | None = None
     """Sent instead of any answer."""
     pause: float = 0.0
@@ -157,7 +158,7 @@ async def served(site: Good, certificate: Path | None) -> AsyncIterator[int]:
     context = None
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.set_ciphers(site.ciphers)
         context.load_cert_chain(certificate)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # old versions are faults

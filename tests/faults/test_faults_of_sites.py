@@ -303,6 +303,7 @@ FAULTS: list[tuple[str, str, Plant]] = [
     ("content-types", "plain", file(SCRIPT, b"export {}", "text/plain")),
     ("content-dotfiles", "env", file("/.env", b"DATABASE_URL=postgres://x\nSECRET=y\n")),
     ("content-dotfiles", "git", file("/.git/HEAD", b"ref: refs/heads/main\n")),
+    ("content-listing", "uploads", file("/uploads/", b"<html><title>Index of /uploads/</title>", "text/html")),
     ("content-listing", "listed", file("/assets/", b"<html><title>Index of /assets/</title>", "text/html")),
     ("content-errors", "python", answers(says(b"<pre>Traceback (most recent call last):\n File x"))),
     (
@@ -398,6 +399,18 @@ async def test_a_wrong_certificate_is_found(ground: Ground, id: str, made: dict[
     pem = certificate(ground.folder, **{"signed": ground.signer, **made})
     [result] = await examine(ground, Good(), [id], pem=pem)
     assert result.status in WRONG, f"{result.status}: {result.outcome.text}"
+
+
+@pytest.mark.parametrize(
+    ("id", "ciphers", "status"),
+    [("tls-ciphers", "kRSA@SECLEVEL=0", Status.WARNING), ("tls-ciphers", "aNULL:HIGH@SECLEVEL=0", Status.FAIL)],
+    ids=["tls-ciphers: no forward secrecy", "tls-ciphers: nobody's certificate"],
+)
+async def test_a_fault_is_found_in_ciphers(ground: Ground, id: str, ciphers: str, status: Status) -> None:
+    pem = certificate(ground.folder, signed=ground.signer, bits=2048)
+    good = Good(ciphers=ciphers)
+    [result] = await examine(ground, good, [id], pem=pem)
+    assert result.status is status, result.outcome.text
 
 
 async def test_plain_http_is_said_and_the_rest_of_tls_does_not_apply(ground: Ground) -> None:

@@ -26,7 +26,7 @@ performance-blocking, performance-first-byte, performance-http2, performance-red
 limit, rate-limit-enforced, rate-limit-recovers, rate-limit-spoofed, rate-limit-told, redis, redis-advice,
 redis-answers, redis-kept, redis-password, release, release-audit, release-endpoints, release-live, release-probes,
 release-requests, release-rollback, release-steady, release-verified, restore, restore-filled, restore-time,
-restore-works, secrets, secrets-age, secrets-bundle, secrets-shared, secrets-source, secrets-strength, tls, tls-dates,
-tls-hsts, tls-https, tls-key, tls-modern, tls-names, tls-redirect, tls-trust, tls-versions
+restore-works, secrets, secrets-age, secrets-bundle, secrets-shared, secrets-source, secrets-strength, tls,
+tls-ciphers, tls-dates, tls-hsts, tls-https, tls-key, tls-modern, tls-names, tls-redirect, tls-trust, tls-versions
 """
 CHECK_NAMES = frozenset(" ".join(_NAMES.split()).split(", "))

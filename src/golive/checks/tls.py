@@ -52,6 +52,20 @@ async def offered(host: str, port: int, version: str) -> Handshake:
     return await _shake(context, host, port)
 
 
+async def weak(host: str, port: int) -> Handshake:
+    """A handshake by suites that nobody should take: without encryption or a certificate, broken ones, and those
+    whose traffic is read later by whoever gets the key. Raises Unanswered as `offered` does."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        context.set_ciphers("eNULL:aNULL:3DES:RC4:kRSA@SECLEVEL=0")
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    except (ssl.SSLError, ValueError) as error:
+        raise Unanswered("OpenSSL of this machine cannot speak weak suites") from error
+    return await _shake(context, host, port)
+
+
 async def trusted(host: str, port: int, roots: tuple[Path, ...]) -> Handshake:
     """A handshake as a browser does it: the chain and the name are verified."""
     import certifi

@@ -11,7 +11,10 @@ family = Family("compression", "How much goes over the network for the same page
 SMALL = 1400
 """Bytes that go in one packet anyway."""
 _TEXT = ("text/", "application/javascript", "application/json", "application/xml", "image/svg")
-_FIX = Fix("let the edge compress", (Setting(("edge", "compression"), True),))
+_FIX = Fix(
+    "compress text: golive's edge does; in nginx gzip on and gzip_types, in Caddy encode zstd gzip",
+    (Setting(("edge", "compression"), True),),
+)
 _FIELDS = ("content-type", "content-encoding", "content-length", "vary")
 
 
@@ -57,7 +60,9 @@ async def modern(site: Site) -> Outcome:
     kinds = {packed.header("content-encoding").lower() for packed in pairs}
     if kinds & {"br", "zstd"}:
         return passed(", ".join(sorted(kinds)), pairs[0].evidence(*_FIELDS))
-    fix = "leave it to the edge: turn the app's own gzip off (compress: false in next.config)"
+    fix = (
+        "turn zstd or brotli on in the server; behind golive's edge, the app's own gzip off (Next.js: compress: false)"
+    )
     return warned(", ".join(sorted(kinds)), pairs[0].evidence(*_FIELDS), fix=fix)
 
 

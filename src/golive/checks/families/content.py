@@ -171,6 +171,10 @@ async def dotfiles(site: Site) -> Outcome:
     return passed("none of them", *(answer.evidence("content-type") for answer in answers[:2]))
 
 
+_FOLDERS = ("/uploads/", "/files/", "/static/", "/images/", "/backup/")
+"""Where listings are found that nobody links to."""
+
+
 @family.site(
     "listing",
     "Folders are not listed",
@@ -181,7 +185,8 @@ async def listing(site: Site) -> Outcome:
     folders = [urljoin(url, ".") for url in (await site.page()).assets[:6]]
     urls = [url for url in dict.fromkeys(folders) if urlsplit(url).path != "/"][:2]
     home = await site.home()
-    answers = [home, *[await site.web.ask(url) for url in urls]]
+    asked = await site.web.all(dict.fromkeys([*urls, *map(site.url, _FOLDERS)]))
+    answers = [home, *(one for one in asked if isinstance(one, Exchange))]
     for answer in answers:
         if answer.ok and _LISTING.search(answer.text[:4000]):
             return failed(f"{answer.url} is listed", answer.evidence(body=200), fix="turn listings off (autoindex off)")

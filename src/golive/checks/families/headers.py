@@ -130,7 +130,7 @@ async def leaks(site: Site) -> Outcome:
     if told:
         shown = ", ".join(f"{name}: {value[:60]}" for name, value in told.items())
         settings = tuple(Setting(("edge", "headers", name), "") for name in told)
-        return failed(shown, evidence, fix=Fix("take them out at the edge", settings))
+        return failed(shown, evidence, fix=Fix("take them out (in nginx: server_tokens off)", settings))
     return passed("no versions", evidence)
 
 

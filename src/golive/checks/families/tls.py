@@ -28,6 +28,7 @@ family = Family("tls", "Whether what goes over the network can be read, changed 
 SOON = timedelta(days=21)
 """What renews at two thirds of 90 days never has less left."""
 HALF_A_YEAR = 180 * 86400
+_BROKEN = re.compile(r"NULL|ADH|AECDH|RC4|DES|EXP|MD5")
 _PLAIN = "asked by plain http; https:// would be looked at"
 
 
@@ -47,12 +48,12 @@ async def https(site: Site) -> Outcome:
         return warned(
             "plain HTTP, on an address of this machine or network",
             (await site.home()).evidence(),
-            fix=Fix("serve TLS at the edge", (Setting(("edge", "https"), True),)),
+            fix=Fix("serve it over TLS", (Setting(("edge", "https"), True),)),
         )
     try:
         shake = await tls.presented(site.at.host, 443)
     except Unanswered as error:
-        return failed(f"no HTTPS: {error}", fix=Fix("serve TLS at the edge", (Setting(("edge", "https"), True),)))
+        return failed(f"no HTTPS: {error}", fix=Fix("serve it over TLS", (Setting(("edge", "https"), True),)))
     return warned(f"https://{site.at.host} answers ({shake.version}): check that address")
 
 
@@ -90,6 +91,27 @@ async def modern(site: Site) -> Outcome:
     if shake.error:
         return warned("not spoken", _handshake(site, shake, "TLS 1.3"), fix="turn TLS 1.3 on in the server")
     return passed(shake.cipher, _handshake(site, shake, "TLS 1.3"))
+
+
+@family.site(
+    "ciphers",
+    "No weak cipher is taken",
+    "An old program is talked into the weakest that both take, and what was recorded is read when the key leaks.",
+    answers="rt-apps.3 rt-apps.11",
+)
+async def ciphers(site: Site) -> Outcome:
+    if site.at.scheme != "https":
+        return not_applicable(_PLAIN)
+    shake = await tls.weak(site.at.host, site.at.port)
+    asked = Evidence(
+        f"TLS handshake with {site.at.host}:{site.at.port}, up to 1.2, weak suites alone", shake.error or shake.cipher
+    )
+    fix = "take ECDHE with AES-GCM or ChaCha20 alone: leave the server's default, it has been so for years"
+    if shake.error:
+        return passed("weak ones are refused", asked)
+    if _BROKEN.search(shake.cipher):
+        return failed(f"{shake.cipher} is taken", asked, fix=fix)
+    return warned(f"{shake.cipher} is taken, which has no forward secrecy", asked, fix=fix)
 
 
 @family.site(
@@ -193,7 +215,7 @@ async def redirect(site: Site) -> Outcome:
     to = answer.header("location")
     if 300 <= answer.status < 400 and to.lower().startswith("https://"):
         return passed(f"{answer.status} to {to}", answer.evidence("location"))
-    fix = Fix("let the edge redirect", (Setting(("edge", "https"), True),))
+    fix = Fix("answer plain HTTP with a redirect to https://", (Setting(("edge", "https"), True),))
     return failed(f"it answers {answer.status}, not a redirect", answer.evidence("location"), fix=fix)
 
 
