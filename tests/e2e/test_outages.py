@@ -93,6 +93,17 @@ def test_what_does_not_notice_or_ends_is_found(make_app: MakeApp, mode: str, wro
 
 
 @pytest.mark.nightly
+def test_a_release_that_does_not_notice_fails_a_gate(make_app: MakeApp) -> None:
+    app = make(make_app, "honest", REDIS)
+    toml = (app.folder / "golive.toml").read_text().replace('"honest"', '"doomed"')
+    app.write("golive.toml", toml.replace("[release]", '[release]\nrequire = ["outage"]'))
+    said = app.up().failed()
+    assert "outage-alive" in said.err
+    assert app.status()["release"] == 1
+    nothing_left(app)
+
+
+@pytest.mark.nightly
 def test_nothing_is_left_of_one_that_is_broken_off(make_app: MakeApp, own_home: Golive) -> None:
     """By Ctrl-C in the middle, and by the daemon's death."""
     app = make(make_app, "honest", BOTH, own_home)

@@ -40,8 +40,8 @@ LOAD = ("load-burst", "load-steady", "load-room")
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A load of one second, which is enough for what is planted here."""
-    monkeypatch.setattr(load, "SECONDS", 1.0)
+    """A load of half a second, which is enough for what is planted here."""
+    monkeypatch.setattr(load, "SECONDS", 0.5)
     monkeypatch.setattr(load, "RATE", 60.0)
 
 

@@ -175,13 +175,13 @@ async def _shape(live: Postgres, copy: Postgres, file: Path) -> None:
     back = (restore, "--no-owner", "--no-privileges", "--dbname=", str(file))
     for step in ((*shape, "--schema-only"), rows):
         file.unlink(missing_ok=True)
-        done = await processes.run(step, env=_libpq(live), cwd=file.parent, timeout=RETURNS, name="outage/dump")
+        done = await processes.run(step, env=_libpq(live), cwd=file.parent, timeout=RETURNS, private=True)
         if done.code:
             if step is rows:  # no tool of these has been there
                 return
             raise ResourceFailed(f"the tables of {live.name} could not be read", why=_last(done.output))
         # What an extension owns may be refused; whether the app can start by it is seen by starting it.
-        await processes.run(back, env=_libpq(copy), cwd=file.parent, timeout=RETURNS, name="outage/restore")
+        await processes.run(back, env=_libpq(copy), cwd=file.parent, timeout=RETURNS, private=True)
 
 
 def _libpq(store: Postgres) -> dict[str, str]:
