@@ -10,8 +10,9 @@ import pytest
 from faults_app import Deployment
 from playwright.async_api import async_playwright
 
-from golive.checks import catalog, html
-from golive.checks.guides import LINES
+from golive.checks import catalog, guides, html
+from golive.checks.guides import CHECKLISTS, LINES
+from golive.checks.model import Status
 from golive.checks.run import run
 
 
@@ -38,7 +39,19 @@ async def test_the_report_in_a_browser(tmp_path: Path) -> None:
         assert await page.locator("#environment-declared pre").first.is_visible()
         wide = await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
         assert not wide, "it has to be pushed sideways on a phone"
+        assert sum(CHECKLISTS[guide] for guide in ("akashic", "datifyy", "rt-apps")) == 48
         rows = page.locator("table tr")
         assert await rows.count() == len(LINES) + 1
         assert await page.get_by_text("only of an app of its own").count() == 0
+        await page.locator("summary", has_text=f"{len(LINES)} lines").click()
+        for line in guides.answered(results):
+            row = page.locator(f'[id="line-{line.id}"]')
+            assert await row.is_visible()
+            assert await row.get_attribute("data-status") == line.status.value.replace(" ", "-")
+            assert await row.locator("p").count() == len(line.results) > 0
+            proofs = sum(bool(result.outcome.evidence) for result in line.results)
+            assert await row.locator("small").count() == proofs
+        lines = {line.id: line.status for line in guides.answered(results)}
+        assert lines["datifyy.3"] is Status.FAIL, "a variable is missing"
+        assert lines["rt-apps.22"] is Status.NOT_APPLICABLE, "nothing of it sends mail"
         await browser.close()
