@@ -12,6 +12,7 @@ from golive.blueprint.facts import Facts, services_of
 from golive.blueprint.faults import Fault
 from golive.blueprint.jwt import Jwt
 from golive.blueprint.positions import KeyPath
+from golive.blueprint.proxies import CLAIMED
 
 PRIVATE = ("d", "p", "q", "k")
 """Members of a key that nobody else may know (RFC 7518, 6)."""
@@ -81,6 +82,8 @@ def _headers(path: KeyPath, jwt: Jwt) -> Iterator[Fault]:
     for name in jwt.claims:
         if name.lower().startswith(TAKEN):
             yield Fault((*path, name), "is a header that the edge sets itself", "such as `x-user-id`")
+        elif name.lower() in CLAIMED:
+            yield Fault((*path, name), "is a header that the edge takes from every request", "such as `x-user-id`")
 
 
 def _paths(path: KeyPath, jwt: Jwt, routes: tuple[str, ...]) -> Iterator[Fault]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from golive.blueprint.csp import Csp
 from golive.blueprint.models import EdgePolicy
+from golive.blueprint.proxies import CLAIMED
 from golive.edge.resource import Json
 
 POLICY = "content-security-policy"
@@ -25,20 +26,6 @@ HIDDEN = ("server", "x-powered-by", "x-envoy-upstream-service-time", "x-envoy-ov
 
 OURS = ("x-golive-root", "x-golive-previous", "x-golive-fallback", "x-golive-slash")
 """What the static server takes from the edge, and must not take from a client."""
-
-CLAIMED = (
-    *("forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "fastly-client-ip"),
-    *("cf-connecting-ip", "cf-connecting-ipv6", "x-original-forwarded-for", "x-forwarded-client-cert"),
-    *("x-forwarded-ssl", "x-forwarded-protocol", "x-forwarded-scheme", "x-url-scheme", "front-end-https"),
-    *("x-forwarded-server", "x-original-host", "x-original-url", "x-rewrite-url", "proxy"),
-    *("client-cert", "client-cert-chain", "x-client-cert", "x-client-verify", "x-client-dn", "x-arr-clientcert"),
-    *("ssl-client-cert", "ssl-client-verify", "ssl-client-subject-dn", "ssl-client-issuer-dn"),
-    *("x-ssl-client-cert", "x-ssl-client-verify", "x-ssl-client-dn", "x-ssl-client-s-dn", "x-ssl-cert"),
-    *(f"x-amzn-mtls-clientcert{part}" for part in ("", "-leaf", "-serial-number", "-issuer", "-subject", "-validity")),
-)
-"""Words of proxies about a client: address, scheme, host, path, certificate (RFC 7239, RFC 9440, and what nginx, IIS,
-AWS, Cloudflare and others say). Frameworks believe them; here nobody has checked them, so no application gets any.
-What the edge knows itself is in X-Forwarded-For, -Proto, -Host and -Port."""
 
 
 def response_headers(policy: EdgePolicy, *, tls: bool, csp: bool = True) -> Json:

@@ -100,7 +100,7 @@ class Counted:
             return answer(request.path.encode())
 
         ups = (Upstream(A, (await self.upstreams.serve(path),)), Upstream(UPSTREAM, (Endpoint.unix(self.socket),)))
-        made = replace(site(*rules), probe=Secret("golive-itself"))
+        made = replace(site(*rules, trusted_proxies=["127.0.0.9"]), probe=Secret("golive-itself"))
         await self.envoy.edge.apply(self.envoy.config(made, upstreams=ups))
         return self.envoy.edge.url("threadr.localhost")
 
@@ -179,6 +179,11 @@ async def test_requests_are_counted_by_client_header_and_all_together(counted: C
         assert "used up" in (await client.get(f"{url}/ai")).text
         grpc = await client.post(f"{url}/ai", headers={"content-type": "application/grpc"}, content=b"")
         assert (grpc.status_code, grpc.headers["grpc-status"]) == (200, "8")
+    transport = httpx.AsyncHTTPTransport(verify=counted.envoy.trusting(), local_address="127.0.0.9")
+    async with httpx.AsyncClient(transport=transport, trust_env=False) as behind:  # a proxy
+        for visitor in ("198.51.100.7", "198.51.100.8"):
+            forged = {"x-forwarded-for": f"203.0.113.1, {visitor}"}
+            assert await statuses(behind, f"{url}/ai", 4, **forged) == [200, 200, 200, 429]
     assert not any(PROBE in request.headers for request in counted.upstreams.seen)
     async with connect(Address(port=counted.redis_port)) as redis:
         await redis.call("SELECT", 3)

@@ -13,7 +13,7 @@ import pytest
 from edge_harness import Running, Upstreams, answer, rule, site
 
 from golive.blueprint.models import RateLimit
-from golive.edge.headers import CLAIMED
+from golive.blueprint.proxies import CLAIMED
 from golive.edge.model import Closed, Upstream
 
 A = "threadr/production/api/d1"
