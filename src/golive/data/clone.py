@@ -77,6 +77,7 @@ async def clone(source: Postgres, target: Postgres, report: Report, *, gently: b
                 await asyncio.to_thread(_make_room, target, beside)
                 async with copier(source, beside, gently=gently) as copying:
                     shared = await copying.ask("probe")
+                    await copying.ask("ahead")
                     first = await beginning
                     report("cloning the files" if shared else "copying the files")
                     await copying.ask("files", EMPTY)

@@ -10,11 +10,14 @@ whichever are the faster take more pieces. Or gently: each megabyte goes to the 
 as it took. Otherwise the kernel writes gigabytes whenever it likes, and what somebody else has to have on the disk then
 waits behind them.
 
+While the source's checkpoint goes on, what is small is copied ahead; it counts where the file is the same afterwards.
+
 Left out is what a server makes anew at its recovery, as pg_basebackup does (PostgreSQL's manual, "Backup Protocol"):
 temporary relations and files, caches of the catalogue, and the rows of unlogged tables.
 """
 
 import collections
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -34,6 +37,8 @@ PIECE = 4 << 20
 """Bytes of a file that one thread copies at a time."""
 LARGE = 256 << 20
 """Bytes in all from which on the disk is worth its first pieces, which tell how fast it is."""
+STILL = 3.0
+"""Seconds since a file was last written to from which on it is copied ahead: more than any timestamp is rough."""
 PAST = 4
 """Threads that write past the page cache: one reads while the disk works for another."""
 BLOCK = 4096
@@ -56,7 +61,11 @@ class Copier:
         self.source, self.target, self.leave_out, self.gently = source, target, set(leave_out), gently
         self.shared = False
         self._todo = Pieces()
+        self._threads: list[threading.Thread] = []
         self._fault: OSError | None = None
+        self._folders: set[str] = set()
+        self._ahead: dict[str, tuple[int, ...]] = {}
+        """What was copied ahead, and what the file was like before that."""
 
     def probe(self) -> bool:
         """Whether files can share blocks: tried, since no list of filesystems is complete."""
@@ -70,10 +79,38 @@ class Copier:
             os.unlink(probe)  # noqa: PTH108
         return self.shared
 
+    def ahead(self) -> None:
+        """Begins with small files that nobody has written to lately, and goes on until the next order; before a
+        checkpoint has ended no copy counts, unless `files` finds that its file has stayed what it was."""
+        if self.shared or self.gently:
+            return
+        self._todo = Pieces()
+        before, found = time.time() - STILL, list[tuple[str, os.stat_result]]()
+        self._list("", found)
+        for name, info in found:
+            if info.st_size < PIECE and max(info.st_mtime, info.st_ctime) < before:
+                self._ahead[name] = _likeness(info)
+                self._todo.add(name, info.st_size, whole=True)
+        self._start(past=False)
+
+    def _take_stock(self, found: list[tuple[str, os.stat_result]], folders: set[str]) -> None:
+        """Of what was copied ahead only what is still so stays, and nothing of what has gone."""
+        now = {name: _likeness(info) for name, info in found}
+        begun = set(self._ahead) - self._todo.names()
+        self._ahead = {name: self._ahead[name] for name in begun if now.get(name) == self._ahead[name]}
+        for name in begun - set(self._ahead):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self.target}/{name}")  # noqa: PTH108
+        for name in sorted(folders - self._folders, reverse=True):
+            os.rmdir(f"{self.target}/{name}")  # noqa: PTH106
+
     def files(self, empty: list[str]) -> None:
         """Everything but what is left out; then the folders that a server wants to find."""
         found: list[tuple[str, os.stat_result]] = []
+        folders, self._folders = self._folders, set()
         self._list("", found)
+        self._take_stock(found, folders)
+        found = [file for file in found if file[0] not in self._ahead]
         if not self.shared:
             self._require_room(sum(map(_held, (info for _, info in found))))
         self._todo = Pieces()
@@ -108,7 +145,9 @@ class Copier:
             except FileNotFoundError:
                 continue
             if stat.S_ISDIR(info.st_mode):
-                os.mkdir(f"{self.target}/{name}", stat.S_IMODE(info.st_mode))  # noqa: PTH102
+                if not os.path.isdir(f"{self.target}/{name}"):  # noqa: PTH112
+                    os.mkdir(f"{self.target}/{name}", stat.S_IMODE(info.st_mode))  # noqa: PTH102
+                self._folders.add(name)
                 self._list(name, into)
             elif stat.S_ISREG(info.st_mode):
                 fork = FORK.fullmatch(entry.name)
@@ -126,16 +165,24 @@ class Copier:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.target)
 
     def _work(self) -> None:
+        self._start(past=self._todo.left >= LARGE and not self.shared and not self.gently and hasattr(os, "O_DIRECT"))
+        self.join()
+
+    def _start(self, *, past: bool) -> None:
         self._fault = None
-        threads = [
-            threading.Thread(target=self._take) for _ in range(1 if self.gently else min(4, os.cpu_count() or 1))
-        ]
-        if self._todo.left >= LARGE and not self.shared and not self.gently and hasattr(os, "O_DIRECT"):
-            threads += [threading.Thread(target=self._take_past) for _ in range(PAST)]
-        for thread in threads:
+        cached = 1 if self.gently else min(4, os.cpu_count() or 1)
+        self._threads = [threading.Thread(target=self._take) for _ in range(cached)]
+        self._threads += [threading.Thread(target=self._take_past) for _ in range(PAST if past else 0)]
+        for thread in self._threads:
             thread.start()
-        for thread in threads:
+
+    def join(self, *, at_once: bool = False) -> None:
+        """When all is copied; `at_once`, only what has been begun."""
+        if at_once:
+            self._todo.stop()
+        for thread in self._threads:
             thread.join()
+        self._threads = []
         if self._fault is not None:
             raise self._fault
 
@@ -182,6 +229,7 @@ class Pieces:
     def __init__(self) -> None:
         self.left = 0
         self._done = 0
+        self._stopped = False
         self._began = time.monotonic()
         self._pieces: collections.deque[tuple[int, tuple[str, int, int]]] = collections.deque()
         self._lock = threading.Lock()
@@ -192,6 +240,14 @@ class Pieces:
             last = whole or at + PIECE >= size
             self._pieces.append((size - at if last else PIECE, (name, at, sys.maxsize if last else PIECE)))
         self.left += size
+
+    def names(self) -> set[str]:
+        """Of files of which something is left."""
+        return {piece[0] for _, piece in self._pieces}
+
+    def stop(self) -> None:
+        """Nobody gets any more; what is left stays in `names`."""
+        self._stopped = True
 
     def smallest(self) -> tuple[str, int, int] | None:
         return self._next(self._pieces.popleft)
@@ -206,7 +262,7 @@ class Pieces:
 
     def _next(self, take: Callable[[], tuple[int, tuple[str, int, int]]]) -> tuple[str, int, int] | None:
         with self._lock:
-            if not self._pieces:
+            if self._stopped or not self._pieces:
                 return None
             size, piece = take()
             self.left -= size
@@ -315,6 +371,11 @@ def _held(info: os.stat_result) -> int:
     return min(info.st_size, info.st_blocks * 512)
 
 
+def _likeness(info: os.stat_result) -> tuple[int, ...]:
+    """What no write leaves as it was, nor another file of the name has."""
+    return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
+
+
 def _set_aside(target: str, info: os.stat_result) -> None:
     """Room for a copy, in few large parts; several can write into it at once. Where it cannot be, the copy grows."""
     try:
@@ -385,13 +446,18 @@ def main() -> None:
         except OSError as error:
             answer = {"where": error.filename or copier.target, "why": error.strerror or str(error)}
         print(json.dumps(answer), flush=True)
+    with contextlib.suppress(OSError):
+        copier.join(at_once=True)
 
 
 def obey(copier: Copier, order: str, *words: list[str]) -> bool:
     """What the order found out, where there is something; else True."""
+    copier.join(at_once=True)
     if order == "probe":
         return copier.probe()
-    if order == "files":
+    if order == "ahead":
+        copier.ahead()
+    elif order == "files":
         copier.files(*words)
     elif order == "some":
         copier.some(*words)

@@ -8,6 +8,7 @@ import mmap
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -157,6 +158,70 @@ def test_a_disk_that_gets_full_meanwhile_ends_it(small: tuple[Path, Path]) -> No
         file.truncate(64 * MIB)
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
         copy(source, target)
+
+
+def test_what_was_copied_ahead_counts_only_where_nothing_has_changed(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = folders
+    monkeypatch.setattr(copier, "STILL", 0.05)
+    for name in ("same", "written", "longer", "shorter", "gone", "replaced", "base/gone"):
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_bytes(pages(0, 20))
+    (source / "large").write_bytes(pages(0, 2000))
+    (source / "base/1").mkdir()
+    (source / "base/1/gone").write_bytes(pages(0, 2))
+    time.sleep(0.1)
+    (source / "hot").write_bytes(pages(0, 3))
+    one = copier.Copier(str(source), str(target), [], gently=False)
+    copier.obey(one, "ahead")
+    one.join()
+    ahead = {path.relative_to(target): path.stat().st_ino for path in target.rglob("*") if path.is_file()}
+    assert Path("base/1/gone") in ahead
+    assert not {Path("hot"), Path("large")} & set(ahead)
+
+    with (source / "written").open("r+b") as file:
+        os.pwrite(file.fileno(), b"new", BLOCK)
+    with (source / "longer").open("ab") as file:
+        file.write(pages(20, 1))
+    os.truncate(source / "shorter", BLOCK)
+    (source / "new").write_bytes(pages(0, 20))
+    (source / "new").rename(source / "replaced")
+    for name in ("gone", "base/gone", "base/1/gone"):
+        (source / name).unlink()
+    (source / "base/1").rmdir()
+    copier.obey(one, "files", [])
+    assert {path.relative_to(source) for path in source.rglob("*")} == {
+        path.relative_to(target) for path in target.rglob("*")
+    }
+    files = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
+    assert [name for name in files if (source / name).read_bytes() != (target / name).read_bytes()] == []
+    assert (target / "same").stat().st_ino == ahead[Path("same")]
+
+
+def test_an_order_ends_what_is_copied_ahead(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = folders
+    monkeypatch.setattr(copier, "STILL", -1.0)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    for n in range(30):
+        (source / str(n)).write_bytes(pages(n, 200))
+    first, held, real = threading.Event(), threading.Event(), copier._copy
+
+    def slow(source: str, target: str, mode: int, part: tuple[int, int], *, gently: bool) -> None:
+        first.set()
+        held.wait()
+        real(source, target, mode, part, gently=gently)
+
+    monkeypatch.setattr(copier, "_copy", slow)
+    one = copier.Copier(str(source), str(target), [], gently=False)
+    copier.obey(one, "ahead")
+    assert first.wait(10)
+    one._todo.stop()
+    held.set()
+    one.join()
+    assert len(list(target.iterdir())) == 2  # with base
+    copier.obey(one, "files", [])
+    assert all((source / str(n)).read_bytes() == (target / str(n)).read_bytes() for n in range(30))
 
 
 async def test_killed_while_it_copies_it_says_so_and_another_begins_anew(place: Placement) -> None:
