@@ -12,10 +12,12 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from benchmarks import own, policy_peers
 from benchmarks.certificate import make_certificate
@@ -73,19 +75,17 @@ class Cost:
 
 
 def run(seconds: float = 1, rounds: int = 3, only: tuple[str, ...] = ()) -> Result:
-    """`only`: policies whose names hold one of these words, and nothing else."""
+    """`only`: policies whose names hold one of these words, and the contest where its name is one."""
     require("wrk", "h2load", "nginx", "redis-server")
     result = Result("policies")
     with tempfile.TemporaryDirectory(prefix="golive-bench-") as name, ExitStack() as stack:
         lab, jwks, tokens = prepared(Path(name), stack)
         with started(lab, jwks, tokens) as bench:
             prove_all(bench, lab.chain)
-            costs = measured(bench.cases, lambda case: _measure(bench, case, seconds), rounds, only)
-        result.tables.append(_table(costs, seconds, rounds))
-        failed = sum(load.failed for cost in costs for pair in cost.pairs for load in (pair[0].load, pair[1].load))
-        result.bars.append(Bar("failed requests with a policy and without", failed, 0))
-        result.details["policies"] = [_details(cost) for cost in costs]
-        if not only:
+            costs = measured(bench.cases, _Meter(bench, seconds), rounds, only)
+        if costs:
+            _report(result, costs, seconds, rounds)
+        if not only or policy_peers.NAME in only:
             policy_peers.compare(lab, result, seconds, rounds)
     return result
 
@@ -116,32 +116,58 @@ class Recent:
         return self._latest[case.name][1]
 
 
-def measured(
-    cases: Sequence[Case], take: Callable[[Case], Measured], rounds: int, only: tuple[str, ...] = ()
-) -> list[Cost]:
+class Meter(Protocol):
+    """What measures a case, and is told when a round is over."""
+
+    def __call__(self, case: Case) -> Measured: ...
+
+    def end_round(self) -> None: ...
+
+
+def measured(cases: Sequence[Case], meter: Meter, rounds: int, only: tuple[str, ...] = ()) -> list[Cost]:
     """Every case with a base; in each round they begin one third further."""
     bases = {case.name: case for case in cases}
     chosen = [c for c in cases if c.base and (not only or any(word in c.name for word in only))]
     costs = {case.name: Cost(case) for case in chosen}
     for number in range(rounds if chosen else 0):
-        recent, start = Recent(take), number * len(chosen) // 3 % len(chosen)
+        recent, start = Recent(meter), number * len(chosen) // 3 % len(chosen)
         for case in (*chosen[start:], *chosen[:start]):
             base = recent.of(bases[case.base])
             costs[case.name].add(recent.of(case), base)
+        meter.end_round()
         print(f"  round {number + 1} of {rounds} done", file=sys.stderr, flush=True)
     return list(costs.values())
 
 
-def _measure(bench: Bench, case: Case, seconds: float) -> Measured:
-    engine = bench.engines[case.edge]
-    target = Target(case.host, engine.port, case.ask.path, headers=case.ask.headers)
-    before = cpu_seconds(engine.roots)
-    load = wrk(target, seconds)
-    used = cpu_seconds(engine.roots) - before
-    if case.logged:
-        prove_logged(engine, load.requests)
-    time.sleep(0.1)
-    return Measured(load, used / max(1, load.requests) * 1e6)
+class _Meter:
+    """Measures a case, and counts what each edge has to have logged."""
+
+    def __init__(self, bench: Bench, seconds: float) -> None:
+        self._bench, self._seconds = bench, seconds
+        self._requests: Counter[str] = Counter()
+
+    def __call__(self, case: Case) -> Measured:
+        engine = self._bench.engines[case.edge]
+        target = Target(case.host, engine.port, case.ask.path, headers=case.ask.headers)
+        before = cpu_seconds(engine.roots)
+        load = wrk(target, self._seconds)
+        used = cpu_seconds(engine.roots) - before
+        self._requests[case.edge] += load.requests * case.logged
+        time.sleep(0.1)
+        return Measured(load, used / max(1, load.requests) * 1e6)
+
+    def end_round(self) -> None:
+        """RefusedError when a request is not in the log; the logs are emptied."""
+        for name, requests in self._requests.items():
+            prove_logged(self._bench.engines[name], requests)
+        self._requests.clear()
+
+
+def _report(result: Result, costs: list[Cost], seconds: float, rounds: int) -> None:
+    result.tables.append(_table(costs, seconds, rounds))
+    failed = sum(one.load.failed for cost in costs for pair in cost.pairs for one in pair)
+    result.bars.append(Bar("failed requests with a policy and without", failed, 0))
+    result.details["policies"] = [_details(cost) for cost in costs]
 
 
 def _table(costs: list[Cost], seconds: float, rounds: int) -> Table:

@@ -22,6 +22,7 @@ from golive.blueprint.routing import compile_headers
 from golive.edge.model import Protected
 from golive.secret import Secret
 
+NAME = "all on"
 USER, PASSWORD = "bench", "a password for the benchmark"
 HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"
 LARGEST = 10**6
@@ -52,13 +53,13 @@ def compare(lab: Lab, result: Result, seconds: float, rounds: int) -> None:
                     target = Target(HOST, engine.port, ask.path, headers=ask.headers)
                     measure(contest, load, generate, name, engine, target, seconds)
     for load in LOADS:
-        result.tables.append(contest_table(f"all on: {load}", contest, load))
+        result.tables.append(contest_table(f"{NAME}: {load}", contest, load))
     for load, least in BARS.items():
         for peer in ("Traefik", "Caddy"):
             ratio = contest.ratio(load, "golive", peer) or 0.0
-            result.bars.append(Bar(f"all on: requests/s to {peer}, {load}", ratio, least, at_least=True, unit="×"))
+            result.bars.append(Bar(f"{NAME}: requests/s to {peer}, {load}", ratio, least, at_least=True, unit="×"))
     failed = sum(by_engine["golive"].failed for by_engine in contest.series.values())
-    result.bars.append(Bar("all on: failed requests of golive", failed, 0))
+    result.bars.append(Bar(f"{NAME}: failed requests of golive", failed, 0))
 
 
 def prove(name: str, engine: Engine, lab: Lab) -> None:

@@ -31,12 +31,20 @@ def test_a_policy_is_compared_with_the_nearest_measurement_without_it(policies: 
     rates = {"plain": 1000, "slow": 250, "silent": 1250, "more": 1000}
     asked: list[str] = []
 
-    def take(one: object) -> object:
-        asked.append(one.name)
-        rate = rates[one.site] + len(asked) / 10  # the machine becomes faster
-        return policies.Measured(load(rate * 2, 2, 0, 1, 4000 / rate), 1e6 / rate)
+    class Meter:
+        rounds = 0
 
-    slow, log, *more = policies.measured(cases, take, 2)
+        def __call__(self, one: object) -> object:
+            asked.append(one.name)
+            rate = rates[one.site] + len(asked) / 10  # the machine becomes faster
+            return policies.Measured(load(rate * 2, 2, 0, 1, 4000 / rate), 1e6 / rate)
+
+        def end_round(self) -> None:
+            self.rounds += 1
+
+    meter = Meter()
+    slow, log, *more = policies.measured(cases, meter, 2)
+    assert meter.rounds == 2
     assert asked[:3] == ["plain", "slow", "log"]
     assert 2 < asked.count("plain") < len(more) * 2, "its measurements are shared, and made anew"
     assert slow.ratio(lambda one: one.rate) == pytest.approx(0.25, abs=0.01)
@@ -47,7 +55,7 @@ def test_a_policy_is_compared_with_the_nearest_measurement_without_it(policies: 
     assert slow.row()[0] == "slow"
     assert slow.row()[2] == "0.25×"
     assert log.row()[1] == "1,001", "requests with the log"
-    only = policies.measured(cases, take, 1, ("slow",))
+    only = policies.measured(cases, meter, 1, ("slow",))
     assert [cost.case.name for cost in only] == ["slow"]
 
 
