@@ -12,6 +12,7 @@ from rich.console import Console
 from benchmarks import machine
 from benchmarks.command import CommandFailedError
 from benchmarks.processes import NotReadyError
+from benchmarks.proof import RefusedError
 from benchmarks.report import show
 from benchmarks.result import Result
 from golive.errors import GoliveError
@@ -54,7 +55,7 @@ def main() -> int:
     except machine.MissingToolError as error:
         print(f"scripts/bench: {error}", file=sys.stderr)
         return 2
-    except (CommandFailedError, NotReadyError, TimeoutError, GoliveError) as error:
+    except (CommandFailedError, NotReadyError, RefusedError, TimeoutError, GoliveError) as error:
         print(f"scripts/bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

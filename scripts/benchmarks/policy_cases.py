@@ -19,7 +19,7 @@ from golive.secret import Secret
 
 OLD, NEW = "bench/web/d1", "bench/web/d2"
 Headers = tuple[tuple[str, str], ...]
-LARGE, PICTURE, SLUG = "/large.json", "/uploads/photo.png", "/blog/one-of-them"
+LARGE, PICTURE, SLUG, UPLOAD = "/large.json", "/uploads/photo.png", "/blog/one-of-them", "/blog/upload"
 BROWSER: Headers = (("accept-encoding", "gzip, deflate, br, zstd"),)
 ORIGIN = "https://app.bench.localhost"
 KEY = Secret("a-key-of-a-preview-that-nobody-guesses")

@@ -44,7 +44,8 @@ class Bench:
 
 @contextmanager
 def upstream(folder: Path, chain: Path, key: Path, jwks: str, body: str) -> Iterator[tuple[int, int]]:
-    """nginx with small answers, files, and what it saw of a request; its port, and the one of the keys by TLS."""
+    """nginx with small answers, files, and what it saw of a request; its port, and the one of the keys by TLS. Only an
+    upload is read before it is answered."""
     plain, secure = free_port(), free_port()
     place = folder / "upstream"
     (place / "uploads").mkdir(parents=True)
@@ -63,6 +64,7 @@ def upstream(folder: Path, chain: Path, key: Path, jwks: str, body: str) -> Iter
             add_header x-seen-country $http_x_country_code;
             location / {{ return 200 '{body}'; }}
             location ~ [.]json$ {{ }}
+            location = /posts/upload {{ proxy_pass http://127.0.0.1:{plain}/; }}
             location /uploads/ {{ default_type image/png; }}
         }}
         server {{

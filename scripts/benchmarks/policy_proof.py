@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.policy_cases import Ask, Case
 from benchmarks.policy_edge import Bench
-from benchmarks.processes import wait_for
+from benchmarks.processes import NotReadyError, wait_for
 from benchmarks.proof import Connection, RefusedError, trusting
 
 
@@ -28,16 +28,26 @@ def prove_all(bench: Bench, chain: Path) -> None:
 
 
 def _prove(bench: Bench, case: Case, ask: Ask, chain: Path) -> None:
+    try:
+        prove(bench.engines[case.edge].port, case.host, ask, chain)
+    except RefusedError as error:
+        raise RefusedError(f"{case.name}: {case.host}{ask.path}: {error}") from error
+
+
+def prove(port: int, host: str, ask: Ask, chain: Path, *, body: bytes = b"", source: str = "127.0.0.1") -> None:
+    """RefusedError when the answer is not as expected within some seconds: files and keys are read a little after the
+    port is open, and the second of two answers comes from a cache."""
     said: list[str] = []
 
     def right() -> bool:
-        said[:] = [wrong(ask, *answered(bench.engines[case.edge].port, case.host, ask, chain)[:2])]
+        got = answered(port, host, ask, chain, body=body, source=source)
+        said[:] = [wrong(ask, got[0], got[1])]
         return not said[0]
 
     try:
-        wait_for(f"{case.name}: {ask.path} of {case.host}", right, 10)  # keys are fetched, answers are kept
-    except Exception as error:
-        raise RefusedError(f"{case.name}: {case.host}{ask.path}: {' '.join(said)}") from error
+        wait_for(ask.path, right, 10)
+    except NotReadyError as error:
+        raise RefusedError(said[0]) from error
 
 
 def wrong(ask: Ask, status: int, headers: dict[str, str]) -> str:
@@ -50,12 +60,12 @@ def wrong(ask: Ask, status: int, headers: dict[str, str]) -> str:
 
 
 def answered(
-    port: int, host: str, ask: Ask, chain: Path, *, method: str = "GET", body: bytes = b"", source: str = "127.0.0.1"
+    port: int, host: str, ask: Ask, chain: Path, *, body: bytes = b"", source: str = "127.0.0.1"
 ) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers with names in lower case, and body; status 0 when there is no answer."""
+    """Status (0: there is no answer), headers with names in lower case, body. A POST when `body` is sent."""
     connection = Connection(port, trusting(chain, ["http/1.1"]), host, source)
     try:
-        connection.request(method, ask.path, body or None, dict(ask.headers))
+        connection.request("POST" if body else "GET", ask.path, body or None, dict(ask.headers))
         answer = connection.getresponse()
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
     except (OSError, HTTPException):
