@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.peers import HOST
 from golive.blueprint.caching import CachedPath
+from golive.blueprint.cors import Cors
 from golive.blueprint.csp import Csp
 from golive.blueprint.models import EdgePolicy, HeaderRule, Quota, RateLimit, Redirect, Rewrite
 from golive.blueprint.routing import Rule, compile_headers, compile_redirect, compile_rewrite
@@ -68,6 +69,7 @@ def cases(tokens: Mapping[str, str]) -> tuple[Case, ...]:
     mine, usual = bearer(tokens["ES256"]), bearer(tokens["RS256"])
     limited = {"x-ratelimit-limit": "1000000"}
     cors = {"access-control-allow-origin": ORIGIN}
+    asked = Ask(headers=(("origin", ORIGIN),), shows=cors)
     image = Ask(f"/_golive/image?url={PICTURE}&w=64", (("accept", "image/webp"),), shows={"content-type": "image/webp"})
     return (
         Case("plain", "plain", Ask(shows={"strict-transport-security": "max-age", "x-frame-options": "DENY"}), ""),
@@ -84,19 +86,15 @@ def cases(tokens: Mapping[str, str]) -> tuple[Case, ...]:
         Case("compression on offer, answer too small", "uncompressed", Ask(headers=BROWSER), left_out=True),
         *(_compressed(coding) for coding in ("zstd", "br", "gzip")),
         Case("headers by path", "headers", Ask(shows=cors)),
-        Case("CORS by origin", "cors", Ask(headers=(("origin", ORIGIN),), shows=cors), refuses=Ask(hides=tuple(cors))),
+        Case("headers by path, for some origins", "origins", asked, refuses=Ask(hides=tuple(cors))),
+        Case("CORS", "cors", asked, refuses=Ask(hides=tuple(cors))),
         Case("redirect, beside an answer of the app", "rules", Ask("/old/1", status=308, shows={"location": "/new/1"})),
         Case("rewrite", "rules", Ask(SLUG, shows={"x-seen-path": "/posts/one-of-them"})),
         Case("rewrite with a query", "rules", Ask("/find/1", shows={"x-seen-path": "/search?q=1"})),
         Case("rate limit, each client", "client", Ask(shows=limited)),
         Case("rate limit, whole service", "service", Ask(shows=limited)),
-        Case(
-            "rate limit, a claim",
-            "claim",
-            Ask(headers=usual, shows=limited),
-            "JWT by JWKS, RS256",
-            refuses=Ask(status=401),
-        ),
+        Case("rate limit, a header", "keyed", Ask(headers=(("x-api-key", "one"),), shows=limited)),
+        Case("rate limit, a claim", "claim", Ask(headers=usual, shows=limited), "JWT by JWKS, RS256"),
         Case("quota in Redis", "quota", Ask(headers=(("x-api-key", "one"),), shows={"ratelimit": "day"})),
         Case("shield", "shield", refuses=Ask("/.env", status=404)),
         Case("shield, log only", "shadow", refuses=Ask("/.env")),
@@ -144,7 +142,8 @@ def sites(tokens: Tokens, keys: str) -> tuple[Site, ...]:
     guard = Protected(KEY, "bench", Secret("a password"))
     session = replace(tokens, cookie="session")
     full: dict[str, Any] = {
-        "rules": (*_cors(), *_rules()),
+        "rules": _rules(),
+        "cors": Cors(origins=(ORIGIN,)),
         "rate_limits": (client, service, claim),
         "quotas": (quota,),
         "tokens": session,
@@ -156,10 +155,12 @@ def sites(tokens: Tokens, keys: str) -> tuple[Site, ...]:
         site("uncompressed", policy={"compression": False}),
         site("csp", policy={"csp": csp}),
         site("headers", route(rules=(_header(),))),
-        site("cors", route(rules=_cors())),
+        site("origins", route(rules=_origins())),
+        site("cors", route(cors=Cors(origins=(ORIGIN,)))),
         site("rules", route(rules=_rules())),
         site("client", route(rate_limits=(client,))),
         site("service", route(rate_limits=(service,))),
+        site("keyed", route(rate_limits=(limit("header:X-Api-Key"),))),
         site("jwt", route(tokens=tokens)),
         site("file", route(tokens=replace(tokens, url=None, keys=keys))),
         site("claim", route(tokens=tokens, rate_limits=(claim,))),
@@ -193,7 +194,7 @@ def _header() -> Rule:
     return compile_headers(HeaderRule(source="/(.*)", headers=allowing(ORIGIN)))
 
 
-def _cors() -> tuple[Rule, ...]:
+def _origins() -> tuple[Rule, ...]:
     has = [{"type": "header", "key": "origin", "value": "(?<from>https://[a-z]+\\.bench\\.localhost)"}]
     wanted = {"source": "/(.*)", "has": has, "headers": allowing("$from")}
     return (compile_headers(HeaderRule.model_validate(wanted)),)
