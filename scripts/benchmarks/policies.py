@@ -61,6 +61,11 @@ class Cost:
         """Processor time that each request takes more."""
         return statistics.median(one.micros - other.micros for one, other in self.pairs)
 
+    @property
+    def share(self) -> float:
+        """Of the requests that a core answers without it, how many it answers with it: by processor time alone."""
+        return statistics.median(other.micros / one.micros for one, other in self.pairs if one.micros)
+
     def row(self) -> tuple[str, ...]:
         loads = [one.load for one, _ in self.pairs]
         return (
@@ -70,6 +75,7 @@ class Cost:
             f"{statistics.median(load.p99_ms for load in loads):.1f}",
             f"{self.ratio(lambda load: load.p99_ms):.2f}×",
             f"{self.micros:+.0f}",
+            f"{self.share:.2f}×",
             f"{sum(load.failed for load in loads)}",
         )
 
@@ -171,7 +177,16 @@ def _report(result: Result, costs: list[Cost], seconds: float, rounds: int) -> N
 
 
 def _table(costs: list[Cost], seconds: float, rounds: int) -> Table:
-    columns = ("policy", "requests/s", "of those without", "p99 ms", "of that without", "CPU µs more", "failed")
+    columns = (
+        "policy",
+        "requests/s",
+        "of those without",
+        "p99 ms",
+        "of that without",
+        "CPU µs more",
+        "a core",
+        "failed",
+    )
     table = Table("each policy beside the same route without it, HTTP/1.1 over TLS", columns)
     table.rows = [cost.row() for cost in costs]
     plain = [pair for cost in costs for pair in cost.pairs if cost.case.base == "plain" and not cost.case.left_out]

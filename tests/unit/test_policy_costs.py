@@ -50,6 +50,7 @@ def test_a_policy_is_compared_with_the_nearest_measurement_without_it(policies: 
     assert slow.ratio(lambda one: one.rate) == pytest.approx(0.25, abs=0.01)
     assert slow.ratio(lambda one: one.p99_ms) == pytest.approx(4, abs=0.1)
     assert slow.micros == pytest.approx(3000, abs=100)
+    assert slow.share == pytest.approx(0.25, abs=0.01)
     assert log.ratio(lambda one: one.rate) == pytest.approx(0.8, abs=0.01), "it is what was left out"
     assert log.micros == pytest.approx(200, abs=20)
     assert slow.row()[0] == "slow"
