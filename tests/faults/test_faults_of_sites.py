@@ -557,3 +557,19 @@ async def test_a_public_site_does_not_lead_to_a_private_address(monkeypatch: pyt
             await web.ask("http://inside.example/latest/meta-data")
     finally:
         await web.close()
+
+
+@pytest.mark.parametrize(("left", "status"), [("5999", Status.PASS), ("6000", Status.COULD_NOT_TELL)])
+async def test_a_limit_that_is_not_used_up_is_seen_to_count(ground: Ground, left: str, status: Status) -> None:
+    good = Good(headers={"x-ratelimit-limit": "6000", "x-ratelimit-remaining": left})
+    async with served(good, ground.certificate) as port:
+        at = address(f"https://localhost:{port}/")
+        web = Web(at.origin)
+        try:
+            aim = Aim(at, (ground.root,), intrusive=True, untried="the limits are 6000/min")
+            [result] = await run([CHECKS["rate-limit-enforced"]], Site(aim, web), None)
+        finally:
+            await web.close()
+    assert result.status is status
+    assert result.outcome.evidence
+    assert len(good.asked) < 100
