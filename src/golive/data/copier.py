@@ -29,7 +29,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 FICLONE = 0x40049409
 """ioctl of linux/fs.h."""
@@ -284,39 +284,21 @@ def _clone(source: str, target: str, mode: int) -> None:
         if libc.clonefile(os.fsencode(source), os.fsencode(target), 0):
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), target)
         return
-    here = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        there = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, mode)
-        try:
-            fcntl.ioctl(there, FICLONE, here)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, target) from None
-        finally:
-            os.close(there)
-    finally:
-        os.close(here)
+    with _opened(source, target, mode) as (here, there):
+        fcntl.ioctl(there, FICLONE, here)
 
 
 def _copy(source: str, target: str, mode: int, part: tuple[int, int], *, gently: bool) -> None:
     """`part`: from where on, and how many bytes at most."""
     at, end = part[0], sum(part)
-    here = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        there = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, mode)
-        try:
-            began = time.monotonic()
-            while at < end and (count := _piece(here, there, at, min(end - at, GENTLE if gently else PIECE))):
-                if gently and count == GENTLE:
-                    _to_disk(there, at, count)
-                    time.sleep(min(LONGEST, time.monotonic() - began))
-                    began = time.monotonic()
-                at += count
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, target) from None
-        finally:
-            os.close(there)
-    finally:
-        os.close(here)
+    with _opened(source, target, mode) as (here, there):
+        began = time.monotonic()
+        while at < end and (count := _piece(here, there, at, min(end - at, GENTLE if gently else PIECE))):
+            if gently and count == GENTLE:
+                _to_disk(there, at, count)
+                time.sleep(min(LONGEST, time.monotonic() - began))
+                began = time.monotonic()
+            at += count
 
 
 def _copy_past(source: str, target: str, mode: int, part: tuple[int, int], buffer: mmap.mmap) -> None:
@@ -326,14 +308,21 @@ def _copy_past(source: str, target: str, mode: int, part: tuple[int, int], buffe
     meanwhile.
     """
     at, end = part[0], sum(part)
+    with _opened(source, target, mode, past=True) as (here, there):
+        while at < end and (count := os.preadv(here, [memoryview(buffer)[: min(len(buffer), end - at)]], at)):
+            if at % BLOCK or count % BLOCK:
+                _into_cache(there)
+            at += _write_past(there, memoryview(buffer)[:count], at)
+
+
+@contextlib.contextmanager
+def _opened(source: str, target: str, mode: int, *, past: bool = False) -> Iterator[tuple[int, int]]:
+    """To read and to write; `past` the page cache where that can be. What fails is said of the target."""
     here = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        there = _open_past(target, mode)
+        there = _target(target, mode, past=past)
         try:
-            while at < end and (count := os.preadv(here, [memoryview(buffer)[: min(len(buffer), end - at)]], at)):
-                if at % BLOCK or count % BLOCK:
-                    _into_cache(there)
-                at += _write_past(there, memoryview(buffer)[:count], at)
+            yield here, there
         except OSError as error:
             raise OSError(error.errno, error.strerror, target) from None
         finally:
@@ -342,12 +331,12 @@ def _copy_past(source: str, target: str, mode: int, part: tuple[int, int], buffe
         os.close(here)
 
 
-def _open_past(target: str, mode: int) -> int:
+def _target(target: str, mode: int, *, past: bool) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
     try:
-        return os.open(target, flags | os.O_DIRECT, mode)
+        return os.open(target, flags | (os.O_DIRECT if past else 0), mode)
     except OSError as error:
-        if error.errno != errno.EINVAL:
+        if not past or error.errno != errno.EINVAL:
             raise
         return os.open(target, flags, mode)
 
@@ -383,7 +372,7 @@ def _set_aside(target: str, info: os.stat_result) -> None:
     except AttributeError:  # not Linux
         return
     call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-    file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, stat.S_IMODE(info.st_mode))
+    file = _target(target, stat.S_IMODE(info.st_mode), past=False)
     try:
         if call(file, _KEEP_SIZE, 0, info.st_size) and ctypes.get_errno() == errno.ENOSPC:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)

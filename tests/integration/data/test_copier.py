@@ -127,7 +127,7 @@ def test_a_file_that_gets_shorter_has_right_pages_or_none(folders: tuple[Path, P
 def test_what_the_disk_does_not_take_past_the_cache_goes_through_it(tmp_path: Path) -> None:
     whole = mmap.mmap(-1, 1 << 16)
     whole[:] = os.urandom(1 << 16)
-    there = copier._open_past(str(tmp_path / "file"), 0o600)
+    there = copier._target(str(tmp_path / "file"), 0o600, past=True)
     assert copier._write_past(there, memoryview(whole)[8:4104], 0) == 4096
     os.close(there)
     assert (tmp_path / "file").read_bytes() == whole[8:4104]
