@@ -15,8 +15,7 @@ from golive.errors import BackupFailed, BackupUntried
 _DONE = re.compile(r"redo done at ([0-9A-F]+/[0-9A-F]+)")
 _LAST = re.compile(r"last completed transaction was at log time (.+)")
 _TORN = re.compile(r"(incorrect resource manager data checksum|invalid magic number|record with incorrect prev-link).*")
-
-
+_BLANK = re.compile(r"invalid magic number 0000 in (?:log|WAL) segment ([0-9A-F]{24}),.*offset (\d+)")
 LEAST = 1 << 20
 """Bytes without which a disk is full."""
 
@@ -127,8 +126,9 @@ def refused(manifest: Manifest, goal: Goal, log: str, free: int) -> BackupFailed
     )
 
 
-def require_end(manifest: Manifest, names: Iterable[str], goal: Goal, log: str) -> None:
-    """Damaged WAL looks to PostgreSQL like the end of it: BackupFailed when more was received than was replayed."""
+def require_end(manifest: Manifest, names: Iterable[str], goal: Goal, log: str, received: Path | None = None) -> None:
+    """Damaged WAL looks to PostgreSQL like the end of it: BackupFailed when more was received than was replayed. What
+    was received into `received` may end in the middle of a record: zeros from there on are no damage."""
     if not isinstance(goal, Latest):
         return
     end = [manifest.stop_lsn, *_DONE.findall(log)][-1]
@@ -136,6 +136,8 @@ def require_end(manifest: Manifest, names: Iterable[str], goal: Goal, log: str) 
     whole = [segment for segment in wal.segments(names, manifest.segment) if not segment.partial]
     beyond = [segment for segment in whole if segment.number > reached]
     torn = _TORN.search(log)
+    if torn and received and _ends_there(torn[0], received):
+        torn = None
     if beyond or torn:
         name = wal.segment_name(reached, manifest.timeline, manifest.segment)
         last = _LAST.findall(log)
@@ -147,6 +149,15 @@ def require_end(manifest: Manifest, names: Iterable[str], goal: Goal, log: str) 
             "backup; nothing was changed",
             log=_end(log),
         )
+
+
+def _ends_there(said: str, received: Path) -> bool:
+    """Whether nothing follows in the segment where PostgreSQL met a page without a beginning."""
+    found = _BLANK.search(said)
+    if not found:
+        return False
+    files = [each for each in received.iterdir() if each.name.startswith(found[1])]
+    return bool(files) and not any(each.read_bytes()[int(found[2]) :].strip(b"\0") for each in files)
 
 
 def _shown(at: datetime) -> str:

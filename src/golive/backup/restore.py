@@ -90,7 +90,7 @@ async def restore(  # noqa: PLR0913 - from where, how far, to where
             async with serving(server, manifest, goal, work, received) as log:
                 seconds = time.monotonic() - began
                 said = log.read_text(errors="replace")
-                recovery.require_end(manifest, names, goal, said)
+                recovery.require_end(manifest, names, goal, said, received)
                 last = last_commit(server)
                 if look is not None:
                     await look(server)

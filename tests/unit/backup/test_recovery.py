@@ -75,6 +75,19 @@ def test_damage_that_looks_like_the_end_is_told_from_the_end() -> None:
         recovery.require_end(OLD, NAMES, Latest(), log)
 
 
+def test_what_ends_in_the_middle_of_a_record_is_no_damage(tmp_path: Path) -> None:
+    torn = "LOG:  invalid magic number 0000 in WAL segment 000000010000000000000005, LSN 0/5002000, offset 8192"
+    log = f"{torn}\nLOG:  redo done at 0/5001F00 system usage"
+    file = tmp_path / "000000010000000000000005.partial"
+    file.write_bytes(b"x" * 8192 + bytes(8192))
+    recovery.require_end(OLD, NAMES, Latest(), log, tmp_path)
+    file.write_bytes(b"x" * 8192 + bytes(8192) + b"x")
+    with pytest.raises(BackupFailed, match="damaged"):
+        recovery.require_end(OLD, NAMES, Latest(), log, tmp_path)
+    with pytest.raises(BackupFailed, match="damaged"):
+        recovery.require_end(OLD, NAMES, Latest(), log.replace("0000 in", "D100 in"), tmp_path)
+
+
 def test_a_time_after_the_end_says_when_the_end_was() -> None:
     log = (
         "LOG:  last completed transaction was at log time 2026-11-21 02:50:00+00\n"
