@@ -45,6 +45,8 @@ class Offload:
 
     idle: timedelta = IDLE
     _process: asyncio.subprocess.Process | None = None
+    _latest: asyncio.subprocess.Process | None = None
+    """That of the reader: `_process`, or one that was told to leave."""
     _reader: asyncio.Task[None] | None = None
     _calls: dict[int, _Call] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
@@ -88,7 +90,7 @@ class Offload:
             done, _ = await asyncio.wait([mine.answer], timeout=GRACE)
             if not done:
                 self._end(process)
-            elif not mine.answer.cancelled():
+            else:
                 mine.answer.exception()  # seen: it came too late for anybody
             raise
 
@@ -105,6 +107,7 @@ class Offload:
                 stdout=asyncio.subprocess.PIPE,
                 start_new_session=True,
             )
+            self._latest = self._process
             self._reader = asyncio.create_task(self._read(self._process))
         return self._process
 
@@ -129,8 +132,8 @@ class Offload:
                 call.report(value)
         elif kind == "done":
             call.answer.set_result(value)
-        elif isinstance(value, asyncio.CancelledError):
-            call.answer.cancel()
+        elif isinstance(value, asyncio.CancelledError):  # whoever cancelled it himself hears nothing of this
+            call.answer.set_exception(_cut_off(0))
         else:
             call.answer.set_exception(value)
 
@@ -143,19 +146,17 @@ class Offload:
 
     async def close(self) -> None:
         """Its calls are cancelled; returns when it has gone."""
-        if (process := self._process) is not None:
-            self._end(process)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GRACE):
-                    await process.wait()
-            if process.returncode is None:
-                process.kill()
-        if self._reader:
+        if self._process is not None:
+            self._end(self._process)
+        if self._reader and self._latest:
+            await asyncio.wait([self._reader], timeout=GRACE)
+            if self._latest.returncode is None:
+                self._latest.kill()
             await self._reader
 
 
 def _cut_off(code: int) -> GoliveError:
-    """`code` as subprocess has it: below zero the signal."""
+    """`code` as subprocess has it: below zero the signal; 0 when the process was told to leave."""
     return GoliveError(
         "the process that worked on this ended in the middle",
         why=f"signal {-code}: somebody ended it, or the kernel for want of memory" if code < 0 else f"exit code {code}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -116,6 +117,33 @@ async def test_a_killed_process_fails_its_calls_and_the_next_one_gets_another(tm
         await task
     assert (await offload.call(whoami, Secret("")))[0] != pid
     await offload.close()
+
+
+async def stays(begun: Path) -> None:
+    """Does not leave when it is told to."""
+    begun.touch()
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+
+async def test_a_call_that_does_not_leave_cancels_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits beside it hears that his own call was cut off: cancelled, a loop of the daemon would be over."""
+    monkeypatch.setattr("golive.system.offload.GRACE", 0.1)
+    offload, begun, cleaned = Offload(), [tmp_path / "stays", tmp_path / "waits"], tmp_path / "cleaned"
+    stubborn = asyncio.create_task(offload.call(stays, begun[0]))
+    beside = asyncio.create_task(offload.call(hang, begun[1], cleaned))
+    await until(lambda: all(path.exists() for path in begun))
+    stubborn.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stubborn
+    with pytest.raises(GoliveError, match="ended in the middle"):
+        await beside
+    assert cleaned.exists()
+    async with asyncio.timeout(30):
+        await offload.close()
+    assert offload._latest is not None
+    assert offload._latest.returncode == -signal.SIGKILL
 
 
 async def test_it_ends_when_nobody_has_asked_for_a_while() -> None:
