@@ -84,9 +84,12 @@ class Backups:
         self._watched: dict[tuple[Place, str], _Watch] = {}
         self._snapped: dict[tuple[Place, str], _Watch] = {}
         self._wake = asyncio.Event()
+        self._settled = False
 
     async def run(self) -> None:
-        await backups.settle_interrupted(self._host)
+        if not self._settled:  # begun again it would take what this daemon has begun for another one's
+            await backups.settle_interrupted(self._host)
+            self._settled = True
         await self._host.asked.wait()  # a backup of a machine that is replaced would be taken for the other's
         while True:
             self._wake.clear()
@@ -115,7 +118,7 @@ class Backups:
 
     async def begin_anew(self) -> None:
         """The receivers start once more: the streams that they had are over."""
-        for key in self._watched:
+        for key in [*self._watched]:
             await backups.stop_receiving(self._host, *key)
         self.wake()
 
@@ -129,16 +132,20 @@ class Backups:
     async def _look(self) -> None:
         apps = self._host.state.apps() if self._host.replaced is None else []
         wanted = {(app.place, name) for app in apps for name in backups.names(self._host, app.place)}
-        for key in [*self._watched]:
+        for key, watch in [*self._watched.items()]:
             if key not in wanted:
-                await self._leave(key)
+                await self._attempt(key, self._leave(key, watch))
         await self._look_at_snapshots()
         for key in wanted:
             watch = self._watched.setdefault(key, _Watch())
-            try:
-                await self._tend(key, watch)
-            except (GoliveError, OSError) as error:
-                self._complain(key, in_words(error))
+            await self._attempt(key, self._tend(key, watch))
+
+    async def _attempt(self, key: tuple[Place, str], action: Awaitable[None]) -> None:
+        """One database's trouble is not the others'."""
+        try:
+            await action
+        except (GoliveError, OSError, RuntimeError) as error:
+            self._complain(key, in_words(error))
 
     async def _look_at_snapshots(self) -> None:
         """Of every Redis that is backed up: no writes to receive, only the schedules."""
@@ -153,10 +160,7 @@ class Backups:
             ready = self._runs(resources.unit_name(*key)) and not self._host.changing(key[0]).locked()
             idle = not self._is_busy(watch, "base") and key not in self._host.backing_up
             if ready and idle and time.monotonic() >= watch.not_before:
-                try:
-                    await self._keep_snapshots(key, watch)
-                except (GoliveError, OSError) as error:
-                    self._complain(key, in_words(error))
+                await self._attempt(key, self._keep_snapshots(key, watch))
 
     async def _keep_snapshots(self, key: tuple[Place, str], watch: _Watch) -> None:
         runs = self._host.state.backup_runs(*key, "base")
@@ -171,16 +175,17 @@ class Backups:
         elif self._is_drill_due(found, runs):
             self._begin(key, watch, found, lambda: snapshots.prove(self._host, found, None, lambda _: None))
 
-    async def _leave(self, key: tuple[Place, str]) -> None:
-        """Stopped, destroyed, or not to be backed up any more: PostgreSQL keeps nothing for a receiver then."""
-        watch = self._watched.pop(key)
+    async def _leave(self, key: tuple[Place, str], watch: _Watch) -> None:
+        """Not to be backed up any more: PostgreSQL keeps nothing for a receiver then. One that is being stopped or
+        destroyed, receiver and all, is only forgotten."""
         for task in watch.tasks.values():
             task.cancel()
-        self._host.backup_trouble.pop(key, None)
-        if self._runs(resources.unit_name(*key)) and self._runs(backups.unit_name(*key)):
+        app = self._host.state.app(key[0])
+        if app and app.live is not None and watch.found and self._runs(resources.unit_name(*key)):
             await backups.stop_receiving(self._host, *key)
-            found = await backups.backed(self._host, *key)
-            await self._host.offload.call(work.release, found.server)
+            await self._host.offload.call(work.release, watch.found[1].server)
+        self._watched.pop(key, None)
+        self._host.backup_trouble.pop(key, None)
 
     async def _tend(self, key: tuple[Place, str], watch: _Watch) -> None:
         place, _ = key

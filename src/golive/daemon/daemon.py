@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import glob
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -38,6 +39,8 @@ log = logging.getLogger("golive.daemon")
 PROTOCOL = 1
 OUTPUTS = 10.0
 """Seconds between two looks for output files, while no unit changes."""
+OUTPUT_FILES = ("logs/*.log", "resources/*/*.log")
+"""In an environment's folder."""
 REOPEN = 5.0
 """Seconds between two tries to open an edge that does not."""
 
@@ -285,7 +288,9 @@ class Daemon:
         if self._outputs is None or time.monotonic() > self._outputs[0]:
             root = self.host.home.root
             folders = [self.host.home.app(*app.place) for app in self.host.state.apps()]
-            apps = [path for each in folders for path in (*each.glob("logs/*.log"), *each.glob("resources/*/*.log"))]
+            # Not Path.glob, which fails before Python 3.13 when a folder goes away while it looks.
+            found = ((each, glob.glob(what, root_dir=each)) for each in folders for what in OUTPUT_FILES)  # noqa: PTH207
+            apps = [each / name for each, names in found for name in names]
             own = [root / f"{name}.log" for name in (STATIC, QUOTA, *companions.ALL)]
             self._outputs = (time.monotonic() + OUTPUTS, [*apps, *own, self.host.home.daemon_log])
         return self._outputs[1]

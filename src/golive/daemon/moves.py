@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from golive.daemon import api
-from golive.errors import GoliveError, UsageError
+from golive.errors import GoliveError, UsageError, in_words
 from golive.release import moves
 from golive.release.host import Host
 from golive.release.moves import Found
@@ -82,10 +82,10 @@ class Moves:
                     await offload.reporting(lambda said: self._heard(key, said), moves.work, plan)
                     # It has ended, or the database was put back to a time before it.
                     self._workers[key].trouble = f"PostgreSQL knows nothing of it; golive move revert {key[1]} ends it"
-                except (GoliveError, OSError) as error:
+                except (GoliveError, OSError, RuntimeError) as error:
                     log.warning("the move %s of %s: %s", key[1], key[0], error)
                     why = getattr(error, "why", None)
-                    self._workers[key].trouble = f"{error}: {why}" if why else str(error)
+                    self._workers[key].trouble = f"{error}: {why}" if why else in_words(error)
                 if self._workers[key].said:
                     pause, self._workers[key].said = AGAIN[0], {}
                 await asyncio.sleep(pause)
@@ -105,8 +105,8 @@ class Moves:
             found = moves.find(self._host, *key)
             if found.reads != worker.said["truth"]:
                 await self._host.offload.call(moves.set_truth, await moves.plan_of(self._host, found), found.reads)
-        except GoliveError as error:
-            worker.trouble = str(error)
+        except (GoliveError, OSError, RuntimeError) as error:
+            worker.trouble = in_words(error)
 
 
 class MoveCalls:

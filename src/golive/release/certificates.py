@@ -132,18 +132,19 @@ class Certificates:
 
     async def tick(self) -> None:
         """Order what is due, one certificate after the other."""
-        moment = datetime.now(UTC)
+        moment, gateway = datetime.now(UTC), self._host.gateway
         blueprints = live_blueprints(self._host)
         known = {name for blueprint in blueprints for name in blueprint.domains}
-        await asyncio.to_thread(self._host.gateway.certificates.prune, known, moment)
+        await asyncio.to_thread(gateway.certificates.prune, known, moment)
         for blueprint in blueprints:
             policy = blueprint.edge.acme
-            gateway = self._host.gateway
             if policy is None or not blueprint.edge.https:
                 continue
             names = [d for d in blueprint.domains if obstacle(d, policy, gateway.http_port) is None]
             wanted = await asyncio.to_thread(due, gateway.certificates, names, moment)
             for start in range(0, len(wanted), MOST_NAMES):
+                if self._host.opened is not gateway:
+                    return  # the last app went meanwhile, and the edge with it
                 await self._order(tuple(wanted[start : start + MOST_NAMES]), blueprint, policy)
 
     async def _order(self, names: tuple[str, ...], blueprint: Blueprint, policy: Acme) -> None:
