@@ -17,7 +17,8 @@ from golive.system import passphrase
 
 def main() -> int:
     if passphrase.HANDED in sys.argv[1:]:
-        passphrase.hand_over(Secret(sys.stdin.readline().removesuffix("\n")))
+        line = sys.stdin.buffer.readline().removesuffix(b"\n")
+        passphrase.hand_over(Secret(line.decode()))  # as it was sent, whatever the locale says of text
     try:
         run(Home.default())
     except GoliveError as error:

@@ -40,7 +40,7 @@ def hand_over(passphrase: Secret | None) -> None:
 
 def _of(path: Path) -> Secret:
     try:
-        text = path.read_text().removesuffix("\n").removesuffix("\r")
+        text = path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError) as error:
         raise StateError(
             f"the file of the passphrase cannot be read: {path}",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,24 @@ def test_what_was_handed_over_then_the_file_then_systemds(tmp_path: Path, monkey
     assert passphrase.given() == Secret("handed")
     passphrase.hand_over(None)
     assert passphrase.given() == Secret(" with spaces ")
+
+
+def test_it_is_the_same_whatever_the_locale_is(tmp_path: Path) -> None:
+    """Chosen at a terminal of one, read by a service of another."""
+    words = "fünf andere Wörter überall"
+    (tmp_path / "file").write_bytes(f"{words}\n".encode())
+    read = "from golive.system.passphrase import given; print(ascii(given().reveal()))"
+    start = (
+        "import sys; from golive.daemon import __main__ as m; from golive.system.passphrase import given, HANDED; "
+        "m.run = lambda home: print(ascii(given().reveal())); sys.argv.append(HANDED); m.main()"
+    )
+    narrow = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "latin-1"}
+    env = {**os.environ, **narrow, passphrase.FILE: str(tmp_path / "file")}
+    for program in (read, start):
+        done = subprocess.run(
+            [sys.executable, "-c", program], input=f"{words}\n".encode(), env=env, capture_output=True, check=True
+        )
+        assert done.stdout.decode().strip() == ascii(words)
 
 
 @pytest.mark.parametrize(("content", "match"), [(None, "cannot be read"), (b"", "empty"), (b"\xff", "cannot be read")])
