@@ -22,13 +22,16 @@ def facts(host: Host) -> dict[str, Any]:
 
 
 async def change(daemon: Daemon, call: VaultCall, actor: str) -> dict[str, Any]:
-    """Everything sealed anew. Conflict while a deployment is under way, which has opened what it needs before."""
+    """Everything sealed anew. Conflict while a deployment is under way, which has opened what it needs before, and when
+    somebody else has changed the key meanwhile: it would be by the passphrase of before."""
     host = daemon.host
     secret = _passphrase(host, call)
     before = host.state.vault_facts().key
     coming = await asyncio.to_thread(next_key, host.home.key, secret)
     if host.state.unfinished_deployments():
         raise Conflict("a deployment is under way", hint="try again when it has ended: golive status --all")
+    if host.state.vault_facts().key != before:
+        raise Conflict("somebody else has changed the key just now", hint="golive vault shows it; try again")
     count = host.state.rotate_key(coming, actor, ACTIONS[call.work])
     passphrase.hand_over(secret)
     daemon.bring_edge_in_line()
