@@ -144,13 +144,17 @@ def _staged(home: Home) -> Iterator[Path]:
 def _snapshot_with_key(home: Home, folder: Path) -> None:
     """The state, and the key that it is sealed with: that is another one when the key is being changed."""
     for _ in range(3):
+        first = home.key.read_bytes()
         _snapshot(home.state, folder / "state.db")
         with contextlib.closing(sqlite3.connect(folder / "state.db")) as db:
             row = db.execute("SELECT key FROM vault").fetchone()
+        if row is None:  # never changed when it was copied; since then it may have been
+            write_atomic(folder / home.key.name, first, sync=False)
+            return
         for path in (home.key, keyfile.following(home.key)):
             with contextlib.suppress(FileNotFoundError):
                 raw = path.read_bytes()
-                if row is None or keyfile.parse(raw, path).id == row[0]:
+                if keyfile.parse(raw, path).id == row[0]:
                     write_atomic(folder / home.key.name, raw, sync=False)
                     return
         (folder / "state.db").unlink()

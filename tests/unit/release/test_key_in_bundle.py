@@ -8,6 +8,7 @@ import pytest
 
 from golive.errors import StateError
 from golive.home import Home
+from golive.release import host_bundle
 from golive.release.host_bundle import _staged
 from golive.secret import Secret
 from golive.state.records import Place
@@ -41,4 +42,22 @@ def test_it_is_the_one_that_the_copy_is_sealed_with_also_in_the_middle_of_a_chan
     (tmp_path / "key.next").unlink()
     with pytest.raises(StateError, match="cannot be copied"), _staged(home):
         pass
+    state.close()
+
+
+def test_it_is_changed_for_the_first_time_right_after_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a home of before keys had names, whose state names none."""
+    home = Home(tmp_path)
+    state = State(home.state, home.key)
+    state.set_variable(SHOP, "TOKEN", Secret("kept"), "me")
+    state._run("DELETE FROM vault")
+    real = host_bundle._snapshot
+
+    def snapshot(source: Path, target: Path) -> None:
+        real(source, target)
+        state.rotate_key(next_key(home.key, None), "me", "vault.rotate")
+
+    monkeypatch.setattr(host_bundle, "_snapshot", snapshot)
+    with _staged(home) as copy:
+        assert opened(copy) == "kept"
     state.close()
