@@ -20,6 +20,51 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):
     _SHARE = len(ports.RANGE) // 8
     ports.RANGE = ports.RANGE[int(worker) % 8 * _SHARE :][:_SHARE]
 
+SLOW = (
+    *(
+        "test_bad_input",
+        "test_two_at_once",
+        "test_zero_downtime",
+        "test_examples",
+        "test_killed_deploy",
+        "test_restores",
+    ),
+    *("test_a_broken_deploy", "test_domains", "test_move", "test_secrets", "test_found_secrets", "test_killed_servers"),
+    *(
+        "test_killed_rollback",
+        "test_canary",
+        "test_standby",
+        "test_backups",
+        "test_daemon",
+        "test_environment",
+        "test_dev",
+    ),
+    *("test_postgres", "test_build_next", "test_build_node", "test_rehearsal", "test_restore", "test_replicas"),
+    *(
+        "test_migrate_alembic",
+        "test_docs",
+        "test_versions",
+        "test_migrate_lint_squawk",
+        "test_upgrade",
+        "test_previews",
+    ),
+    *(
+        "test_database_faults",
+        "test_build_search",
+        "test_following",
+        "test_branches",
+        "test_commands",
+        "test_increments",
+    ),
+    *("test_move_sides", "test_wal", "test_check_command", "test_s3", "test_build_python", "test_copies", "test_drill"),
+)
+"""The files that take longest, in that order: begun first, they do not keep one worker at the end while others idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Iterator[None]:

@@ -122,3 +122,10 @@ def test_version_imports_nothing_heavy() -> None:
     assert golive.__version__ in done.stdout
     loaded = {name.partition(".")[0] for name in done.stderr.split()}
     assert not loaded & FORBIDDEN_AT_START
+
+
+def test_slow_tests_are_there() -> None:
+    """Those that begin first (tests/conftest.py)."""
+    slow = re.findall(r'"(test_\w+)"', (ROOT / "tests/conftest.py").read_text())
+    assert slow
+    assert {path.stem for path in tracked()} >= set(slow)

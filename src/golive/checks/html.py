@@ -133,7 +133,8 @@ def _guides(results: Sequence[Result]) -> str:
 
 
 def _line(line: guides.Line) -> str:
-    seen = "".join(map(_seen, line.results)) or "only of an app of its own"
+    nothing = "<p>nothing was asked: left out of this run, or only of an app of golive's</p>"
+    seen = "".join(map(_seen, line.results)) or nothing
     sign = f'<span class="sign {_class(line.status)}">{_SIGNS[line.status][0]} {_SIGNS[line.status][1]}</span>'
     name = f'id="line-{line.id}" data-status="{_class(line.status)}"'
     return f"<tr {name}><td>{line.id}</td><td>{escape(line.text)}<br>{sign}</td><td>{seen}</td></tr>"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from golive.cli import output
-from golive.errors import GoliveError, UsageError, nearest
+from golive.errors import GoliveError, StateError, UsageError, nearest
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -222,6 +222,12 @@ def _usage(error: click.ClickException) -> GoliveError:
 
 
 def _unexpected(error: Exception) -> GoliveError:
-    """A fault of golive itself: said in the same form as any other."""
+    """A fault of golive itself: said in the same form as any other. A home that may not be read is none."""
+    from golive.home import Home
+
+    root = Home.default().root
+    if isinstance(error, PermissionError) and str(error.filename).startswith(str(root)):
+        hint = "make it writable for this user, or set GOLIVE_HOME to a folder of yours"
+        return StateError(f"GOLIVE_HOME {root} cannot be used", why=error.strerror, hint=hint)
     why = f"{type(error).__name__}: {error}"
     return GoliveError("golive itself failed", why=why, hint="GOLIVE_DEBUG=1 shows where; please report it")

@@ -61,5 +61,6 @@ async def test_it_has_its_role_and_database_before_anything_else_starts(host: Ho
     url = db.variables()["url"]
     assert isinstance(url, Secret)
     await host.supervisor.wait_ready(resources.unit_name(SHOP, "db"), resources.READY, timedelta(0))
+    await db.ready()
     with psycopg.connect(url.reveal()) as session:
         assert session.execute("SELECT current_database()").fetchone() == ("shop",)
