@@ -115,6 +115,7 @@ def test_a_migration_that_fails_half_way_or_waits_for_a_lock(make_app: MakeApp) 
     app.golive.no_strays()
 
 
+@pytest.mark.nightly  # so does tests/integration/migrate
 def test_a_migration_that_endangers_the_release(make_app: MakeApp) -> None:
     """Refused before anything runs; as a contract it waits until no release needs what it takes away."""
     app = make_app(extra=DATABASE, release=RELEASE + 'keep_warm = "0s"\n')

@@ -43,6 +43,7 @@ def validated(app: App) -> str:
     return str(app.golive.query(sql + " ORDER BY d.id DESC", app.name)[0][0])
 
 
+@pytest.mark.nightly  # the parts are those of unit tests
 def test_an_app_whose_database_is_given_in_parts(make_app: MakeApp) -> None:
     owner = make_app(extra=OWNED)
     owner.up().ok()

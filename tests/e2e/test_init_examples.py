@@ -1,7 +1,7 @@
 """The five examples without their golive.toml: `golive init` writes one, `golive up` takes it unchanged, and what the
 application is for works at its URL.
 
-All but threadr take a minute or more: they are nightly. Each of them has a smoke test of its own, which is what is run.
+They take a minute or more: all are nightly. Each of them has a smoke test of its own, which is what is run.
 """
 
 from __future__ import annotations
@@ -63,13 +63,11 @@ USES: dict[str, Callable[[App], None]] = {
     "akashic": smoke("node", "scripts/smoke.mjs"),
     "darasa": smoke("node", "scripts/smoke.mjs"),
 }
-QUICK = ("threadr",)
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.nightly) for name in USES]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", USES)
 def test_init_writes_what_up_takes_unchanged(name: str, tmp_path: Path) -> None:
     folder = _clone(name, tmp_path)
     with new_home() as golive:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 from e2e_apps import API, MakeApp
 from e2e_harness import App, until
 
@@ -17,6 +18,7 @@ rehearse = { longest_lock = "300ms" }
 SLOW = "ALTER TABLE item ADD COLUMN note text;\nSELECT pg_sleep(60);\n"
 
 
+@pytest.mark.nightly  # its steps are those of tests/integration/release/test_rehearsal.py
 def test_rehearsed_killed_and_deployed(make_app: MakeApp) -> None:
     app = make_app(toml=API, extra=DATABASE)
     app.write("migrations/001_item.sql", "CREATE TABLE item (id serial PRIMARY KEY);\nINSERT INTO item VALUES (1);")

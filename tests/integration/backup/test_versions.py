@@ -18,9 +18,10 @@ from golive.errors import BackupFailed
 from golive.system.processes import start
 
 
+@pytest.mark.nightly  # test_increments.py does so on 18
 @pytest.mark.parametrize(
     "shop",
-    [pytest.param(16, marks=pytest.mark.nightly), pytest.param(17, marks=pytest.mark.nightly), 18],
+    [16, 17, 18],
     indirect=True,
 )
 async def test_a_database_is_backed_up_received_proven_and_restored(shop: Shop) -> None:

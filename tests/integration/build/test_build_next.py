@@ -37,6 +37,7 @@ FILES = {
 }  # fmt: skip
 
 
+@pytest.mark.nightly  # half a minute on two cores; scripts/bench examples builds three
 async def test_a_traced_server_is_built_measured_searched_and_started(
     builder: Builder, golive_home: Home, checkout: Path, tmp_path: Path
 ) -> None:

@@ -154,6 +154,7 @@ async def test_a_workspace_builds_shared_packages_first_and_siblings_never(
     assert not (await build(builder, services(checkout)["api"]))[0].cached
 
 
+@pytest.mark.nightly  # so does tests/e2e/test_found_secrets.py
 async def test_a_secret_in_a_front_end_is_found_with_its_file_and_line(builder: Builder, checkout: Path) -> None:
     files = {
         "golive.toml": 'name = "web"\n[services.web]\n',

@@ -144,6 +144,7 @@ def test_planted_tokens_are_found_by_line_and_column(shapes: Shapes, kind: str) 
         assert found[0].column == len(before) - 1 + token.index(found[0].secret)
 
 
+@pytest.mark.nightly
 def test_the_examples_and_golive_itself_hold_none(look: Any, tmp_path: Path) -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
