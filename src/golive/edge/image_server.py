@@ -39,6 +39,8 @@ MAKING: Final = 30.0
 """Seconds for a picture to be made, of the clock; its process has fewer of the processor's."""
 DISK: Final = 512 * 10**6
 MEMORY: Final = 16 * 10**6
+PASSED_ON: Final = {401: 403, 403: 403, 404: 404, 410: 410, 503: 503}
+"""What a source's answer says to whoever asked; a 401 would have to say how to show a token here."""
 ACCEPTED: Final = ", ".join(TYPES.values())
 
 log = logging.getLogger("golive.images")
@@ -119,13 +121,13 @@ class Server(Hub):
             pool = self._inside[policy.tls]
             copied = ("x-forwarded-for", "x-forwarded-proto", "x-request-id")
             headers |= {name: request.headers[name] for name in copied if name in request.headers}
-            headers |= {"host": request.headers["host"]} | ({"x-golive-probe": policy.probe} if policy.probe else {})
+            headers |= {"host": request.headers["host"], POLICY: "source"}
+            headers |= {"x-golive-probe": policy.probe} if policy.probe else {}
         url = ("http://edge" if wanted.origin == OWN else wanted.origin) + wanted.path
         try:
             async with asyncio.timeout(WITHIN), pool.stream("GET", url, headers=list(headers.items())) as response:
                 if response.status != 200:
-                    status = response.status if response.status in (403, 404, 410, 503) else 502
-                    raise Refused(status, f"the source answers with {response.status}")
+                    raise Refused(PASSED_ON.get(response.status, 502), f"the source answers with {response.status}")
                 body = bytearray()
                 async for chunk in response.aiter_stream():
                     body += chunk

@@ -17,6 +17,7 @@ from golive.edge.model import EdgeConfig, Site, Tokens, cluster_name
 from golive.edge.resource import HTTP, PREFIX, Json, Layout, discovery, extension, file_source, typed
 from golive.edge.rules import QUERY
 from golive.edge.shield import PROBE
+from golive.secret import Secret
 
 FILTER = f"{HTTP}jwt_authn"
 KIND = "extensions.filters.http.jwt_authn.v3.JwtAuthentication"
@@ -66,7 +67,7 @@ def guarded(site: Site, tokens: Tokens, match: Json, made: list[Json]) -> list[J
     ]
     known = [preflight]
     if site.probe:
-        known.append([{"name": PROBE, "string_match": {"exact": site.probe.reveal()}}])
+        known.append(_golives(site, site.probe))
     found = [_also(route, tests) for tests in known for route in unguarded(tokens, made[:1])]
     here = [{"key": STATE, "string_match": {"exact": "on"}}]
     asked = {FILTER: typed("extensions.filters.http.jwt_authn.v3.PerRouteConfig", requirement_name=name_of(tokens))}
@@ -77,6 +78,16 @@ def guarded(site: Site, tokens: Tokens, match: Json, made: list[Json]) -> list[J
     ending = {QUERY: typed("extensions.filters.http.lua.v3.LuaPerRoute", source_code={"inline_string": END})}
     elsewhere: Json = {"match": match, "direct_response": answer, "typed_per_filter_config": ending}
     return [*found, {**elsewhere, "name": made[0]["name"]}]
+
+
+def _golives(site: Site, probe: Secret) -> list[Json]:
+    """True of golive's own requests. The image service asks for anybody, who may have no token."""
+    tests: list[Json] = [{"name": PROBE, "string_match": {"exact": probe.reveal()}}]
+    if site.policy.images:
+        from golive.edge.image_policy import POLICY
+
+        tests.append({"name": POLICY, "present_match": True, "invert_match": True})
+    return tests
 
 
 def unguarded(tokens: Tokens, made: list[Json]) -> list[Json]:

@@ -88,7 +88,7 @@ def _by_source(chains: list[Json], trusted: Sequence[str]) -> list[Json]:
 def _inside(scheme: str, layout: Layout, guards: Guards) -> Json:
     from golive.edge.pictures import inside_listener
 
-    return inside_listener(scheme, _connection_manager(scheme, layout, [], guards), layout)
+    return inside_listener(scheme, network_filters(guards), _connection_manager(scheme, layout, [], guards), layout)
 
 
 def _origin(layout: Layout) -> tuple[Json]:

@@ -88,12 +88,12 @@ def schemes(config: EdgeConfig) -> tuple[str, ...]:
     return tuple(name for name, there in (("http", plain), ("https", secure)) if there)
 
 
-def inside_listener(scheme: str, manager: Json, layout: Layout) -> Json:
-    """`manager` is that of the listener which faces the network."""
+def inside_listener(scheme: str, filters: list[Json], manager: Json, layout: Layout) -> Json:
+    """`filters` and `manager` are those of the listener which faces the network."""
     config = {**manager["typed_config"], "use_remote_address": False, "preserve_external_request_id": True}
     return {
         "@type": f"{PREFIX}config.listener.v3.Listener",
         "name": f"inside-{scheme}",
         "address": {"pipe": {"path": str(layout.inside(scheme)), "mode": 0o600}},
-        "filter_chains": [{"filters": [{"name": manager["name"], "typed_config": config}]}],
+        "filter_chains": [{"filters": [*filters, {"name": manager["name"], "typed_config": config}]}],
     }

@@ -10,6 +10,7 @@ import struct
 import sys
 import zlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpcore
@@ -20,9 +21,12 @@ from PIL import Image
 
 from golive.edge import image_policy
 from golive.edge.image_server import Public
-from golive.edge.model import EdgeConfig, Endpoint, Upstream
+from golive.edge.model import EdgeConfig, Endpoint, Tokens, Upstream
+from golive.secret import Secret
 
 API = "threadr/production/api/d1"
+PUBLIC = '{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}'
+"""RFC 8037, appendix A.2."""
 IMAGES = {"sources": ["/uploads/*", "https://cdn.localhost/*"], "widths": [64, 320]}
 
 
@@ -56,6 +60,7 @@ FILES = {
     "/uploads/page.png": b"<html><script>alert(1)</script></html>",
     "/uploads/cut.png": picture((640, 400))[:2000],
     "/uploads/long.png": bytes(3 * 10**6),
+    "/uploads/private/photo.png": picture((10, 10)),
     "/secret.png": picture((10, 10)),
 }  # fmt: skip
 asked: list[Request] = []
@@ -148,6 +153,22 @@ async def test_what_is_no_picture_or_too_much_of_one_is_refused(
         assert not [request for request in asked if request.path == "/secret.png"]
         assert service.returncode is None
         assert (await get(envoy, client, "/uploads/photo.png")).status_code == 200
+
+
+async def test_who_has_no_token_gets_no_picture_that_needs_one(
+    envoy: Running, upstreams: Upstreams, service: asyncio.subprocess.Process
+) -> None:
+    asked.clear()
+    tokens = Tokens(keys=PUBLIC, paths=("/uploads/private",), claims=(("x-user-id", "sub"),))
+    made = replace(site(rule(API, tokens=tokens), images=IMAGES), probe=Secret("sesame"))
+    await envoy.edge.apply(envoy.config(made, upstreams=(Upstream(API, (await upstreams.serve(files),)),)))
+    async with envoy.client() as client:
+        got = await get(envoy, client, "/uploads/private/photo.png")
+        assert (got.status_code, got.text, asked) == (403, "the source answers with 401\n", [])
+        assert (await get(envoy, client, "/uploads/photo.png")).status_code == 200
+        own = {"x-golive-probe": "sesame"}
+        url = envoy.edge.url("threadr.localhost") + "/uploads/private/photo.png"
+        assert (await client.get(url, headers=own)).status_code == 200
 
 
 async def test_a_name_that_leads_into_the_own_network_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
