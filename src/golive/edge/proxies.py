@@ -21,7 +21,11 @@ from golive.edge.model import EdgeConfig
 from golive.edge.resource import Json, extension, typed
 
 FILTER = "golive.client"
-_STRANGE = ("x-request-id", "x-forwarded-port", "x-envoy-decorator-operation", "x-envoy-downstream-service-cluster")
+_STRANGE = (
+    *("x-request-id", "x-forwarded-port", "x-envoy-decorator-operation"),
+    *("x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node"),
+    *("x-envoy-original-path", "x-envoy-original-host"),
+)
 """What a proxy may hand on unseen, and Envoy leaves there."""
 
 SCRIPT = """\
