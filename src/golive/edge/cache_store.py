@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from golive.edge.cache_policy import HOP_BY_HOP, Headers, Lifetime, Policy, is_unchanged, keyed, varies_by
 
 OVERHEAD: Final = 2048
-"""Bytes that an answer costs beside its body and head."""
+"""Bytes that an answer costs beside its body, its head and the words with which it was asked for."""
 PASSING: Final = 4096
 """URLs remembered as not to be kept."""
 PASS_FOR: Final = 10.0
@@ -51,10 +51,6 @@ class Kept:
     fresh_until: float
     stale_until: float
     retry_at: float = 0.0
-
-    @property
-    def size(self) -> int:
-        return len(self.body) + len(self.head) + len(self.short) + OVERHEAD
 
     def answer(self, request: Mapping[str, str], now: float, status: str) -> tuple[bytes, bytes]:
         """Head and body for a client. `status` is what Cache-Status says after the cache's name."""
@@ -123,7 +119,8 @@ class Store:
 
     def __init__(self) -> None:
         self.shelves: dict[str, Shelf] = {}
-        self._passing: OrderedDict[Url, float] = OrderedDict()
+        self._passing: OrderedDict[int, float] = OrderedDict()
+        """By hash: a URL is anybody's words, and two of the same hash only do not wait."""
 
     def shelf(self, policy: Policy) -> Shelf:
         found = self.shelves.get(policy.app)
@@ -162,7 +159,7 @@ class Store:
         page = shelf.pages.setdefault(url, Page(names))
         page.values.add(key.values)
         shelf.kept[key] = kept
-        shelf.bytes += kept.size
+        shelf.bytes += _cost(key, kept)
         while shelf.bytes > shelf.budget and shelf.kept:
             self._remove(shelf, next(iter(shelf.kept)))
 
@@ -173,7 +170,7 @@ class Store:
         found = shelf.kept.pop(key, None)
         if found is None:
             return
-        shelf.bytes -= found.size
+        shelf.bytes -= _cost(key, found)
         page = shelf.pages[key.url]
         page.values.discard(key.values)
         if not page.values:
@@ -181,11 +178,11 @@ class Store:
 
     def passes(self, url: Url, now: float) -> bool:
         """Whether an answer of this URL was not one to keep a moment ago."""
-        return self._passing.get(url, 0.0) > now
+        return self._passing.get(hash(url), 0.0) > now
 
     def let_pass(self, url: Url, now: float) -> None:
-        self._passing[url] = now + PASS_FOR
-        self._passing.move_to_end(url)
+        self._passing[hash(url)] = now + PASS_FOR
+        self._passing.move_to_end(hash(url))
         while len(self._passing) > PASSING:
             self._passing.popitem(last=False)
 
@@ -212,6 +209,12 @@ class Store:
             app: {**vars(shelf.counts), "answers": len(shelf.kept), "bytes": shelf.bytes, "memory": shelf.budget}
             for app, shelf in self.shelves.items()
         }
+
+
+def _cost(key: Key, kept: Kept) -> int:
+    """Bytes, about."""
+    words = (*key.url, *key.values, kept.path)
+    return len(kept.body) + len(kept.head) + len(kept.short) + sum(map(len, words)) + OVERHEAD
 
 
 def _under(path: str, base: str) -> bool:

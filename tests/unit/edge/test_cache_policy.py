@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import pytest
 
@@ -100,6 +101,29 @@ def test_an_app_keeps_within_its_bound_and_what_was_asked_last_stays() -> None:
     assert store.find(store.key(urls[1], {}, P), P, 1) is None
     store.sweep(1000)
     assert (store.facts()["shop/production"]["bytes"], store.shelves["shop/production"].pages) == (0, {})
+
+
+def test_long_words_of_a_client_take_room_as_well() -> None:
+    store, long = Store(), "x" * 5000
+    asked = [
+        (Url("d1", "h", f"/{long}"), {}),
+        (Url("d1", long, "/"), {}),
+        (Url("d1", "h", "/"), {"accept": long}),
+        (Url("d1", "h", "/"), {"x-plan": long}),
+    ]
+    for number, (url, request) in enumerate(asked):
+        put(store, url, request)
+        assert store.facts()["shop/production"]["bytes"] > 5000 * (number + 1)
+    store.purge("shop/production", None)
+    assert store.facts()["shop/production"]["bytes"] == 0
+
+    tracemalloc.start()
+    for number in range(100):
+        store.let_pass(Url("d1", "h", f"/{number}{long}"), 0)
+    assert store.passes(Url("d1", "h", f"/7{long}"), 1)
+    assert not store.passes(Url("d1", "h", f"/7{long}"), 11)
+    assert tracemalloc.get_traced_memory()[0] < 100_000
+    tracemalloc.stop()
 
 
 def test_answers_of_a_url_are_told_apart_by_what_vary_named() -> None:
