@@ -80,7 +80,7 @@ class Server(Hub):
         task.add_done_callback(over)
 
     async def _renew(self, request: Request, policy: Policy, key: Key, kept: Kept) -> None:
-        tag = next((value for name, value in kept.headers if name == "etag"), None)
+        tag = next((value for name, value in kept.headers if name == "etag" and kept.status < 300), None)
         try:
             async with self.ask(request, policy, [("if-none-match", tag)] if tag else []) as response:
                 headers = lower(response)
@@ -89,7 +89,7 @@ class Server(Hub):
                     self.store.shelf(policy).counts.failed += 1
                 elif response.status == 304:
                     merged = [(n, v) for n, v in kept.headers if n not in dict(headers)] + list(end_to_end(headers))
-                    self._keep(request, policy, key, (200, merged, kept.body))
+                    self._keep(request, policy, key, (kept.status, merged, kept.body))
                 else:
                     body = None if is_stream(headers) else await whole_body(response, policy.largest)
                     self._keep(request, policy, key, (response.status, headers, body))

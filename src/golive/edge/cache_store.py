@@ -43,6 +43,7 @@ class Kept:
     """An answer. Times in seconds of the loop's clock; `head` lacks its empty line, so that more can follow."""
 
     path: str
+    status: int
     headers: Headers
     head: bytes
     short: bytes
@@ -53,10 +54,13 @@ class Kept:
     retry_at: float = 0.0
 
     def answer(self, request: Mapping[str, str], now: float, status: str) -> tuple[bytes, bytes]:
-        """Head and body for a client. `status` is what Cache-Status says after the cache's name."""
+        """Head and body for a client. `status` is what Cache-Status says after the cache's name.
+
+        Only of a success may a client be told that it has it already (RFC 9110, 13.2.1).
+        """
         age = max(0, int(now - self.stored))
         rest = f"age: {age}\r\ncache-status: golive; {status}; ttl={int(self.fresh_until - now)}\r\n\r\n".encode()
-        if is_unchanged(request, self.headers):
+        if self.status < 300 and is_unchanged(request, self.headers):
             return self.short + rest, b""
         return self.head + rest, self.body
 
@@ -80,7 +84,7 @@ def keep(path: str, status: int, headers: Headers, body: bytes, life: Lifetime, 
     head = head_of(status, [*own, ("content-length", str(len(body)))])
     short = head_of(304, [(n, v) for n, v in own if n in _ON_304])
     fresh = now + life.fresh
-    return Kept(path, own, head, short, body, now - age, fresh, fresh + life.stale)
+    return Kept(path, status, own, head, short, body, now - age, fresh, fresh + life.stale)
 
 
 @dataclass

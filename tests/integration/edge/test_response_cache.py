@@ -231,6 +231,20 @@ async def test_a_stale_answer_is_given_while_a_newer_one_is_fetched(
         assert (await cache.counts())["failed"] >= 1
 
 
+async def test_only_a_success_is_unchanged(envoy: Running, upstreams: Upstreams, cache: Cache) -> None:
+    reply = Counting(etag='"v1"', cache_control="s-maxage=1")
+    reply.status = "404 Not Found"
+    async with served(envoy, upstreams, reply, stale="5m") as client:
+        known = {"if-none-match": '"v1"'}
+        async with asyncio.timeout(10):
+            while len(reply.asked) < 2:  # until it is too old, and renewed
+                got = await client.get("/api/public/a", headers=known)
+                assert (got.status_code, got.text[2:]) == (404, "/public/a ")
+                await asyncio.sleep(0.05)
+        assert "hit" in got.headers["cache-status"]
+        assert "if-none-match" not in reply.asked[-1].headers
+
+
 async def test_a_new_release_begins_with_nothing_and_purge_forgets(
     envoy: Running, upstreams: Upstreams, cache: Cache
 ) -> None:
