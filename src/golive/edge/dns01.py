@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from golive.errors import GoliveError
-from golive.secret import Secret
+from golive.secret import Mask, Secret
 from golive.system.users import User
 
 if TYPE_CHECKING:
@@ -102,9 +102,8 @@ def _run(how: Showing, verb: str, name: str, value: str) -> None:
         why = error.why or error.what
         raise GoliveError(f"the DNS hook {how.hook[0]} cannot be started: {why}") from error
     if done.code:
-        said = done.output.strip().splitlines()[-1][:200] if done.output.strip() else "it said nothing"
-        for _, secret in how.variables:
-            said = said.replace(secret.reveal(), "…")
+        mask = Mask(secret for _, secret in how.variables)
+        said = mask(done.output.strip().splitlines()[-1])[:200] if done.output.strip() else "it said nothing"
         raise GoliveError(f"the DNS hook {how.hook[0]} exited with {done.code} ({verb} {name}): {said}")
 
 
