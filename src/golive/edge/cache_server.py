@@ -28,11 +28,9 @@ import httpcore
 from golive.edge import connection
 from golive.edge.cache_policy import ORIGIN, POLICY, Headers, Lifetime, Policy, asked_with, lifetime, parse_policy
 from golive.edge.cache_store import Kept, Key, Store, Url, end_to_end, head_of, keep
-from golive.edge.connection import Hub, command_line, connection_limit, listening, serve
+from golive.edge.connection import SLICE, Hub, command_line, connection_limit, listening, serve
 from golive.edge.static_http import Request
 
-SLICE: Final = 64 * 1024
-"""Bytes of a body that are given to the kernel at once."""
 SWEEP: Final = 30.0
 RETRY: Final = 1.0
 """Seconds between two tries to renew an answer whose service does not answer."""
@@ -113,27 +111,10 @@ class Server(Hub):
             self.store.sweep(self.loop.time())
 
 
-class Connection(connection.Connection):
+class Connection(connection.Paced):
     """One connection of Envoy, or of golive."""
 
     server: Server
-
-    def __init__(self, server: Server) -> None:
-        super().__init__(server)
-        self._flowing = asyncio.Event()
-        self._flowing.set()
-
-    def pause_writing(self) -> None:
-        self._flowing.clear()
-        super().pause_writing()
-
-    def resume_writing(self) -> None:
-        self._flowing.set()
-        super().resume_writing()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._flowing.set()
-        super().connection_lost(error)
 
     def respond(self, request: Request, close: bool) -> None:
         text = request.headers.get(POLICY)
@@ -166,7 +147,7 @@ class Connection(connection.Connection):
         elif len(body) <= SLICE:
             self.say(head + body, close)
         else:
-            self.sending = self.server.loop.create_task(self._run(self._write(head, body), close))
+            self.sending = self.server.loop.create_task(self._run(self.write(head, body), close))
 
     async def _run(self, answering: Coroutine[Any, Any, bool], close: bool) -> None:
         whole = False
@@ -181,16 +162,6 @@ class Connection(connection.Connection):
                 self.sending = None
             else:
                 self.sent(whole, close)
-
-    async def _write(self, *parts: bytes) -> bool:
-        """Whether all of it was written; it waits while the client reads slowly."""
-        for part in parts:
-            for start in range(0, len(part), SLICE):
-                await self._flowing.wait()
-                if self.closing:
-                    return False
-                self.transport.write(part[start : start + SLICE])
-        return True
 
     async def _miss(self, request: Request, policy: Policy, url: Url) -> bool:
         """One request asks the service, those who want the same meanwhile wait for it."""
@@ -207,7 +178,7 @@ class Connection(connection.Connection):
             kept = store.find(key, policy, server.loop.time())
             if kept is not None:
                 counts.joined += 1
-                return await self._write(*kept.answer(request.headers, server.loop.time(), "fwd=uri-miss; collapsed"))
+                return await self.write(*kept.answer(request.headers, server.loop.time(), "fwd=uri-miss; collapsed"))
             if found is None:
                 counts.passed += 1
                 return await self._fetch(request, policy, url, None)
@@ -242,7 +213,7 @@ class Connection(connection.Connection):
                     store.put(url, request.headers, policy, kept)
                     flight.set_result(kept)
                     status = f"fwd=uri-miss; fwd-status={response.status}; stored"
-                    return await self._write(*kept.answer(request.headers, loop.time(), status))
+                    return await self.write(*kept.answer(request.headers, loop.time(), status))
             if flight:
                 store.let_pass(url, loop.time())
                 flight.set_result(None)
@@ -262,16 +233,16 @@ class Connection(connection.Connection):
         framing = [("content-length", length)] if length is not None else []
         framing += [("transfer-encoding", "chunked")] if chunked else []
         age = [(n, v) for n, v in headers if n == "age"]
-        if not await self._write(head_of(response.status, [*own, *age, *framing]) + b"\r\n"):
+        if not await self.write(head_of(response.status, [*own, *age, *framing]) + b"\r\n"):
             return False
         if bare:
             return True
-        if begun and not await self._write(*framed(begun, chunked)):
+        if begun and not await self.write(*framed(begun, chunked)):
             return False
         async for chunk in chunks:
-            if not await self._write(*framed(chunk, chunked)):
+            if not await self.write(*framed(chunk, chunked)):
                 return False
-        return await self._write(b"0\r\n\r\n") if chunked else True
+        return await self.write(b"0\r\n\r\n") if chunked else True
 
     def _own(self, request: Request) -> bytes:
         """golive's own questions."""

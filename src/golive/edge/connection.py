@@ -1,6 +1,7 @@
 """A small HTTP/1.1 server on asyncio: connections of Envoy, each request answered before the next is read.
 
-What the static server and the response cache share; docs/decisions/0003 says why there is no framework below them.
+What the static server, the response cache and the image service share; docs/decisions/0003 says why there is no
+framework below them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from golive.edge.static_plan import BUSY, refusal
 log = logging.getLogger("golive.edge")
 _LINGER: Final = 2.0
 _STOP_WITHIN: Final = 10.0
+SLICE: Final = 64 * 1024
+"""Bytes of a body that are given to the kernel at once."""
 
 
 class Hub:
@@ -149,6 +152,37 @@ class Connection(asyncio.Protocol):
         """End when idle; an answer under way is finished first."""
         if self.sending is None and not self.closing and not self.transport.get_write_buffer_size():
             self.transport.close()
+
+
+class Paced(Connection):
+    """One whose answers wait for a client that reads slowly, and take no memory meanwhile."""
+
+    def __init__(self, server: Hub) -> None:
+        super().__init__(server)
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    def pause_writing(self) -> None:
+        self._flowing.clear()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._flowing.set()
+        super().resume_writing()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._flowing.set()
+        super().connection_lost(error)
+
+    async def write(self, *parts: bytes) -> bool:
+        """Whether all of it was written."""
+        for part in parts:
+            for start in range(0, len(part), SLICE):
+                await self._flowing.wait()
+                if self.closing:
+                    return False
+                self.transport.write(part[start : start + SLICE])
+        return True
 
 
 def command_line(module: str, about: str) -> argparse.ArgumentParser:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import httpcore
 
@@ -80,6 +81,8 @@ class Server(Hub):
         self.gate = asyncio.Semaphore(AT_ONCE)
         self.making: dict[str, asyncio.Task[Picture]] = {}
         self.waiting = 0
+        self._given: WeakValueDictionary[str, Picture] = WeakValueDictionary()
+        """What is being sent: once in memory, to however many."""
         self._inside = {
             tls: httpcore.AsyncConnectionPool(uds=str(inside / f"inside-{name}.sock"), max_connections=20)
             for tls, name in ((True, "https"), (False, "http"))
@@ -91,8 +94,11 @@ class Server(Hub):
     async def picture(self, request: Request, wanted: Wanted, policy: Policy) -> tuple[Picture, bool]:
         """The picture, and whether it was there. Whoever asks for the same meanwhile gets the same. Refused."""
         name = name_of(wanted, policy)
-        found = await asyncio.to_thread(self.store.find, name, time.time())
+        found = self._given.get(name)
+        if found is None or time.time() >= found.until:
+            found = await asyncio.to_thread(self.store.find, name, time.time())
         if found:
+            self._given[name] = found
             return found, True
         if self.waiting >= WAITING:
             raise Refused(503, "too many pictures are being made; try again in a moment")
@@ -168,7 +174,7 @@ async def made_of(source: bytes, wanted: Wanted) -> tuple[str, bytes]:
     return kind.decode(), body
 
 
-class Connection(connection.Connection):
+class Connection(connection.Paced):
     """One connection of Envoy."""
 
     server: Server
@@ -178,21 +184,20 @@ class Connection(connection.Connection):
 
     async def _run(self, request: Request, close: bool) -> None:
         try:
-            message = await self._answer(request)
+            head, body = await self._answer(request)
         except Refused as error:
-            message = said(error.status, str(error))
+            head, body = said(error.status, str(error))
         except Exception:
             log.exception("a request failed")
-            message = said(500, "the picture could not be made")
+            head, body = said(500, "the picture could not be made")
+        whole = await self.write(head, b"" if request.method == "HEAD" else body)
         if self.closing:
             self.sending = None
-            return
-        if request.method == "HEAD":
-            message = message[: message.index(b"\r\n\r\n") + 4]
-        self.transport.write(message)
-        self.sent(True, close)
+        else:
+            self.sent(whole, close)
 
-    async def _answer(self, request: Request) -> bytes:
+    async def _answer(self, request: Request) -> tuple[bytes, bytes]:
+        """Head and body."""
         try:
             policy = parse_policy(request.headers[POLICY])
         except (KeyError, ValueError, TypeError):
@@ -215,8 +220,8 @@ class Connection(connection.Connection):
             ("cache-status", f"golive-images; {'hit' if there else 'fwd=uri-miss; stored'}"),
         ]
         if picture.etag in request.headers.get("if-none-match", ""):
-            return head_of(304, headers) + b"\r\n"
-        return head_of(200, [*headers, ("content-length", str(len(picture.body)))]) + b"\r\n" + picture.body
+            return head_of(304, headers) + b"\r\n", b""
+        return head_of(200, [*headers, ("content-length", str(len(picture.body)))]) + b"\r\n", picture.body
 
     async def _found(self, request: Request, policy: Policy) -> tuple[Picture, bool]:
         try:
@@ -226,12 +231,12 @@ class Connection(connection.Connection):
         return await self.server.picture(request, wanted, policy)
 
 
-def said(status: int, why: str) -> bytes:
+def said(status: int, why: str) -> tuple[bytes, bytes]:
     """A refusal, never kept by a cache."""
     body = f"{why}\n".encode()
     headers = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")]
     headers += [("retry-after", "1")] if status == 503 else []
-    return head_of(status, [*headers, ("content-length", str(len(body)))]) + b"\r\n" + body
+    return head_of(status, [*headers, ("content-length", str(len(body)))]) + b"\r\n", body
 
 
 async def run(listener: socket.socket, inside: Path, folder: Path) -> None:

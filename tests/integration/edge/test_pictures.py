@@ -15,11 +15,13 @@ from typing import Any
 
 import httpcore
 import httpx
+import psutil
 import pytest
 from edge_harness import Request, Running, Upstreams, answer, rule, site
 from PIL import Image
 
 from golive.edge import image_policy
+from golive.edge.image_policy import PATH, POLICY, Policy
 from golive.edge.image_server import Public
 from golive.edge.model import EdgeConfig, Endpoint, Tokens, Upstream
 from golive.secret import Secret
@@ -153,6 +155,30 @@ async def test_what_is_no_picture_or_too_much_of_one_is_refused(
         assert not [request for request in asked if request.path == "/secret.png"]
         assert service.returncode is None
         assert (await get(envoy, client, "/uploads/photo.png")).status_code == 200
+
+
+async def test_a_picture_that_many_read_slowly_is_in_memory_once(
+    envoy: Running, upstreams: Upstreams, service: asyncio.subprocess.Process
+) -> None:
+    frames, moving = [Image.effect_noise((1000, 800), 80) for _ in range(3)], io.BytesIO()
+    frames[0].save(moving, "GIF", save_all=True, append_images=frames[1:])
+    body = moving.getvalue()
+    await envoy.edge.apply(config(envoy, await upstreams.serve(answer(body, content_type="image/gif"))))
+    async with envoy.client() as client:
+        assert (await get(envoy, client, "/uploads/moving.gif")).content == body
+    process = psutil.Process(service.pid)
+    before = process.memory_info().rss
+    text = Policy("shop/production", "", True, ("/uploads/*",), (64,), (75,), ("webp",), 3600, 10**7).text()
+    asks = f"GET {PATH}?url=/uploads/moving.gif&w=64 HTTP/1.1\r\nhost: threadr.localhost\r\n{POLICY}: {text}\r\n\r\n"
+    writers = []
+    for _ in range(20):
+        reader, writer = await asyncio.open_unix_connection(str(envoy.edge.layout.images), limit=2048)
+        writers.append(writer)
+        writer.write(asks.encode())
+        assert f"content-length: {len(body)}".encode() in await reader.readuntil(b"\r\n\r\n")
+    assert process.memory_info().rss - before < 10 * len(body)
+    for writer in writers:
+        writer.close()
 
 
 async def test_who_has_no_token_gets_no_picture_that_needs_one(
