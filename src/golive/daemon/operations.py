@@ -14,7 +14,7 @@ from golive.blueprint.env import PREVIOUS
 from golive.blueprint.models import VARIABLE_PATTERN, ServiceKind
 from golive.daemon import api, db
 from golive.daemon.daemon import Daemon
-from golive.errors import Conflict, NotFound, UsageError
+from golive.errors import Conflict, NotFound, StateError, UsageError
 from golive.migrate.status import Applied, MigrationEvent
 from golive.release import environment, migrations, rehearsal, resources
 from golive.release.containers import container_name
@@ -282,12 +282,22 @@ class Operations:
         return len(set(running))
 
     async def _remove(self, place: Place) -> None:
+        """Files first: as long as there are some it is known, and whoever tries again goes on with them. Left without
+        it they would be the data of the next app of that name."""
         rows = self._host.state.resources(place)
         sockets = [resources.placement(self._host, row).sockets(row.engine, row.name) for row in rows]
+        try:
+            for folder in (*sockets, self._host.home.app(*place)):
+                await asyncio.to_thread(remove_tree, folder)
+        except OSError as error:
+            raise StateError(
+                f"{place} is stopped, and not all of its files can be removed",
+                where=error.filename,
+                why=error.strerror,
+                hint="mend that, then the same command goes on",
+            ) from error
         self._host.state.forget_app(place)
         self._host.forget(place)
-        for folder in (*sockets, self._host.home.app(*place)):
-            await asyncio.to_thread(remove_tree, folder)
         if not any(a.place.app == place.app for a in self._host.state.apps()):
             await asyncio.to_thread(remove_tree, self._host.home.app(*place).parent)
             await asyncio.to_thread(users.remove, users.app_user_name(place.app))

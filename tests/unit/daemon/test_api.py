@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,30 @@ async def test_destroy_leaves_the_audit_log_and_the_others(running: Running) -> 
     assert running.state.audit_log()[0].action == "destroy"
     assert running.world.gateway.applied[-1].sites == ()
     assert await error(running, "POST", "/v1/destroy", PLACE) == (404, "NotFound")
+
+
+async def test_files_that_cannot_be_removed_are_removed_by_the_next_try(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forgotten before, nobody could have destroyed it again, and the next app of that name would have had its data."""
+    running.keep(1)
+    await running.ended(running.rollback(1))
+    folder = running.host.home.resource(*SHOP, "db")
+    folder.mkdir(parents=True)
+
+    def busy(path: Path) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("golive.daemon.operations.remove_tree", busy)
+        status, answer = await running.call("POST", "/v1/destroy", PLACE)
+    assert (status, answer["error"]["kind"]) == (500, "StateError")
+    assert "Device or resource busy" in answer["error"]["why"]
+    assert folder.exists()
+    status, _ = await running.call("POST", "/v1/destroy", PLACE)
+    assert status == 200
+    assert not folder.exists()
+    assert running.state.apps() == []
 
 
 # Logs
