@@ -41,7 +41,7 @@ from golive.system.files import private_directory, remove_tree, write_atomic
 from golive.system.processes import Spec, run
 
 SIGNAL, RECOVER = "standby.signal", "recovery.signal"
-PARTIAL = ".partial"
+PARTIAL, PARTIALS = ".partial", "partial.json"
 _WHOLE = re.compile(r"[0-9A-F]{24}|[0-9A-F]{8}\.history")
 _LIMITS = {
     "max_connections setting": "max_connections",
@@ -217,8 +217,7 @@ def fetch(followed: Followed, base: Manifest, *, anew: bool = False) -> tuple[in
     location, key = repository.location(), repository.key_of(base)
     entries = location.list(f"{repository.source}/wal/{base.stream}") if base.stream else []
     known = {entry.name.rsplit("/", 1)[1]: entry for entry in entries}
-    noted = followed.work / "partial.json"
-    sizes: dict[str, int] = json.loads(noted.read_text()) if noted.exists() and not anew else {}
+    sizes = {} if anew else _sizes(followed)
     missing = _missing(followed, base, known, sizes)
     wanted = missing if anew else missing[:MOST]
 
@@ -235,8 +234,16 @@ def fetch(followed: Followed, base: Manifest, *, anew: bool = False) -> tuple[in
     if came:
         sizes = {name: size for name, size in sizes.items() if name in known}
         sizes |= {name: known[name].size for name in came if name.endswith(PARTIAL)}
-        write_atomic(noted, json.dumps(sizes), sync=False)
+        write_atomic(followed.work / PARTIALS, json.dumps(sizes), sync=False)
     return _end(followed, base, known, bool(came)), bool(came)
+
+
+def _sizes(followed: Followed) -> dict[str, int]:
+    """Of the parts of segments that were fetched. Nothing where a machine that lost its power has left a torn file."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        found: dict[str, int] = json.loads((followed.work / PARTIALS).read_text())
+        return found
+    return {}
 
 
 def _missing(followed: Followed, base: Manifest, known: Mapping[str, Entry], sizes: Mapping[str, int]) -> list[str]:

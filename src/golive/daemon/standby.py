@@ -46,6 +46,8 @@ class StandbyMode:
         self._supervisor = Supervisor()
         self._offload = Offload(idle=timedelta(seconds=60))
         self._databases: list[Followed] | None = None
+        self._listed = ""
+        """The bundle that these databases are of."""
         self._seen: dict[str, Seen] = {}
         self._trouble: dict[str, str] = {}
         self._heard: float | None = None
@@ -100,20 +102,19 @@ class StandbyMode:
             self._trouble.pop(what, None)
 
     async def _refresh(self) -> None:
-        before = self._standing.bundle
         shown = [self._shown(each) for each in self._databases or []]
         far = tuple({name: value for name, value in each.items() if name in FAR_BEHIND} for each in shown)
         self._standing = await self._offload.call(standby.refresh, self._home, far)
         self._heard = await self._offload.call(standby.heard, self._home)
         self._looked = time.time()
-        if self._databases is None or self._standing.bundle != before:
+        if self._databases is None or self._standing.bundle != self._listed:
             found = await self._offload.call(_databases, self._home, passphrase.given())
             left = {each.server.label for each in found}
             for gone in (each for each in self._databases or [] if each.server.label not in left):
                 await self._supervisor.stop(_unit_name(gone.server.label))
                 await standby.drop(gone)
                 self._seen.pop(gone.server.label, None)
-            self._databases = found
+            self._databases, self._listed = found, self._standing.bundle
         for each in self._databases:
             if each.base is not None and await self._offload.call(standby.is_over, each):
                 log.warning("%s: what it followed is over, it begins anew", each.server.label)
