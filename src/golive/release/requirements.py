@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +59,9 @@ async def _checked(deploy: Deploy, names: tuple[str, ...]) -> list[dict[str, Any
         said = deploy.journal.mask(err.decode(errors="replace"))
         raise ChecksFailed("the required checks could not be made", log=said, hint=_hint(deploy)) from None
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # its browser too
         await process.wait()
 
 
