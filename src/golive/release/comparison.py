@@ -102,7 +102,9 @@ def _share(counts: Counts) -> str:
 
 
 def tail(seen: int, of: int, chance: float) -> float:
-    """The probability of `seen` or more events in `of` tries of that chance each."""
+    """The probability of `seen` or more events in `of` tries of that chance each. Envoy's counters are read one after
+    the other: a failure may be seen before the request that it is of."""
+    seen = min(seen, of)
     if seen <= of * chance or not of:
         return 1.0
     if chance <= 0:

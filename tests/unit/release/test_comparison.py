@@ -36,6 +36,12 @@ def test_the_tail_of_the_binomial_distribution(seen: int, of: int, chance: float
     assert tail(seen, of, chance) == pytest.approx(probability, rel=0.1)
 
 
+def test_a_failure_that_is_seen_before_its_request() -> None:
+    """Every one fails, and Envoy is asked between the two counters of the newest."""
+    assert judge(POLICY, {"web": (counts(10, 11), counts(200))}, 1).worse.startswith("11 of its 10 requests failed")
+    assert not judge(POLICY, {"web": (counts(0, 5), counts(200))}, 1).worse
+
+
 def test_a_step_lasts_its_time_and_its_requests() -> None:
     well = {"web": (counts(100), counts(2000))}
     assert not judge(POLICY, well, 119).go_on
