@@ -48,8 +48,8 @@ class Write:
 def plan(current: Mapping[str, Json], wanted: Mapping[str, Json]) -> list[Write]:
     """The writes that turn one set of files into the other; empty when nothing changed.
 
-    Certificates and clusters come before what refers to them, and go after (rule 11); limits come before routes, so
-    that no request passes unlimited.
+    Certificates, clusters and what tokens must be come before what refers to them, and go after (rule 11); limits come
+    before routes, so that no request passes unlimited.
     """
     writes = [Write(n, wanted[n]) for n in sorted(wanted) if n.startswith(CERTIFICATE) and current.get(n) != wanted[n]]
     both = _both(current.get("cds"), wanted["cds"])
@@ -59,8 +59,12 @@ def plan(current: Mapping[str, Json], wanted: Mapping[str, Json]) -> list[Write]
     before = guards_in(current["lds"]) if "lds" in current else NONE
     # Routes that ask for a filter find connections that have it.
     order = ("lds", *routes) if "lds" in current and guards_in(wanted["lds"]) - before else (*routes, "lds")
-    settings = [name for name in ("ecds", jwt.FILE) if name in wanted]
-    writes += [Write(n, wanted[n]) for n in (*settings, *order) if current.get(n) != wanted[n]]
+    if current.get("ecds") != wanted["ecds"]:
+        writes.append(Write("ecds", wanted["ecds"]))
+    tokens = [] if jwt.FILE not in wanted else [_all_tokens(current.get(jwt.FILE), wanted[jwt.FILE])]
+    writes += [Write(jwt.FILE, made) for made in tokens if made != current.get(jwt.FILE)]
+    writes += [Write(n, wanted[n]) for n in order if current.get(n) != wanted[n]]
+    writes += [Write(jwt.FILE, wanted[jwt.FILE]) for made in tokens if made != wanted[jwt.FILE]]
     if both != wanted["cds"]:
         writes.append(Write("cds", wanted["cds"]))
     gone = sorted(n for n in current if n.startswith(CERTIFICATE) and n not in wanted)
@@ -77,6 +81,21 @@ def _both(current: Json | None, wanted: Json) -> Json:
         return wanted
     kind = wanted["type_url"].removeprefix("type.googleapis.com/envoy.")
     return discovery(kind, sorted([*wanted["resources"], *kept], key=lambda c: str(c["name"])))
+
+
+def _all_tokens(current: Json | None, wanted: Json) -> Json:
+    """What tokens must be, as wanted and as routes may still say."""
+    if current is None:
+        return wanted
+    (made,), (before,) = wanted["resources"], current["resources"]
+    config, old = made["typed_config"], before["typed_config"]
+    both = {name: old[name] | config[name] for name in ("providers", "requirement_map")}
+    kind = wanted["type_url"].removeprefix("type.googleapis.com/envoy.")
+    return (
+        discovery(kind, [{**made, "typed_config": config | both}])
+        if both["providers"] != config["providers"]
+        else wanted
+    )
 
 
 class Pusher:

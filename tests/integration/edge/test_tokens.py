@@ -7,12 +7,14 @@ import base64
 import json
 import ssl
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -127,6 +129,24 @@ async def test_a_token_is_not_believed_any_more_when_the_keys_are_others(envoy: 
             url = await serve(envoy, upstreams, asking(replace(WANTED, keys=jwks(key))))
             for _ in range(6):  # by each of Envoy's threads
                 assert (await client.get(f"{url}/api/items", headers=mine)).status_code == status
+
+
+async def test_nobody_is_refused_while_what_a_token_must_be_changes(envoy: Running, upstreams: Upstreams) -> None:
+    """By routes that still ask for what was before."""
+    url, mine, statuses = await serve(envoy, upstreams, asking(WANTED)), bearer(token(aud=["shop", "till"])), Counter()
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        while not changed.is_set():
+            statuses[(await client.get(f"{url}/api/items", headers=mine)).status_code] += 1
+
+    changed = asyncio.Event()
+    async with envoy.client() as client, asyncio.TaskGroup() as group:
+        for _ in range(8):
+            group.create_task(ask(client))
+        for audience in ("till", "shop", "till", "shop"):
+            await serve(envoy, upstreams, asking(replace(WANTED, audience=(audience,))))
+        changed.set()
+    assert statuses.keys() == {200}
 
 
 async def test_a_limit_counts_by_who_the_token_names(envoy: Running, upstreams: Upstreams) -> None:

@@ -75,7 +75,17 @@ def test_the_filter_comes_before_the_routes_that_ask_for_it_and_stays() -> None:
     assert guards_in(asking["lds"]) == {JWT}
     assert [w.name for w in plan(plain, asking)] == ["cds", "ecds-jwt", "lds", "rds-https"]
     after = render(config(), LAYOUT, guarded=guards_in(asking["lds"]))
-    assert [w.name for w in plan(asking, after)] == ["ecds-jwt", "rds-https", "cds"]
+    assert [w.name for w in plan(asking, after)] == ["rds-https", "ecds-jwt", "cds"]
+
+
+def test_what_routes_still_ask_for_goes_after_them() -> None:
+    old, new = (render(config(rule("/", tokens=replace(TOKENS, issuer=name))), LAYOUT) for name in ("old", "new"))
+    writes = plan(old, new)
+    assert [w.name for w in writes] == ["ecds-jwt", "rds-https", "ecds-jwt"]
+    configs = [w.content["resources"][0]["typed_config"] for w in writes if w.content and w.name == "ecds-jwt"]
+    assert [{p["issuer"] for p in made["providers"].values()} for made in configs] == [{"old", "new"}, {"new"}]
+    assert all(made["providers"].keys() == made["requirement_map"].keys() for made in configs)
+    assert plan(new, new) == []
 
 
 def test_a_limit_may_count_by_a_claim() -> None:
