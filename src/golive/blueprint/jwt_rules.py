@@ -16,6 +16,9 @@ from golive.blueprint.proxies import CLAIMED
 
 PRIVATE = ("d", "p", "q", "k")
 """Members of a key that nobody else may know (RFC 7518, 6)."""
+NEEDED = {"RSA": ("n", "e"), "EC": ("x", "y"), "OKP": ("x",)}
+CURVES = {"RSA": (None,), "EC": ("P-256", "P-384", "P-521"), "OKP": ("Ed25519",)}
+"""Kinds of key that Envoy reads; it refuses a set that has none of them."""
 TAKEN = ("x-forwarded-", "x-envoy-", "x-golive-", "x-request-id", "x-real-ip")
 _SET = 'a JWK set (RFC 7517) of public keys: `{"keys": [{"kty": …}]}`'
 _FORM = "an `https://` address, or a file of the checkout such as `keys/jwks.json`"
@@ -75,7 +78,14 @@ def _problem(text: str) -> str | None:
         return "is not a set of keys"
     if any(member in key for key in keys for member in PRIVATE):
         return "holds a private key"
+    if not any(map(_is_read, keys)):
+        return "has no key that the edge reads: RSA, EC (P-256, P-384, P-521) or Ed25519"
     return None
+
+
+def _is_read(key: Mapping[str, Any]) -> bool:
+    kind = str(key["kty"])
+    return key.get("crv") in CURVES.get(kind, ()) and all(isinstance(key.get(member), str) for member in NEEDED[kind])
 
 
 def _headers(path: KeyPath, jwt: Jwt) -> Iterator[Fault]:
