@@ -20,13 +20,14 @@ ORIGIN: Final = "x-golive-origin"
 KEPT: Final = (200, 203, 301, 308)
 KEPT_WHEN_SAID: Final = (204, 404, 410)
 """Only when the answer itself says for how long."""
-KEYED: Final = ("accept", "accept-encoding", "origin", "x-envoy-original-path")
+KEYED: Final = ("accept", "accept-encoding", "origin", "x-envoy-original-path", "x-forwarded-proto")
 """Headers that an answer often depends on without saying so. Accept-Encoding is only there when the edge does not
-compress, the path as it was asked where a rule or a prefix changed it."""
+compress, the path as it was asked where a rule or a prefix changed it; the scheme differs behind proxies, and a
+redirect to the other one must not be kept for both."""
 PASSED: Final = (
     *KEYED,
     *("accept-language", "user-agent", "x-request-id", "traceparent", "tracestate"),
-    *("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix"),
+    *("x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix"),
 )
 """What the service is asked with. No other header of a client reaches it, so none can get into somebody else's
 answer."""

@@ -184,6 +184,28 @@ async def test_what_vary_says_is_learned(envoy: Running, upstreams: Upstreams, c
         assert len(reply.asked) == 2
 
 
+async def test_a_redirect_to_the_other_scheme_is_not_kept_for_both(
+    envoy: Running, upstreams: Upstreams, cache: Cache
+) -> None:
+    """Behind a proxy that ends TLS."""
+
+    async def reply(request: Request) -> bytes:
+        if request.headers["x-forwarded-proto"] == "http":
+            return answer(b"", "301 Moved Permanently", location="https://threadr.localhost/")
+        return answer(b"ok")
+
+    kept = CachedPath.model_validate({"path": "/*", "ttl": "30s"})
+    made = site(rule(D1, cache=(kept,)), https=False, trusted_proxies=["127.0.0.0/8"])
+    up = Upstream(D1, (await upstreams.serve(reply),))
+    await envoy.edge.apply(envoy.config(made, upstreams=(up,)))
+    url = envoy.edge.url("threadr.localhost", https=False)
+    async with envoy.client() as client:
+        for scheme, status in (("http", 301), ("https", 200)) * 2:
+            got = await client.get(url, headers={"x-forwarded-proto": scheme})
+            assert got.status_code == status
+        assert "hit" in got.headers["cache-status"]
+
+
 async def test_many_wait_for_one(envoy: Running, upstreams: Upstreams, cache: Cache) -> None:
     reply = Counting()
     reply.gate.clear()

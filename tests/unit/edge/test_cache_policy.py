@@ -65,7 +65,7 @@ def test_what_it_depends_on() -> None:
     headers = [("vary", "Accept-Language, X-Plan"), ("vary", "cookie, User-Agent, X-Unknown")]
     assert varies_by(headers, P) == ("accept-language", "user-agent")
     request = {"x-plan": "Pro", "accept-language": "de, en", "x-evil": "1", "host": "a", "cookie": "c"}
-    assert keyed(request, P, ("accept-language",)) == ("", "", "", "", "Pro", "de,en")
+    assert keyed(request, P, ("accept-language",)) == ("", "", "", "", "", "Pro", "de,en")
     assert asked_with(request, P) == [("host", "a"), ("accept-language", "de, en"), ("x-plan", "Pro")]
     assert parse_policy(P.text()) == P
 
