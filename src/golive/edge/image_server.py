@@ -66,9 +66,15 @@ class Public(httpcore.AsyncNetworkBackend):
         except OSError as error:
             raise httpcore.ConnectError(f"{host} is not known") from error
         addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
-        if not addresses or not all(map(image_policy.is_public, addresses)):
+        if not all(map(image_policy.is_public, addresses)):
             raise httpcore.ConnectError(f"{host} has an address that is not public")
-        return await self._plain.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+        failure = None
+        for address in addresses:
+            try:
+                return await self._plain.connect_tcp(address, port, timeout, local_address, socket_options)
+            except httpcore.ConnectError as error:
+                failure = error
+        raise failure or httpcore.ConnectError(f"{host} has no address")
 
 
 class Server(Hub):

@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import signal
+import socket
 import struct
 import sys
 import zlib
@@ -197,6 +198,9 @@ async def test_who_has_no_token_gets_no_picture_that_needs_one(
         assert (await client.get(url, headers=own)).status_code == 200
 
 
+ADDRESSES = ((socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.1"))
+
+
 async def test_a_name_that_leads_into_the_own_network_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The address that is looked at is the one that is used: a second answer of DNS changes nothing."""
     connected: list[str] = []
@@ -213,6 +217,8 @@ async def test_a_name_that_leads_into_the_own_network_is_not_asked(monkeypatch: 
             await backend.connect_tcp(host, port, 2)
     assert not connected
     monkeypatch.setattr(image_policy, "is_public", lambda address: True)
-    stream = await backend.connect_tcp("inside.localhost", port, 2)
+    entries = [(family, socket.SOCK_STREAM, 0, "", (at, port)) for family, at in ADDRESSES]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: entries)
+    stream = await backend.connect_tcp("both.test", port, 2)  # the first of them does not answer
     await stream.aclose()
     server.close()
