@@ -108,7 +108,10 @@ async def test_somebody_elses_redis_answers_or_says_why_not(
 async def answering(words: bytes | None) -> AsyncIterator[int]:
     """A server that says these words and leaves, or (None) never says anything."""
 
+    writers: list[asyncio.StreamWriter] = []
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         await reader.read(1)
         if words is not None:
             writer.write(words)
@@ -119,6 +122,8 @@ async def answering(words: bytes | None) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for writer in writers:
+            writer.transport.abort()
 
 
 @pytest.mark.parametrize(

@@ -23,17 +23,20 @@ async def test_a_browser_calls_a_grpc_service(envoy: Running, upstreams: Upstrea
         connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
         connection.initiate_connection()
         writer.write(connection.data_to_send())
-        while data := await reader.read(65536):
-            for event in connection.receive_data(data):
-                if isinstance(event, h2.events.RequestReceived):
-                    seen.append(dict(event.headers))
-                elif isinstance(event, h2.events.StreamEnded):
-                    connection.send_headers(event.stream_id, [(":status", "200"), ("content-type", "application/grpc")])
-                    connection.send_data(event.stream_id, FRAME)
-                    connection.send_headers(event.stream_id, [("grpc-status", "0")], end_stream=True)
-            writer.write(connection.data_to_send())
-            await writer.drain()
-        writer.close()
+        try:
+            while data := await reader.read(65536):
+                for event in connection.receive_data(data):
+                    if isinstance(event, h2.events.RequestReceived):
+                        seen.append(dict(event.headers))
+                    elif isinstance(event, h2.events.StreamEnded):
+                        headers = [(":status", "200"), ("content-type", "application/grpc")]
+                        connection.send_headers(event.stream_id, headers)
+                        connection.send_data(event.stream_id, FRAME)
+                        connection.send_headers(event.stream_id, [("grpc-status", "0")], end_stream=True)
+                writer.write(connection.data_to_send())
+                await writer.drain()
+        finally:  # Envoy keeps its connection, and the test's loop ends before it does
+            writer.transport.abort()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     from golive.edge.model import Endpoint

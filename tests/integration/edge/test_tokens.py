@@ -204,10 +204,12 @@ async def key_server(envoy: Running, folder: Path) -> AsyncIterator[tuple[str, l
     asked: list[str] = []
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append((await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[0])
-        writer.write(answer(jwks().encode(), content_type="application/json"))
-        await writer.drain()
-        writer.close()
+        try:
+            asked.append((await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[0])
+            writer.write(answer(jwks().encode(), content_type="application/json"))
+            await writer.drain()
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     try:

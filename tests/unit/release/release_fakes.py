@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -80,6 +80,10 @@ class FakeSupervisor:
 
     async def wait_exit(self, id: str) -> Exit:
         return await self.exits.setdefault(id, asyncio.get_running_loop().create_future())
+
+    async def stop_all(self, ids: Iterable[str]) -> None:
+        for id in ids:
+            await self.stop(id)
 
     async def stop(self, id: str) -> Exit | None:
         await asyncio.sleep(0)
