@@ -74,8 +74,9 @@ def test_a_host_is_followed_fenced_and_may_go_on_after_all(elsewhere: Path) -> N
         assert "is no standby" in new("standby", "status").failed().err
         key = old("backup", "key", "--yes").ok().out.strip()
         host = bundled(old, location, key).host
-        owner.beat(location, host, "somebody", datetime.now(UTC))
         follow(new, elsewhere, key)
+        assert "alive is not known" in " ".join(new("standby", "promote").failed().err.split())
+        owner.beat(location, host, "somebody", datetime.now(UTC))
         shown = new("status", "--all").ok().out
         assert "standby of" in shown and ", begun " in shown
         assert new("status", "--json").ok().json()["standby"]["since"] <= time.time()

@@ -237,8 +237,15 @@ def _require_silence(home: Home, source: Source) -> None:
     if known is not None and known.machine == host_bundle.machine(home):
         return  # it is fenced already
     last = owner.heard(location, host)
-    ago = (datetime.now(UTC) - last).total_seconds() if last else None
-    if ago is not None and ago < LIFE:
+    if last is None:
+        raise Conflict(
+            "whether the host that is followed is alive is not known",
+            where=str(location),
+            why="it says so from its next look on, ten minutes after a standby begins at most, and has not yet",
+            hint="make sure that it has ended, then --force; both would serve otherwise",
+        )
+    ago = (datetime.now(UTC) - last).total_seconds()
+    if ago < LIFE:
         raise Conflict(
             f"the host that is followed is alive: it was there {human_duration(max(ago, 0))} ago",
             where=str(location),
