@@ -120,15 +120,22 @@ def fetch(
     _require_room(into, (len(needed) + 1) * manifest.segment)
 
     def one(name: str) -> BackupFailed | None:
+        source = names.get(name) or f"{repository.source}/wal/{manifest.stream}/{name}"
         try:
-            with location.open(names[name]) as file, _written(into / name, user) as target:
-                for data in archive.read(file, key, names[name]):
+            with location.open(source) as file, _written(into / name, user) as target:
+                for data in archive.read(file, key, source):
                     target.write(data)
         except BackupUntried:
             raise
         except BackupFailed as error:
             (into / name).unlink()
             return error
+        except NotFound:
+            if not name.endswith(PARTIAL):
+                raise
+            (into / name).unlink(missing_ok=True)
+            whole = name.removesuffix(PARTIAL)  # which it is by now
+            return None if whole in here or whole in names else one(whole)
         return None
 
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -6,7 +6,7 @@ import shutil
 import stat
 import struct
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from golive.backup import catalog, keyring, segment, ship, stream, wal, work
 from golive.backup.archive import Key
 from golive.backup.catalog import Manifest
 from golive.backup.credentials import Credentials
+from golive.backup.location import Entry, Folder
 from golive.backup.repository import Repository
 from golive.errors import BackupFailed, UsageError
 from golive.system.users import User
@@ -163,6 +164,40 @@ def test_a_damaged_segment_is_found_and_how_far_one_can_go(
     into.mkdir()
     ship.fetch(repository, manifest, key, tmp_path / "nowhere", into, None, to_the_end=False)
     assert sorted(path.name for path in into.iterdir()) == [wal.segment_name(n, 1, SIZE) for n in (2, 3)]
+
+
+@dataclass(frozen=True)
+class Busy(Repository):
+    """Whoever has listed what is there comes too late for its newest part: it is shipped as a whole segment then."""
+
+    received: Path
+
+    def location(self) -> Folder:
+        given, received = self, self.received
+
+        class Growing(Folder):
+            def list(self, prefix: str) -> list[Entry]:
+                found = super().list(prefix)
+                for part in (received / stream.CURRENT).glob("*.partial"):
+                    part.rename(part.with_suffix(""))
+                ship.ship(Repository(given.to, given.credentials, given.keys, given.source), received, None)
+                return found
+
+        return Growing(Path(self.to))
+
+
+def test_the_part_that_has_become_whole_since_it_was_seen_is_fetched_as_that(
+    tmp_path: Path, archived: tuple[Repository, Manifest]
+) -> None:
+    repository, manifest = archived
+    folder, into = tmp_path / "app/received/db", tmp_path / "into"
+    newest = wal.segment_name(6, 1, SIZE)
+    (folder / "current" / f"{newest}.partial").write_bytes(segment_with_commit(BEGUN + 6 * MINUTE))
+    ship.ship(repository, folder, 0)
+    into.mkdir()
+    busy = Busy(repository.to, repository.credentials, repository.keys, repository.source, folder)
+    ship.fetch(busy, manifest, repository.key(), tmp_path / "nowhere", into, None)
+    assert sorted(path.name for path in into.iterdir()) == [wal.segment_name(number, 1, SIZE) for number in range(2, 7)]
 
 
 def test_over_the_budget_the_oldest_go_and_never_the_newest_two(
