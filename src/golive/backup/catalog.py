@@ -146,6 +146,26 @@ def _found(location: Location, source: str) -> Iterator[Manifest | Broken]:
                 yield Broken(id, str(error))
 
 
+def unfinished(location: Location, source: str) -> list[str]:
+    """Ids of what was cut off before its manifest was written, or after that was removed. Of the newest nobody knows:
+    it may be under way."""
+    ids: dict[str, bool] = {}
+    for entry in location.list(f"{source}/base"):
+        id, name = entry.name.split("/")[-2:]
+        ids[id] = ids.get(id, False) or name == MANIFEST
+    newest = max((id for id, whole in ids.items() if whole), default="")
+    cut = [id for id, whole in ids.items() if not whole and ID.fullmatch(id) and id < newest]
+    return [id for id in cut if not _is_there(location, f"{source}/base/{id}/{MANIFEST}")]
+
+
+def _is_there(location: Location, name: str) -> bool:
+    try:
+        with location.open(name):
+            return True
+    except NotFound:
+        return False
+
+
 def find(location: Location, source: str, id: str | None = None) -> Manifest:
     """The backup of that id, or the newest. NotFound names the nearest; BackupFailed when it cannot be believed."""
     known = backups(location, source)

@@ -78,7 +78,11 @@ async def create(
     except BaseException:
         catalog.remove(location, where, id)
         raise
-    gone = retention.expired(catalog.backups(location, where), datetime.now(UTC), terms.keep, terms.age)
+    known = catalog.backups(location, where)
+    spared = proof.last_good(location, where, known)
+    gone = retention.expired(known, datetime.now(UTC), terms.keep, terms.age, spared)
+    for cut in catalog.unfinished(location, where):
+        catalog.remove(location, where, cut)
     for each in gone:
         catalog.remove(location, where, each.id)
     return {**view(manifest), "tables": tables, "went": [each.id for each in gone]}

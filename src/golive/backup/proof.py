@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from golive.backup import catalog, recovery
+from golive.backup import catalog, recovery, retention
 from golive.backup.catalog import DAMAGE, PROOF, Broken, Manifest
 from golive.backup.location import Location
 from golive.backup.recovery import Goal
@@ -94,13 +94,32 @@ def choose(location: Location, known: Sequence[Manifest | Broken], goal: Goal) -
     """See `recovery.choose`; and the ids of newer ones that were passed over because they have failed."""
     failed: list[str] = []
 
-    def has_failed(manifest: Manifest) -> bool:
-        if found := verdict(location, manifest).status == "failed" or is_damaged(location, manifest):
+    def is_passed_over(manifest: Manifest) -> bool:
+        if found := has_failed(location, manifest):
             failed.append(manifest.id)
         return found
 
-    chosen = recovery.choose(known, goal, has_failed)
+    chosen = recovery.choose(known, goal, is_passed_over)
     return chosen, [id for id in failed if id > chosen.id]
+
+
+def has_failed(location: Location, manifest: Manifest) -> bool:
+    return verdict(location, manifest).status == "failed" or is_damaged(location, manifest)
+
+
+def last_good(location: Location, source: str, known: Sequence[Manifest | Broken]) -> list[Manifest]:
+    """What retention must not take, whatever its age, while the newest backup that was looked at has failed: the chain
+    of the newest before it that is proven or, without one, has not failed. Empty while all is well."""
+    chains = {each.id: chain for chain in retention.chains(known) for each in chain}
+    ordered = sorted((each for chain in retention.chains(known) for each in chain), key=lambda each: each.id)
+    names = [entry.name.split("/")[-2:] for entry in location.list(f"{source}/base")]
+    looked_at = {id for id, name in names if name in (PROOF, DAMAGE)}
+    newest = next((each for each in reversed(ordered) if each.id in looked_at), None)
+    if newest is None or not has_failed(location, newest):
+        return []
+    fit = [each for each in reversed(ordered) if each.id < newest.id and not has_failed(location, each)]
+    proven = [each for each in fit if read(location, each) is not None]
+    return chains[(proven or fit)[0].id] if fit else []
 
 
 def is_damaged(location: Location, manifest: Manifest) -> bool:

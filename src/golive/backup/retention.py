@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from golive.backup import wal
@@ -11,14 +11,17 @@ from golive.backup.catalog import Broken, Manifest
 Backup = Manifest | Broken
 
 
-def expired(known: Sequence[Backup], now: datetime, keep: int, age: timedelta) -> list[Manifest]:
-    """Oldest first: those that are neither among the newest `keep` nor younger than `age`. A backup that cannot be
-    believed is no reason to let another go, and is left for somebody to look at. Which is newer is told by the ids,
-    which follow one another when the clock was set back too, see `catalog.new_id`. A base backup and its increments
-    count as one, as young as the youngest of them: they go together."""
+def expired(
+    known: Sequence[Backup], now: datetime, keep: int, age: timedelta, spared: Collection[Manifest] = ()
+) -> list[Manifest]:
+    """Oldest first: those that are neither among the newest `keep` nor younger than `age` nor `spared`, see
+    `proof.last_good`. A backup that cannot be believed is no reason to let another go, and is left for somebody to look
+    at. Which is newer is told by the ids, which follow one another when the clock was set back too, see
+    `catalog.new_id`. A base backup and its increments count as one, as young as the youngest of them: they go together.
+    """
     all_of_them = chains(known)
     old = [chain for chain in all_of_them[: max(len(all_of_them) - keep, 0)] if now - chain[-1].ended > age]
-    return [each for chain in old for each in chain]
+    return [each for chain in old if chain[0] not in spared for each in chain]
 
 
 def chains(known: Iterable[Backup]) -> list[list[Manifest]]:

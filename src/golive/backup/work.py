@@ -97,16 +97,21 @@ async def create(
 
 def tidy(repository: Repository, received: Path, terms: Terms) -> list[str]:
     """Backups that are kept no longer go, and WAL that only they needed. Over the budget the oldest go before their
-    time, but for the newest two; each with its increments."""
+    time, but for the newest two and the last good one; each with its increments. What was cut off goes as well."""
     location, source = repository.location(), repository.source
+    for id in catalog.unfinished(location, source):
+        catalog.remove(location, source, id)
     known, current = catalog.backups(location, source), stream.current(received)
-    gone = retention.expired(known, datetime.now(UTC), terms.keep, terms.age)
+    spared = proof.last_good(location, source, known)
+    gone = retention.expired(known, datetime.now(UTC), terms.keep, terms.age, spared)
     chains = retention.chains(each for each in known if each not in gone)
     left = [each for chain in chains for each in chain]
     if terms.budget is not None:
         used, received_sizes = usage(location, source) - sum(each.size for each in gone), _wal(location, source)
-        while used - _freed(received_sizes, left, current) > terms.budget and len(chains) > 2:
-            oldest = chains.pop(0)
+        able = [chain for chain in chains[:-2] if chain[0] not in spared]
+        while able and used - _freed(received_sizes, left, current) > terms.budget:
+            oldest = able.pop(0)
+            chains.remove(oldest)
             used -= sum(each.size for each in oldest)
             gone += oldest
             left = [each for chain in chains for each in chain]

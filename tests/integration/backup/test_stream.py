@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from golive.backup import catalog, keyring, segment, ship, stream, wal, work
+from golive.backup import catalog, keyring, proof, segment, ship, stream, wal, work
 from golive.backup.archive import Key
 from golive.backup.catalog import Manifest
 from golive.backup.credentials import Credentials
 from golive.backup.location import Entry, Folder
+from golive.backup.proof import Damage, Proof
 from golive.backup.repository import Repository
 from golive.errors import BackupFailed, UsageError
 from golive.system.users import User
@@ -176,8 +177,8 @@ class Busy(Repository):
         given, received = self, self.received
 
         class Growing(Folder):
-            def list(self, prefix: str) -> list[Entry]:
-                found = super().list(prefix)
+            def list(self, prefix: str, after: str = "") -> list[Entry]:
+                found = super().list(prefix, after)
                 for part in (received / stream.CURRENT).glob("*.partial"):
                     part.rename(part.with_suffix(""))
                 ship.ship(Repository(given.to, given.credentials, given.keys, given.source), received, None)
@@ -229,6 +230,47 @@ def test_over_the_budget_the_oldest_go_and_never_the_newest_two(
     assert names == [wal.segment_name(number, 1, SIZE) for number in (3, 4, 5)], "the rest still need these"
     assert work.tidy(repository, tmp_path / "app/received/db", replace(terms, budget=1)) == made[1:2]
     assert left() == made[2:]
+
+
+def test_the_last_good_backup_stays_while_those_after_it_fail(
+    tmp_path: Path, archived: tuple[Repository, Manifest]
+) -> None:
+    repository, manifest = archived
+    location, made, received = repository.location(), list[Manifest](), tmp_path / "app/received/db"
+    for days in (20, 15, 12, 10, 9):
+        at = datetime.now(UTC) - timedelta(days=days)
+        made.append(replace(manifest, id=catalog.new_id(at, set()), begun=at, ended=at, size=MIB))
+        catalog.write(location, made[-1])
+
+    def drilled(number: int, why: str = "") -> None:
+        proof.write(location, made[number], Proof(datetime.now(UTC), 1.0, why=why))
+
+    drilled(1)
+    drilled(3, "pages have wrong checksums")
+    terms = work.Terms(2, timedelta(days=7), 1)
+    assert work.tidy(repository, received, terms) == [made[0].id, made[2].id]
+    drilled(1, "gone too")
+    assert work.tidy(repository, received, terms) == [made[1].id]
+    proof.write_damage(location, made[4], Damage(datetime.now(UTC), "cut off", archive=True))
+    drilled(3)
+    last = replace(made[4], id=catalog.new_id(datetime.now(UTC), set()))
+    catalog.write(location, last)
+    assert work.tidy(repository, received, replace(terms, keep=1)) == [made[4].id]
+    proof.write(location, last, Proof(datetime.now(UTC), 1.0))
+    assert work.tidy(repository, received, replace(terms, keep=1)) == [made[3].id], "all is well again"
+
+
+def test_what_was_cut_off_before_its_manifest_goes(tmp_path: Path, archived: tuple[Repository, Manifest]) -> None:
+    repository, manifest = archived
+    location, terms = repository.location(), work.Terms(7, timedelta(days=7))
+    catalog.write(location, manifest)
+    for id in ("20261120T000000Z", "20261122T000000Z"):  # the later one may be under way
+        for name in (catalog.ARCHIVE, catalog.FILES):
+            with location.put(f"{repository.source}/base/{id}/{name}") as file:
+                file.write(b"sealed")
+    assert work.tidy(repository, tmp_path / "app/received/db", terms) == []
+    there = {entry.name.split("/")[-2] for entry in location.list(f"{repository.source}/base")}
+    assert there == {manifest.id, "20261122T000000Z"}
 
 
 def test_folders_above_are_opened_for_the_engines_user_and_never_closed(tmp_path: Path) -> None:
