@@ -7,6 +7,7 @@ full disk or a location that does not answer says nothing about it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -93,6 +94,9 @@ async def drill(
             found = proof_of(began, seen, last, why)
             if why or not _was_cut(found):
                 proof.write(location, manifest, found)
+            if why and manifest.parent:  # which archive of them: all that is built on it fails too
+                with contextlib.suppress(GoliveError):
+                    await work.verify(repository, manifest.id)
     return work.view(manifest, Verdict(found)) | {"source": repository.source}
 
 

@@ -86,10 +86,10 @@ def summarize(server: Server, *, on: bool) -> None:
 
 def parent_of(location: Location, source: str, stream: str, key: Key) -> Manifest | None:
     """On what an increment can be built: the newest backup of the same life of the database and the same key, unless
-    anything of its chain is damaged; None when that is none."""
+    its last drill failed or anything of its chain is damaged; None when that is none."""
     known = [each for each in catalog.backups(location, source) if isinstance(each, Manifest)]
     fit = [each for each in known if each.stream == stream and each.key == key.id]
-    if not fit or not stream or proof.is_damaged(location, fit[-1]):
+    if not fit or not stream or proof.has_failed(location, fit[-1]):
         return None
     names = {entry.name for entry in location.list(fit[-1].name)}
     return fit[-1] if f"{fit[-1].name}/{FILES}" in names else None

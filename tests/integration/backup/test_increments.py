@@ -97,14 +97,14 @@ async def test_a_chain_is_proven_followed_and_judged_by_all_of_its_parts(ground:
     sealed = archive.read_bytes()
     archive.write_bytes(sealed[:-9])
     with pytest.raises(BackupFailed, match=f"{first['id']} is damaged"):
-        await work.verify(repository, None)
+        await drill(shop.scratch, repository, received, folder, Terms("shop"))
     listed = {each["id"]: each["status"] for each in await work.listing(repository)}
     assert listed == {whole["id"]: "unproven", first["id"]: "failed", second["id"]: "failed"}
     chosen, passed_over = proof.choose(shop.location, catalog.backups(shop.location, SOURCE), Latest())
     assert (chosen.id, passed_over) == (whole["id"], [second["id"], first["id"]])
     assert (await ground.taken(4))["parent"] is None
     archive.write_bytes(sealed)
-    assert (await work.verify(repository, second["id"]))["status"] == "proven"
+    assert (await work.verify(repository, first["id"]))["status"] == "unproven"
 
     off = work.Terms(7, timedelta(days=7))
     assert (await work.create(shop.server, repository, received, off, True))["parent"] is None
