@@ -115,7 +115,8 @@ async def begin(followed: Followed, report: Report = lambda _what, _done, _total
     location = repository.location()
     if (manifest := _newest(repository)) is None:
         return None
-    if (base := followed.base) is not None and base.stream == manifest.stream:
+    base = followed.base
+    if base is not None and base.stream == manifest.stream and not (manifest.id > base.id and _is_cut_off(followed)):
         return base
     key, beside = repository.key_of(manifest), work.with_name(f"{work.name}.new")
     await restore.tidy(beside)
@@ -133,16 +134,50 @@ async def begin(followed: Followed, report: Report = lambda _what, _done, _total
 
 
 def is_over(followed: Followed) -> bool:
-    """Whether a newer base backup belongs to another stream of WAL: nothing more will come in this one."""
+    """Whether a newer base backup is what it has to begin with again: one of another stream of WAL, since nothing more
+    will come in this one, or where WAL is gone that was not fetched in time."""
     base, repository = followed.base, followed.repository
     if base is None:
         return True
-    names = (entry.name for entry in repository.location().list(f"{repository.source}/base"))
+    top = f"{repository.source}/base"
+    names = (entry.name for entry in repository.location().list(top))
     newest = max((name.split("/")[-2] for name in names if name.endswith(f"/{catalog.MANIFEST}")), default="")
     if newest <= base.id:
         return False
+    manifest = f"{top}/{newest}/{catalog.MANIFEST}"
+    with contextlib.suppress(NotFound, ValueError), repository.location().open(manifest) as file:
+        if catalog.decode(file.read()).stream == base.stream:  # as nearly always: the others need not be read
+            return _is_cut_off(followed)
     chosen = _newest(repository)
     return chosen is not None and chosen.id > base.id and chosen.stream != base.stream
+
+
+def _is_cut_off(followed: Followed) -> bool:
+    """It was away for so long that the segment which it replays next was kept no longer. Only asked of the location
+    while more has arrived than it has."""
+    base, seen = _base(followed), _before(followed)
+    replayed = max(int(seen.get("replayed", 0)), wal.position(base.start_lsn))
+    wanted = replayed // base.segment
+    if int(seen.get("end", 0)) // base.segment <= wanted:
+        return False
+    return all(_lacks(followed, base, wanted) for _ in range(2))  # a list of what changes meanwhile may lack one
+
+
+def _lacks(followed: Followed, base: Manifest, number: int) -> bool:
+    """Whether there are later segments than that one, and it is not there."""
+    names = [entry.name.rsplit("/", 1)[1] for entry in _arrived(followed, base)]
+    here = [path.name for path in followed.wal.iterdir()]
+    known = {each.number for each in wal.segments([*names, *here], base.segment)}
+    return number not in known and max(known, default=number) > number
+
+
+def _arrived(followed: Followed, base: Manifest) -> list[Entry]:
+    """WAL in the location that the server may ask for. A month of it is many pages of a bucket's list, so what it needs
+    no more is not asked for; what comes first, the history of its timeline, is here by then."""
+    repository, first = followed.repository, _first(followed)
+    folder = f"{repository.source}/wal/{base.stream}"
+    after = f"{folder}/{wal.segment_name(first - 1, base.timeline, base.segment)}" if first else ""
+    return repository.location().list(folder, after) if base.stream else []
 
 
 def _newest(repository: Repository) -> Manifest | None:
@@ -214,9 +249,8 @@ def fetch(followed: Followed, base: Manifest, *, anew: bool = False) -> tuple[in
     one when it has grown. With `anew` all of them, and that part in any case. Where what is there ends, in bytes, and
     whether something came."""
     repository = followed.repository
-    location, key = repository.location(), repository.key_of(base)
-    entries = location.list(f"{repository.source}/wal/{base.stream}") if base.stream else []
-    known = {entry.name.rsplit("/", 1)[1]: entry for entry in entries}
+    key = repository.key_of(base)
+    known = {entry.name.rsplit("/", 1)[1]: entry for entry in _arrived(followed, base)}
     sizes = {} if anew else _sizes(followed)
     missing = _missing(followed, base, known, sizes)
     wanted = missing if anew else missing[:MOST]
@@ -248,7 +282,7 @@ def _sizes(followed: Followed) -> dict[str, int]:
 
 def _missing(followed: Followed, base: Manifest, known: Mapping[str, Entry], sizes: Mapping[str, int]) -> list[str]:
     """Names in the location, in order, of what the server may ask for and has not been given."""
-    here = {path.name for path in followed.wal.iterdir()}
+    here = {path.name for path in followed.wal.iterdir() if not _is_short(path, base.segment)}
     first = max(wal.position(base.start_lsn) // base.segment, _first(followed))
     found = []
     for name, entry in sorted(known.items()):
@@ -260,6 +294,11 @@ def _missing(followed: Followed, base: Manifest, known: Mapping[str, Entry], siz
         if needed and not stale:
             found.append(name)
     return found
+
+
+def _is_short(path: Path, segment: int) -> bool:
+    """A segment of which a power cut has left only a part: PostgreSQL would refuse it for ever."""
+    return bool(wal.segments([path.name], segment)) and path.stat().st_size != segment
 
 
 def _end(followed: Followed, base: Manifest, known: Iterable[str], news: bool) -> int:
@@ -282,6 +321,8 @@ def _take(followed: Followed, repository: Repository, key: Key, source: str, nam
     with repository.location().open(source) as file, beside.open("wb") as target:
         for data in archive.read(file, key, source):
             target.write(data)
+        target.flush()
+        os.fsync(target.fileno())  # what has its name is never fetched again
     if followed.server.user is not None:
         os.chown(beside, 0, followed.server.user.gid)
         beside.chmod(0o640)

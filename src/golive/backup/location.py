@@ -40,8 +40,8 @@ class Location(Protocol):
     def open(self, name: str) -> AbstractContextManager[BinaryIO]:
         """Read a file. NotFound when there is none."""
 
-    def list(self, prefix: str) -> list[Entry]:
-        """The files below a folder, in the order of their names."""
+    def list(self, prefix: str, after: str = "") -> list[Entry]:
+        """The files below a folder, in the order of their names; only those `after` that name, where one is given."""
 
     def delete(self, name: str) -> None:
         """Gone, or nothing to do."""
@@ -114,13 +114,12 @@ class Folder:
         with file, self._explained(f"{name} cannot be read"):
             yield file
 
-    def list(self, prefix: str) -> list[Entry]:
+    def list(self, prefix: str, after: str = "") -> list[Entry]:
         top = self._path(prefix)
         with self._explained(f"{prefix} cannot be listed"):
             paths = (p for p in top.rglob("*") if not p.name.startswith(".") and p.is_file() and not p.is_symlink())
-            return sorted(
-                (Entry(str(p.relative_to(self.root)), p.stat().st_size) for p in paths), key=lambda entry: entry.name
-            )
+            found = (Entry(str(p.relative_to(self.root)), p.stat().st_size) for p in paths)
+            return sorted((entry for entry in found if entry.name > after), key=lambda entry: entry.name)
 
     def delete(self, name: str) -> None:
         path = self._path(name)

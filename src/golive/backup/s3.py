@@ -108,12 +108,13 @@ class S3:
         with io.BufferedReader(reading, 1 << 20) as file, explained(self, f"{name} cannot be read", missing=name):
             yield file
 
-    def list(self, prefix: str) -> list[Entry]:
+    def list(self, prefix: str, after: str = "") -> list[Entry]:
         below, cut = f"{self._key(prefix)}/", len(self.folder) + 1 if self.folder else 0
         found = []
         with explained(self, f"{prefix} cannot be listed"):
-            pages = client(self).get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=below)
-            for page in pages:
+            paginate = client(self).get_paginator("list_objects_v2").paginate
+            since = {"StartAfter": self._key(after)} if after else {}
+            for page in paginate(Bucket=self.bucket, Prefix=below, **since):  # type: ignore[arg-type]  # all are str
                 found += [Entry(one["Key"][cut:], one["Size"]) for one in page.get("Contents", ())]
         return sorted((entry for entry in found if not entry.name.endswith("/")), key=lambda entry: entry.name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -140,6 +141,8 @@ async def followed_and_promoted(shop: Shop, received: Path, repository: Reposito
     # While it is away: only the location has these. It is killed in the middle of its promotion as well.
     shop.sql("INSERT INTO kept VALUES (5)")
     await shipped(shop, repository, received)
+    following.fetch(followed, begun)
+    os.truncate(min(path for path in followed.wal.iterdir() if path.suffix != following.PARTIAL), 4096)
     await end_killed(followed)
     done = await following.finish(followed)
     assert done.last_commit
@@ -175,6 +178,18 @@ async def test_a_new_stream_is_followed_from_its_own_base(shop: Shop, received: 
     assert first and begun
     assert (begun.id, begun.stream) == (second.id, "another")
     assert begun == followed.base
+
+    # It was away until the segment that it needs next was kept no longer.
+    later = wal.position(second.start_lsn) // second.segment + 1
+    with shop.location.put(f"{SOURCE}/wal/another/{wal.segment_name(later, 1, second.segment)}") as file:
+        file.write(b"sealed")
+    third = await base.create(shop.server, shop.location, SOURCE, shop.key, "another")
+    assert not following.is_over(followed), "nothing is known to be missing"
+    (followed.work / "seen.json").write_text(json.dumps({"end": (later + 1) * second.segment}))
+    assert following.is_over(followed)
+    begun = await following.begin(followed)
+    assert begun is not None and begun.id == third.id
+    assert not following.is_over(followed)
 
 
 @pytest.mark.nightly

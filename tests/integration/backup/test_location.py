@@ -45,6 +45,7 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     with folder.open("a/b") as file:
         assert file.read() == b"one"
     assert [entry.name for entry in folder.list("a")] == ["a/b"]
+    assert (folder.list("a", "a/b"), [entry.name for entry in folder.list("a", "a/a")]) == ([], ["a/b"])
     assert sorted(p.name for p in (tmp_path / "backups/a").iterdir()) == ["b"]
     assert (tmp_path / "backups").stat().st_mode & 0o777 == 0o700
     folder.delete("a/b")

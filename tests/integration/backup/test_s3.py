@@ -66,6 +66,7 @@ def test_files_are_there_whole_or_not_at_all(server: Seaweed, small: None) -> No
     assert [(entry.name, entry.size) for entry in place.list("a")] == [
         ("a/b/small", 3), ("a/empty", 0), ("a/large", len(large)),
     ]  # fmt: skip
+    assert [entry.name for entry in place.list("a", "a/b/small")] == ["a/empty", "a/large"]
     assert place.list("nothing") == []
     assert begun(place) == []
     place.delete("a/large")
@@ -82,6 +83,7 @@ def test_a_list_has_more_than_a_page(server: Seaweed) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda number: write(place, f"wal/{number:04}", b"x"), range(1003)))
     assert [entry.name for entry in place.list("wal")] == [f"wal/{number:04}" for number in range(1003)]
+    assert [entry.name for entry in place.list("wal", "wal/1000")] == ["wal/1001", "wal/1002"]
 
 
 def test_what_a_kill_left_is_swept_and_what_is_going_up_is_not(
