@@ -104,6 +104,14 @@ def refused(manifest: Manifest, goal: Goal, log: str, free: int) -> BackupFailed
             hint="free some disk space, then try again; the backup and the running database are as they were",
             log=_end(log),
         )
+    if "was terminated by signal 9" in log:
+        return BackupUntried(
+            f"{manifest.name} could not be recovered",
+            where=manifest.name,
+            why="the server was killed: the machine has too little memory",
+            hint="try again when it has more; the backup and the running database are as they were",
+            log=_end(log),
+        )
     if "before configured recovery target" in why and isinstance(goal, Until):
         last = _LAST.findall(log)
         return BackupFailed(

@@ -193,6 +193,15 @@ async def _server(
             yield connection
     except TROUBLE as error:
         said = log.read_text(errors="replace").strip().splitlines()[-5:]
+        killed = not process.alive() and (await process.wait()).signal == signal.SIGKILL
+        if killed or isinstance(error, TimeoutError):
+            raise BackupUntried(
+                f"{manifest.name} could not be loaded by Redis {engine.version}",
+                where=manifest.name,
+                why="it was killed: the machine has too little memory" if killed else "it took too long",
+                hint="the snapshot is as it was; golive backup drill tries again",
+                log="\n".join(said),
+            ) from error
         raise BackupFailed(
             f"{manifest.name} could not be loaded by Redis {engine.version}",
             where=manifest.name,

@@ -20,7 +20,7 @@ from golive.data import Placement
 from golive.data.redis import Redis
 from golive.data.redis_plan import ADMIN
 from golive.engines import Engines
-from golive.errors import BackupFailed
+from golive.errors import BackupFailed, BackupUntried
 from golive.home import Home
 from golive.secret import Secret
 from golive.system import machine, ports, users
@@ -149,8 +149,14 @@ async def test_a_restored_store_keeps_its_data_when_it_is_killed(cache: Cache) -
     assert await cache.call("CONFIG", "GET", "appendonly") == ["appendonly", "yes"]
 
 
-async def test_a_damaged_snapshot_is_found_in_the_archive_and_by_redis(cache: Cache) -> None:
+async def test_a_damaged_snapshot_is_found_in_the_archive_and_by_redis(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
     manifest = await cache.backup()
+    with monkeypatch.context() as patch:
+        patch.setattr(redis, "LOADING", 0.0)
+        with pytest.raises(BackupUntried, match="could not be loaded"):  # that says nothing of the snapshot
+            await cache.drill(manifest)
     path = cache.location.root / manifest.archive
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 1

@@ -11,7 +11,7 @@ import pytest
 from golive.backup import recovery, wal
 from golive.backup.catalog import Broken, Manifest
 from golive.backup.recovery import AsBackedUp, Latest, Until
-from golive.errors import BackupFailed
+from golive.errors import BackupFailed, BackupUntried
 
 SIZE = 16 << 20
 NOW = datetime(2026, 11, 21, 2, 45, tzinfo=UTC)
@@ -99,6 +99,8 @@ def test_a_time_after_the_end_says_when_the_end_was() -> None:
     full = "PANIC:  could not write: No space left on device"
     assert recovery.refused(OLD, Latest(), full, 1 << 30).why == "the disk is full"
     assert recovery.refused(OLD, Latest(), "", 0).why == "the disk is full"
+    killed = "LOG:  startup process (PID 7) was terminated by signal 9: Killed"
+    assert isinstance(recovery.refused(OLD, Latest(), killed, 1 << 30), BackupUntried)
 
 
 @pytest.mark.parametrize("name", ["wal", "it's 100% wal"])
