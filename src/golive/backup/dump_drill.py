@@ -1,7 +1,7 @@
 """A drill of a logical dump: restored into a cluster of its own, looked at as a base backup's is, and removed.
 
-Owners and grants are left out: whose they were is not in a dump. What an engine here cannot do at all, an extension
-that it does not have, says nothing about the dump.
+Owners and grants are left out: whose they were is not in a dump. Roles that its policies name are made for it. What an
+engine here cannot do at all, an extension that it does not have, says nothing about the dump.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from golive.system import streams
 from golive.system.processes import run
 
 ROLE = "restored"
-"""Of the database as well; it may read everything in it."""
+"""Of the database as well; it may read everything in it, every row too."""
 INITDB = 120.0
 _LACKS = re.compile(
     r'extension "?[^"\s]+"? is not available|could not open extension control file|could not load library'
 )
+_NO_ROLE = re.compile(r'ERROR: +role "(?!pg_)([^"]+)" does not exist')
 Report = Callable[[Any], None]
 
 
@@ -85,14 +86,20 @@ async def _cluster(server: Server, data: Path) -> None:
 
 
 async def _load(server: Server, location: Location, manifest: Manifest, key: Key) -> None:
+    from psycopg.sql import SQL, Identifier
+
     with server.session() as session:
-        session.execute(f"CREATE ROLE {ROLE} NOLOGIN IN ROLE pg_read_all_data".encode())
-        session.execute(f"CREATE DATABASE {ROLE} TEMPLATE template0".encode())
-    target = ("--host", str(server.sockets), "--port", str(server.port), "--username", server.superuser)
-    how = ("--dbname", ROLE, "--no-owner", "--no-privileges", "--exit-on-error", "--no-password")
-    tool = streams.Tool((str(server.engine.program("pg_restore")), *target, *how), server.environment(), Path("/"))
-    with location.open(manifest.archive) as file:
-        done = await streams.feed(tool, read(file, key, manifest.name, manifest.sha256))
+        session.execute(f"CREATE ROLE {ROLE} NOLOGIN BYPASSRLS IN ROLE pg_read_all_data".encode())
+    done = await _restored(server, location, manifest, key, "--exit-on-error")
+    made: set[str] = set()
+    while done.code and (named := {*_NO_ROLE.findall(done.said)} - made):
+        with server.session() as session:
+            for role in named:
+                session.execute(SQL("CREATE ROLE {} NOLOGIN").format(Identifier(role)))
+        made |= named
+        done = await _restored(server, location, manifest, key, "--schema-only")  # does it name others?
+        if not {*_NO_ROLE.findall(done.said)} - made:
+            done = await _restored(server, location, manifest, key, "--exit-on-error")
     if done.code == 0:
         return
     full, lacks = "No space left" in done.said, _LACKS.search(done.said)
@@ -104,3 +111,15 @@ async def _load(server: Server, location: Location, manifest: Manifest, key: Key
         if lacks else "golive db dump makes another one; look whether the live database has what is missing",
         log=done.said,
     )  # fmt: skip
+
+
+async def _restored(server: Server, location: Location, manifest: Manifest, key: Key, *how: str) -> streams.Ended:
+    """What pg_restore said, into an empty database."""
+    with server.session() as session:
+        session.execute(f"DROP DATABASE IF EXISTS {ROLE}".encode())
+        session.execute(f"CREATE DATABASE {ROLE} TEMPLATE template0".encode())
+    target = ("--host", str(server.sockets), "--port", str(server.port), "--username", server.superuser)
+    given = ("--dbname", ROLE, "--no-owner", "--no-privileges", "--no-password", *how)
+    tool = streams.Tool((str(server.engine.program("pg_restore")), *target, *given), server.environment(), Path("/"))
+    with location.open(manifest.archive) as file:
+        return await streams.feed(tool, read(file, key, manifest.name, manifest.sha256))

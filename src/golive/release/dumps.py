@@ -50,7 +50,7 @@ async def create(host: Host, place: Place, name: str | None, report: Report) -> 
     target = target_of(found.resource, found.url)
     source = Source(f"{place}/{found.name}", engine, version, client(target).env)
     terms = Terms(policy.keep, policy.age)
-    async with long_work() as offload:
+    async with backups.alone(host, place, f"{found.name}/dump", "a dump") as offload:
         made = await offload.reporting(report, dump.create, source, repository, terms)
     return {"resource": found.name, **made}
 
@@ -139,6 +139,8 @@ class DailyDumps:
 
     host: Host
     _next: dict[tuple[Place, str], float] = field(default_factory=dict)
+    _drills: dict[tuple[Place, str], float] = field(default_factory=dict)
+    """When the next drill may be: one that cannot be tried leaves nothing behind that says it was."""
 
     async def tick(self) -> None:
         for app in self.host.state.apps():
@@ -163,7 +165,8 @@ class DailyDumps:
                 made = await create(self.host, place, name, lambda _: None)
                 log.info("%s of %s dumped: %s, %s tables", name, place, made["id"], made["tables"])
             drilled = max((each["drill"]["at"] for each in known if each.get("drill")), default=0.0)
-            if drills and known and is_due(drilled, now, WEEK):
+            if drills and known and is_due(drilled, now, WEEK) and now >= self._drills.get((place, name), 0.0):
+                self._drills[place, name] = now + DAY
                 proven = await prove(self.host, place, name, None, lambda _: None)
                 log.info("%s of %s: dump %s was restored", name, place, proven["id"])
         except GoliveError as error:

@@ -41,11 +41,16 @@ async def host(golive_home: Home) -> AsyncIterator[Host]:
     """The live release knows its database by the URL alone."""
     host = make_host(golive_home)
     await live_app(host, OWN)
-    url = (await replicas.primaries(host, SHOP))["db"].variables()["url"]
+    store = (await replicas.primaries(host, SHOP))["db"]
+    async with await store.superuser("postgres") as session:
+        await session.execute("CREATE ROLE visitor")
+    url = store.variables()["url"]
     assert isinstance(url, Secret)
     with psycopg.connect(url.reveal(), autocommit=True) as db:
         db.execute("CREATE TABLE item (id serial PRIMARY KEY, word text)")
         db.execute("INSERT INTO item (word) SELECT 'word ' || n FROM generate_series(1, 500) n")
+        db.execute("ALTER TABLE item ENABLE ROW LEVEL SECURITY")
+        db.execute("CREATE POLICY seen ON item TO visitor USING (true)")
     host.state.set_variable(SHOP, "DATABASE_URL", url, "me")
     made = Release(SHOP, 2, "ready", THEIRS.model_dump_json(by_alias=True), {}, None, 1.0, "me")
     host.state.add_release(made, {})
