@@ -33,6 +33,13 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attnum > 0 AND NOT 
 _VIEWS = """
 SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'm' AND c.relispopulated ORDER BY c.oid"""
+_BELOW = """
+WITH RECURSIVE below AS (
+    SELECT inhrelid FROM pg_inherits WHERE inhparent = %s::regclass
+    UNION SELECT i.inhrelid FROM pg_inherits i JOIN below b ON i.inhparent = b.inhrelid)
+SELECT n.nspname::text, c.relname::text FROM below JOIN pg_class c ON c.oid = inhrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND NOT c.relispartition"""
+"""Tables that inherit: they are overwritten with the one above, and VACUUM leaves them out."""
 _TEXT = ("text", "character varying", "character", "citext", "name")
 _WHOLE = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 """What of a hash makes a number that is not negative."""
@@ -76,7 +83,9 @@ async def mask(store: Postgres, rules: Rules, key: Secret, report: Report) -> No
         for (schema, table), columns in _by_table(wanted).items():
             report(f"masking {named(schema, table)}")
             await _overwrite(session, store, columns)
-            await session.execute(SQL("VACUUM (ANALYZE) {}").format(Identifier(schema, table)))
+            below = await (await session.execute(_BELOW, (Identifier(schema, table).as_string(),))).fetchall()
+            for each in [(schema, table), *below]:
+                await session.execute(SQL("VACUUM (ANALYZE) {}").format(Identifier(*each)))
         for schema, view in await (await session.execute(_VIEWS)).fetchall():
             report(f"refreshing {named(schema, view)}")
             await session.execute(SQL("REFRESH MATERIALIZED VIEW {}").format(Identifier(schema, view)))
