@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -39,8 +40,8 @@ def seal(path: Path, *, owner: User | None = None) -> Sealed:
 
 
 def count(path: Path) -> Sealed:
-    """The same numbers of what lies there now."""
-    regular = [info for _, info in _walk(path) if stat.S_ISREG(info.st_mode)]
+    """The same numbers of what lies there now, whatever comes and goes meanwhile, as in a cache that is in use."""
+    regular = [info for _, info in _walk(path, moving=True) if stat.S_ISREG(info.st_mode)]
     return Sealed(len(regular), sum(info.st_size for info in regular), sum(info.st_blocks * 512 for info in regular))
 
 
@@ -52,14 +53,18 @@ def give(path: Path, user: User | None) -> None:
         os.lchown(name, user.uid, user.gid)
 
 
-def _walk(path: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """The folder and everything below it, each before what is in it; links are not followed."""
+def _walk(path: Path, *, moving: bool = False) -> Iterator[tuple[str, os.stat_result]]:
+    """The folder and everything below it, each before what is in it; links are not followed. `moving`: what has gone
+    when it is looked at was not there."""
+    gone = (FileNotFoundError,) if moving else ()
     yield str(path), path.lstat()
     todo = [str(path)]
     while todo:
-        with os.scandir(todo.pop()) as entries:
+        found: list[os.DirEntry[str]] = []
+        with contextlib.suppress(*gone), os.scandir(todo.pop()) as entries:
             found = list(entries)
         for entry in found:
-            yield entry.path, entry.stat(follow_symlinks=False)
-            if entry.is_dir(follow_symlinks=False):
-                todo.append(entry.path)
+            with contextlib.suppress(*gone):
+                yield entry.path, entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(entry.path)

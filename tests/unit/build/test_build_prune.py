@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from golive.build.seal import count
 from golive.build.store import Item, to_remove
 
 
@@ -50,3 +54,13 @@ def test_nothing_goes_within_the_budget() -> None:
     assert [item.key for item in to_remove(items, (), 99)] == ["a"]
     assert [item.key for item in to_remove(items, (), 0)] == ["a", "l"]
     assert to_remove(items, {"a"}, 0) == ()
+
+
+def test_a_cache_that_is_in_use_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_bytes(b"x")
+    use = "import os\nwhile True:\n os.makedirs('part/deep'); os.removedirs('part/deep')\n"
+    with subprocess.Popen([sys.executable, "-I", "-c", use], cwd=tmp_path) as user:
+        try:
+            assert {count(tmp_path).files for _ in range(2000)} == {1}
+        finally:
+            user.kill()
