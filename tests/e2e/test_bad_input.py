@@ -149,6 +149,7 @@ def database(app: App) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
         yield connection
 
 
+@pytest.mark.nightly  # each alone: tests/integration/daemon
 def test_a_home_of_a_newer_golive_a_lost_key_a_damaged_state(own_home: Golive, make_app: MakeApp) -> None:
     """The app serves all the time; what is wrong is said; put right, everything goes on as if nothing had been."""
     app = make_app(own_home)

@@ -60,6 +60,7 @@ def test_deploys_wait_for_each_other_in_their_order(app: App) -> None:
     assert app.releases() == {1: "ready", 2: "ready", 3: "live"}
 
 
+@pytest.mark.nightly
 def test_apps_do_not_wait_for_each_other(app: App, make_app: MakeApp) -> None:
     other = make_app()
     app.change(version="2", gate=str(app.gate))

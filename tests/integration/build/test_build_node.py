@@ -131,6 +131,7 @@ MONOREPO = {
 }  # fmt: skip
 
 
+@pytest.mark.nightly  # what is built when: unit tests
 async def test_a_workspace_builds_shared_packages_first_and_siblings_never(
     builder: Builder, checkout: Path, tmp_path: Path
 ) -> None:
