@@ -164,11 +164,9 @@ def make_work(work: Path, server: Server) -> None:
         "pg_hba.conf": f"local all {server.superuser} peer map=golive\n",
         "pg_ident.conf": f'golive "{me}" {server.superuser}\n',
     }
+    group = server.user.gid if server.user else None
     for name, text in files.items():
-        write_atomic(work / name, text)
-        if server.user is not None:
-            os.chown(work / name, 0, server.user.gid)
-            (work / name).chmod(0o640)
+        write_atomic(work / name, text, mode=0o600 if group is None else 0o640, group=group)
 
 
 async def unpack(

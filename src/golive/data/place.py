@@ -134,10 +134,8 @@ def require_reach(user: User | None, path: Path) -> None:
 
 def write_config(path: Path, text: str, user: User | None, *, sync: bool = True) -> None:
     """A configuration file that the engine's group may read and only golive may change."""
-    write_atomic(path, text, mode=0o600, sync=sync)
-    if user is not None:
-        os.chown(path, 0, user.gid)
-        path.chmod(0o640)
+    group = user.gid if user else None
+    write_atomic(path, text, mode=0o600 if group is None else 0o640, group=group, sync=sync)
 
 
 def log_tail(path: Path, lines: int = 15) -> str:

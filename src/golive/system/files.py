@@ -15,8 +15,13 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2
 TRIES = 5
 
 
-def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600, sync: bool = True) -> None:
-    """Write beside, flush to disk, rename into place. The old file stays whole when anything fails."""
+def write_atomic(
+    path: Path, data: bytes | str, *, mode: int = 0o600, group: int | None = None, sync: bool = True
+) -> None:
+    """Write beside, flush to disk, rename into place. The old file stays whole when anything fails.
+
+    `group`, where `mode` lets one read, is root's to give; whoever opens the file meanwhile may read it or the old one.
+    """
     raw = data.encode() if isinstance(data, str) else data
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
@@ -24,9 +29,11 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600, sync: bool
         with os.fdopen(fd, "wb") as file:
             file.write(raw)
             file.flush()
+            if group is not None:
+                os.fchown(fd, -1, group)
+            os.fchmod(fd, mode)
             if sync:
-                os.fsync(file.fileno())
-        beside.chmod(mode)
+                os.fsync(fd)
         beside.rename(path)
     except BaseException:
         with contextlib.suppress(OSError):

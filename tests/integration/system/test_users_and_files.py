@@ -77,6 +77,28 @@ def test_written_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_who_may_read_it_always_may(tmp_path: Path) -> None:
+    """A server that begins while its configuration is written anew reads the old one or the new one."""
+    path = tmp_path / "file"
+    files.write_atomic(path, "0", mode=0o640, group=54321)
+    ended = threading.Event()
+    found = set()
+
+    def look() -> None:
+        while not ended.is_set():
+            info = path.stat()
+            found.add((info.st_gid, info.st_mode & 0o777))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    for number in range(200):
+        files.write_atomic(path, str(number), mode=0o640, group=54321, sync=False)
+    ended.set()
+    watcher.join()
+    assert found == {(54321, 0o640)}
+
+
 def test_the_old_file_stays_when_writing_fails(tmp_path: Path) -> None:
     path = tmp_path / "folder"
     path.mkdir()
