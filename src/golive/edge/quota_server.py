@@ -236,7 +236,11 @@ class Client(asyncio.Protocol):
         if request.target == READY:
             made = Answer(200, text="ready")
         else:
-            made = await self._counting.decide(body.decode("utf-8", "surrogateescape"))
+            try:
+                made = await self._counting.decide(body.decode("utf-8", "surrogateescape"))
+            except Exception:  # a fault of ours: who waits is told, and the connection goes on
+                log.exception("a request was not counted")
+                made = Answer(NOT_COUNTED, text="a fault of the counting")
         self._answering = None
         self._say(made, close=not request.keep_alive or self._counting.ending)
         if self._buffer and not self.transport.is_closing():

@@ -79,3 +79,12 @@ async def test_what_is_no_request_ends_the_connection(streams: Streams, sent: by
     head, _ = await read(streams)
     assert head.split()[1] == status
     assert await streams[0].read() == b""
+
+
+async def test_a_fault_of_its_own_is_an_answer_too(streams: Streams, tmp_path: Path) -> None:
+    (tmp_path / "quota.json").write_text('["no places"]')
+    streams[1].write(ASKED + request(b"", "/-/ready"))
+    head, body = await read(streams)
+    assert head.startswith(NOT_COUNTED)
+    assert body == b"a fault of the counting"
+    assert (await read(streams))[0].startswith(b"HTTP/1.1 200")
