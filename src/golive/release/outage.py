@@ -265,7 +265,7 @@ def scrambled(value: str) -> str:
     chance = random.SystemRandom()
     found = re.match(r"[a-z][a-z0-9+.-]*://", value)
     scheme = found[0] if found else ""
-    hexadecimal = re.fullmatch(r"[0-9a-f]+", value) is not None
+    hexadecimal = re.fullmatch(r"(?=.*[0-9])(?=.*[a-f])[0-9a-f]+", value) is not None
 
     def other(letter: str) -> str:
         if hexadecimal:
@@ -356,9 +356,9 @@ async def _clear(made: _Copy) -> None:
     """One thing that cannot be taken away keeps nothing else."""
     for each in made.services:
         with contextlib.suppress(GoliveError, OSError):
-            await each.connection.close()
             await made.host.supervisor.stop(each.unit)
             made.host.state.forget_process(each.unit)
+        await each.connection.close()
     for known in made.host.state.copies(made.place):
         if "@outage-" in known.name:
             with contextlib.suppress(GoliveError, OSError):
