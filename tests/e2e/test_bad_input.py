@@ -18,6 +18,7 @@ from e2e_load import Load
 
 from golive.state.database import VERSION
 from golive.system import ports
+from small_disk import empty, fill, small_disk
 
 DATABASE = """
 [resources.db]
@@ -207,22 +208,10 @@ def test_a_home_that_may_not_be_written(environ_for_others: dict[str, str]) -> N
         assert "GOLIVE_HOME" in said
 
 
-@contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    folder.mkdir(exist_ok=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=711", "tmpfs", folder], check=False)
-    if done.returncode != 0:
-        pytest.skip("no file system may be mounted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
 @pytest.mark.nightly  # a full disk of the whole home is there every time
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 def test_a_build_that_fills_the_disk(own_home: Golive, make_app: MakeApp) -> None:
-    with small_disk(own_home.home.artifacts, "6m"):
+    with small_disk(own_home.home.artifacts, 6):
         app = make_app(own_home)
         app.up().ok()
         text = add(app, '\n[services.api.build]\ncommand = "dd if=/dev/zero of=much bs=1M count=20"\n')
@@ -239,7 +228,7 @@ def test_a_build_that_fills_the_disk(own_home: Golive, make_app: MakeApp) -> Non
 def test_a_full_disk(make_app: MakeApp, request: pytest.FixtureRequest) -> None:
     """The app serves, commands that look work, the one that cannot write says why; with room again all goes on."""
     folder = Path(f"/tmp/gl-small-{os.getpid()}")
-    with small_disk(folder, "360m"), new_home(folder) as golive:
+    with small_disk(folder, 360), new_home(folder) as golive:
         app = make_app(golive)
         app.up().ok()
         fill(folder)
@@ -253,7 +242,7 @@ def test_a_full_disk(make_app: MakeApp, request: pytest.FixtureRequest) -> None:
             load.more()
         load.unharmed()
         assert app.version() == "1"
-        (folder / "filler").unlink()
+        empty(folder)
         until("the deployment that failed to be settled", lambda: settled(app))
         app.up().ok()
         assert app.version() == "2"
@@ -263,15 +252,6 @@ def test_a_full_disk(make_app: MakeApp, request: pytest.FixtureRequest) -> None:
 
 def settled(app: App) -> bool:
     return not app.golive.query("SELECT 1 FROM deployment WHERE state IN ('queued', 'running')")
-
-
-def fill(folder: Path) -> None:
-    with (folder / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"x" * 2**20)
-    with (folder / "filler").open("ab", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"x" * 512)
 
 
 def add(app: App, toml: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +19,7 @@ from golive.build.plan import BuildRequest
 from golive.errors import BuildFailed
 from golive.home import Home
 from golive.system import processes
+from small_disk import small_disk
 
 Make = Callable[..., BuildRequest]
 Left = Callable[[], list[str]]
@@ -150,32 +150,29 @@ async def test_a_build_that_uses_too_much_memory(
 
 
 @pytest.fixture
-def small_disk(golive_home: Home) -> Iterator[Home]:
+def small_home(golive_home: Home) -> Iterator[Home]:
     """A home on a file system of 24 MB."""
-    argv = ["mount", "-t", "tmpfs", "-o", "size=24m,mode=711", "tmpfs", str(golive_home.root)]
-    if os.geteuid() != 0 or subprocess.run(argv, check=False, capture_output=True).returncode != 0:
-        pytest.skip("only root can mount a small file system")
-    yield golive_home
-    subprocess.run(["umount", "-l", str(golive_home.root)], check=True)
+    with small_disk(golive_home.root, 24):
+        yield golive_home
 
 
-async def test_a_build_that_fills_the_disk(small_disk: Home, request_for: Make, checkout: Path) -> None:
-    builder = Builder(small_disk, minimum_free=0)
+async def test_a_build_that_fills_the_disk(small_home: Home, request_for: Make, checkout: Path) -> None:
+    builder = Builder(small_home, minimum_free=0)
     write(checkout, {"a": ""})
     failure = await failure_of(builder, request_for(command="dd if=/dev/zero of=big bs=1M"))
     assert failure.what.startswith("the disk is full: ")
     assert "No space left on device" in failure.log
     assert failure.hint
-    assert left_over(small_disk) == []
+    assert left_over(small_home) == []
 
 
-async def test_a_source_that_does_not_fit_on_the_disk(small_disk: Home, request_for: Make, checkout: Path) -> None:
-    builder = Builder(small_disk, minimum_free=0)
+async def test_a_source_that_does_not_fit_on_the_disk(small_home: Home, request_for: Make, checkout: Path) -> None:
+    builder = Builder(small_home, minimum_free=0)
     with (checkout / "big").open("wb") as file:
         file.truncate(60 * 2**20)
     failure = await failure_of(builder, request_for())
     assert failure.what.startswith("the disk is full: ")
-    assert left_over(small_disk) == []
+    assert left_over(small_home) == []
     (checkout / "big").unlink()
     write(checkout, {"small": "fits"})
     assert (await builder.build(request_for(), lambda _line: None)).artifact.content.files == 1

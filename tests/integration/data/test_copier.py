@@ -6,7 +6,6 @@ import asyncio
 import errno
 import mmap
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from golive.data.postgres import Postgres
 from golive.engines import Engine
 from golive.errors import ResourceFailed
 from golive.secret import Secret
+from small_disk import small_disk
 
 MIB = 1 << 20
 BLOCK = 8192
@@ -136,12 +136,8 @@ def test_what_the_disk_does_not_take_past_the_cache_goes_through_it(tmp_path: Pa
 @pytest.fixture
 def small(folders: tuple[Path, Path]) -> Iterator[tuple[Path, Path]]:
     """The target has 16 MB."""
-    source, target = folders
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", str(target)], check=False)
-    if done.returncode:
-        pytest.skip("may not mount")
-    yield source, target
-    subprocess.run(["umount", str(target)], check=True)
+    with small_disk(folders[1], 16):
+        yield folders
 
 
 def test_a_disk_with_too_little_room_is_not_begun_with(small: tuple[Path, Path]) -> None:
