@@ -40,6 +40,6 @@ def scale(target: Target, wanted: tuple[str, ...], as_json: bool) -> int:
 def count_of(item: str) -> tuple[str, int]:
     """`api=3` as its parts."""
     service, given, count = item.partition("=")
-    if not given or not service or not count.isdigit():
+    if not given or not service or not count.isdecimal():
         raise UsageError(f"{item!r} is not SERVICE=COUNT", hint="golive scale api=3")
     return service, int(count)

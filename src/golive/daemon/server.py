@@ -361,7 +361,7 @@ class Server:
 
     async def _bundle(self, request: Request) -> Any:
         number = request.query_params.get("release", "0")
-        if not number.isdigit() or int(number) >= 2**31:
+        if not number.isdecimal() or int(number) >= 2**31:
             raise UsageError(f"{number!r} is not the number of a release", hint="golive releases lists them")
         return bundles.report(self._daemon.host, _place(request), int(number) or None)
 

@@ -93,7 +93,7 @@ def _postgres(target: Target, where: str, driver: str) -> Target:
 
 def _redis(target: Target, where: str) -> Target:
     name = target.name or "0"
-    if not name.isdigit():
+    if not name.isdecimal():
         raise malformed(where, "what follows the last slash is not a database number", "redis")
     return replace(target, name=name)
 

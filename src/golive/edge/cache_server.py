@@ -267,7 +267,7 @@ def lower(response: httpcore.Response) -> Headers:
 
 def announced(headers: Headers) -> int:
     """Bytes of the body, zero when they are not said."""
-    return next((int(value) for name, value in headers if name == "content-length" and value.isdigit()), 0)
+    return next((int(value) for name, value in headers if name == "content-length" and value.isdecimal()), 0)
 
 
 def is_stream(headers: Headers) -> bool:

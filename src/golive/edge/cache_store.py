@@ -80,7 +80,7 @@ def end_to_end(headers: Headers) -> Headers:
 def keep(path: str, status: int, headers: Headers, body: bytes, life: Lifetime, now: float) -> Kept:
     """An answer as it is stored."""
     own = end_to_end(headers)
-    age = next((int(v) for n, v in headers if n == "age" and v.isdigit()), 0)
+    age = next((int(v) for n, v in headers if n == "age" and v.isdecimal()), 0)
     head = head_of(status, [*own, ("content-length", str(len(body)))])
     short = head_of(304, [(n, v) for n, v in own if n in _ON_304])
     fresh = now + life.fresh

@@ -151,7 +151,7 @@ def judge(service: str, answer: Answer) -> tuple[bool, str]:
     if status is None:
         return False, f"{about} was answered by HTTP {http} without a gRPC status; is that port a gRPC server's?"
     if status != "0":
-        code = CODES[int(status)] if status.isdigit() and int(status) < len(CODES) else status
+        code = CODES[int(status)] if status.isdecimal() and int(status) < len(CODES) else status
         said = unquote(answer.trailers.get("grpc-message", answer.headers.get("grpc-message", "")))
         why = MEANING.get(code) or " ".join(said.split())[:TEXT]
         return False, f"{about} answered {code}" + (f": {why}" if why else "")

@@ -66,6 +66,7 @@ def test_every_spelling_ends_in_one_that_is_understood_everywhere(url: str, pars
         ("postgres", "postgresql://me:hunter22@h", "no database"),
         ("postgres", "postgresql://me:hunter22@h:port/app", "port"),
         ("redis", "redis://:hunter22@h/name", "database number"),
+        ("redis", "redis://:hunter22@h/²", "database number"),
         ("redis", "postgresql://me:hunter22@h/app", "begins with postgresql://"),
     ],
 )

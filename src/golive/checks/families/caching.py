@@ -28,7 +28,7 @@ def kept(answer: Exchange) -> float:
     if "no-store" in said or "no-cache" in said:
         return 0
     value = said.get("max-age", "0")
-    return int(value[:12]) if value.isdigit() else 0
+    return int(value[:12]) if value.isdecimal() else 0
 
 
 @family.site(
