@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,11 @@ FAULTS: list[tuple[str, str, Plant]] = [
     ("backups-proven", "damaged", lambda d: d.backup["backups"][0].update(status="failed", why="it is cut off")),
     ("backups-proven", "long ago", lambda d: d.backup["backups"][0].update(drill=OLD_DRILL)),
     ("backups-writes", "stopped", lambda d: d.backup.update(receiving={"status": "stopped"})),
+    (
+        "backups-writes",
+        "never up",
+        lambda d: d.backup.update(receiving={"status": "starting", "since": time.time() - 60}),
+    ),
     ("backups-writes", "trouble", lambda d: d.backup.update(trouble="the disk is full")),
     ("backups-elsewhere", "own disk", lambda d: d.backup.update(own_disk=True)),
     ("backups-key", "here only", lambda d: d.facts["backups"].update(key_kept=False)),
@@ -247,11 +253,17 @@ async def test_a_daemon_that_does_not_answer_is_no_pass(tmp_path: Path) -> None:
 
 
 async def test_an_app_that_has_just_begun_is_not_blamed_for_having_no_backup_yet(tmp_path: Path) -> None:
-    import time
-
     deployment = Deployment(tmp_path)
     deployment.backup.update(backups=[])
     deployment.facts["releases"]["releases"] = [{"release": 1, "state": "live", "created_at": time.time() - 60}]
     deployment.backup.update(receiving={"status": "stopped"})
     results = await run([CHECKS["backups-made"], CHECKS["backups-writes"]], None, deployment.app())
     assert {result.status for result in results} == {Status.WARNING}
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(2, Status.WARNING), (60, Status.FAIL)])
+async def test_a_receiver_that_has_just_begun_is_not_blamed(tmp_path: Path, seconds: int, status: Status) -> None:
+    deployment = Deployment(tmp_path)
+    deployment.backup.update(receiving={"status": "starting", "since": time.time() - seconds})
+    (result,) = await run([CHECKS["backups-writes"]], None, deployment.app())
+    assert result.status is status

@@ -11,6 +11,8 @@ from golive.checks.model import Evidence, Family, Outcome, failed, not_applicabl
 family = Family("backups", "Whether everything could be had back, and whether anybody has tried.")
 _FRESH = timedelta(hours=36)
 _PROVEN = timedelta(days=15)
+_BEGINNING = timedelta(seconds=30)
+"""In which what receives the writes is up, after a start of its database too; it is begun anew with that."""
 _NONE = "golive runs no PostgreSQL for the app"
 
 
@@ -99,10 +101,12 @@ async def writes(app: App) -> Outcome:
     if not found:
         return not_applicable(_NONE)
     for each in found:
-        if each["receiving"]["status"] != "ready" and not each["backups"] and await _is_new(app):
+        state = each["receiving"]
+        begun = state["status"] == "starting" and datetime.now(UTC) - _moment(state["since"]) < _BEGINNING
+        if state["status"] != "ready" and (begun or (not each["backups"] and await _is_new(app))):
             return warned(f"{each['name']}: not yet", _shown(app, each), fix="golive backup list, in some minutes")
-        if each["receiving"]["status"] != "ready":
-            text = f"{each['name']}: writes {each['receiving']['status']}"
+        if state["status"] != "ready":
+            text = f"{each['name']}: writes {state['status']}"
             return failed(text, _shown(app, each), fix="golive backup list says why; golive logs")
         if each["trouble"]:
             return warned(f"{each['name']}: {each['trouble']}", _shown(app, each))
