@@ -111,7 +111,7 @@ def _instead(start: Path) -> str:
     below = sorted(path.parent.name for path in start.glob(f"*/{FILE}"))
     if below:
         return f"{', '.join(below[:3])} has one; name it, or go there"
-    return f"go to a checkout that has one, or name it; golive init writes a first {FILE}"
+    return f"go to a checkout that has one, or name it; golive init writes a first {FILE}; --app names an app that runs"
 
 
 def _names(folder: Path) -> list[str]:
