@@ -26,7 +26,10 @@ def well() -> bool:
 
 class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.send_response(200 if MODE == "deaf" or well() else 503)
+        found = well()
+        if MODE == "doomed" and not found:  # before it could say so
+            os._exit(3)
+        self.send_response(200 if MODE == "deaf" or found else 503)
         self.send_header("content-type", "text/plain")
         self.send_header("content-length", "2")
         self.end_headers()
