@@ -91,6 +91,19 @@ def settings(goal: Goal, received: Path | None) -> dict[str, str]:
     return found
 
 
+def killed_in(manifest: Manifest, log: str) -> BackupUntried | None:
+    """What to say of a server of which the kernel, or somebody, killed a process."""
+    if "was terminated by signal 9" not in log:
+        return None
+    return BackupUntried(
+        f"{manifest.name} could not be recovered",
+        where=manifest.name,
+        why="the server was killed: the machine has too little memory",
+        hint="try again when it has more; the backup and the running database are as they were",
+        log=_end(log),
+    )
+
+
 def refused(manifest: Manifest, goal: Goal, log: str, free: int) -> BackupFailed:
     """What to say of a server that ended before it had recovered; `free` bytes are left on its disk."""
     fatal = [line for line in log.splitlines() if "FATAL:" in line or "PANIC:" in line]
@@ -104,14 +117,8 @@ def refused(manifest: Manifest, goal: Goal, log: str, free: int) -> BackupFailed
             hint="free some disk space, then try again; the backup and the running database are as they were",
             log=_end(log),
         )
-    if "was terminated by signal 9" in log:
-        return BackupUntried(
-            f"{manifest.name} could not be recovered",
-            where=manifest.name,
-            why="the server was killed: the machine has too little memory",
-            hint="try again when it has more; the backup and the running database are as they were",
-            log=_end(log),
-        )
+    if killed := killed_in(manifest, log):
+        return killed
     if "before configured recovery target" in why and isinstance(goal, Until):
         last = _LAST.findall(log)
         return BackupFailed(

@@ -277,7 +277,9 @@ def addresses(server: Server, work: Path) -> dict[str, str]:
 async def serving(
     server: Server, manifest: Manifest, goal: Goal, work: Path, received: Path | None
 ) -> AsyncIterator[Path]:
-    """The server on the unpacked data, once it has recovered; its log. Shut down at the end of the block."""
+    """The server on the unpacked data, once it has recovered; its log. Shut down at the end of the block.
+
+    BackupUntried for a BackupFailed of the block when one of its processes was killed meanwhile."""
     log = work / "postgres.log"
     given = recovery.settings(goal, received) | addresses(server, work)
     # Arguments outrank postgresql.auto.conf, which came with the backup.
@@ -292,6 +294,10 @@ async def serving(
     try:
         await _recovered(process, manifest, goal, work)
         yield log
+    except BackupFailed as error:
+        if killed := recovery.killed_in(manifest, log.read_text(errors="replace")):
+            raise killed from error
+        raise
     finally:
         await process.stop(GRACE, signal.SIGINT)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from backup_shop import SOURCE, Shop
 
@@ -14,7 +16,7 @@ from golive.backup import catalog, keyring, stream, wal, work
 from golive.backup.credentials import Credentials
 from golive.backup.drill import Terms, drill
 from golive.backup.repository import Repository
-from golive.errors import BackupFailed
+from golive.errors import BackupFailed, BackupUntried
 
 ROLE = "shop"
 
@@ -92,3 +94,19 @@ async def test_what_cannot_be_restored_has_failed_and_what_cannot_be_tried_has_n
         await ground.drill()
     hidden.rename(key)
     assert await ground.status() == "proven: "
+
+    drilling = asyncio.ensure_future(ground.drill("SELECT pg_sleep(60) IS NOT NULL"))
+    async with asyncio.timeout(60):
+        while not (checking := _that_sleeps(ground.folder)):
+            await asyncio.sleep(0.05)
+    checking.kill()  # as the kernel does where memory has run out
+    with pytest.raises(BackupUntried, match="could not be recovered"):
+        await drilling
+    assert await ground.status() == "proven: "
+
+
+def _that_sleeps(folder: Path) -> psutil.Process | None:
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        if "SELECT" in " ".join(process.info["cmdline"] or ()) and str(folder) in (process.info["cwd"] or ""):
+            return process
+    return None
