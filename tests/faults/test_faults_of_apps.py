@@ -261,6 +261,17 @@ async def test_an_app_that_has_just_begun_is_not_blamed_for_having_no_backup_yet
     assert {result.status for result in results} == {Status.WARNING}
 
 
+@pytest.mark.parametrize(("trouble", "status"), [(None, Status.WARNING), ("the disk is full", Status.FAIL)])
+async def test_nor_for_receiving_nothing_yet_beside_a_backup_made_by_hand(
+    tmp_path: Path, trouble: str | None, status: Status
+) -> None:
+    deployment = Deployment(tmp_path)
+    deployment.facts["releases"]["releases"] = [{"release": 1, "state": "live", "created_at": time.time() - 60}]
+    deployment.backup.update(receiving={"status": "stopped"}, trouble=trouble)
+    (result,) = await run([CHECKS["backups-writes"]], None, deployment.app())
+    assert result.status is status
+
+
 @pytest.mark.parametrize(("seconds", "status"), [(2, Status.WARNING), (60, Status.FAIL)])
 async def test_a_receiver_that_has_just_begun_is_not_blamed(tmp_path: Path, seconds: int, status: Status) -> None:
     deployment = Deployment(tmp_path)

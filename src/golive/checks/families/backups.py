@@ -103,7 +103,8 @@ async def writes(app: App) -> Outcome:
     for each in found:
         state = each["receiving"]
         begun = state["status"] == "starting" and datetime.now(UTC) - _moment(state["since"]) < _BEGINNING
-        if state["status"] != "ready" and (begun or (not each["backups"] and await _is_new(app))):
+        early = (not each["backups"] or state["status"] == "stopped") and not each["trouble"] and await _is_new(app)
+        if state["status"] != "ready" and (begun or early):
             return warned(f"{each['name']}: not yet", _shown(app, each), fix="golive backup list, in some minutes")
         if state["status"] != "ready":
             text = f"{each['name']}: writes {state['status']}"
