@@ -100,6 +100,7 @@ class Rotation(Settings):
             if self._sealed_by() != after.id:  # a disk that fails can leave a commit of which nobody was told
                 beside.unlink(missing_ok=True)
             raise
+        after.follow(before)
         self._vault = after
         _put_in_place(beside, path)
         self._run("PRAGMA wal_checkpoint(TRUNCATE)")

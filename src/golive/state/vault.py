@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 import os
@@ -30,7 +31,7 @@ class Vault:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self._key = key
-        self._cipher = AESGCM(key)
+        self._cipher = self._before = AESGCM(key)
         self.passphrase = passphrase
 
     @classmethod
@@ -58,6 +59,10 @@ class Vault:
     def id(self) -> str:
         return keyfile.id_of(self._key)
 
+    def follow(self, before: Vault) -> None:
+        """It opens what that one sealed, too: somebody may have read a value before all were sealed anew."""
+        self._before = before._cipher
+
     def derived(self, purpose: str) -> Secret:
         """A secret of this key's own for one purpose: 32 bytes in hex. Another one once the key is changed."""
         return Secret(hmac.new(self._key, f"golive {purpose}".encode(), "sha256").hexdigest())
@@ -69,14 +74,14 @@ class Vault:
     def unseal(self, sealed: bytes, context: str) -> Secret:
         from cryptography.exceptions import InvalidTag
 
-        try:
-            return Secret(self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], context.encode()).decode())
-        except (InvalidTag, ValueError) as error:
-            raise StateError(
-                f"cannot decrypt {context}",
-                why="the key file is not the one that sealed it, or the value was changed",
-                hint="put the right key file back beside state.db",
-            ) from error
+        for cipher in (self._cipher, self._before):
+            with contextlib.suppress(InvalidTag, ValueError):
+                return Secret(cipher.decrypt(sealed[:NONCE], sealed[NONCE:], context.encode()).decode())
+        raise StateError(
+            f"cannot decrypt {context}",
+            why="the key file is not the one that sealed it, or the value was changed",
+            hint="put the right key file back beside state.db",
+        )
 
     def seal_environments(self, values: Environments, context: str) -> bytes:
         plain = {service: {k: v.reveal() for k, v in env.items()} for service, env in values.items()}

@@ -90,6 +90,18 @@ def test_the_key_before_opens_nothing_and_nothing_it_sealed_is_left(tmp_path: Pa
     again.close()
 
 
+def test_what_was_read_before_is_opened_afterwards_until_the_next_change(tmp_path: Path) -> None:
+    """As by who awaits something between the two."""
+    state = filled(tmp_path)
+    (row,) = state.resources(SHOP)
+    rotate(state, tmp_path)
+    assert state.resource_password(row) == VALUE
+    rotate(state, tmp_path)
+    with pytest.raises(StateError, match="cannot decrypt"):
+        state.resource_password(row)
+    state.close()
+
+
 def test_what_follows_from_the_key_changes_with_it(tmp_path: Path) -> None:
     state = filled(tmp_path)
     before = state.derived("pass shop")
