@@ -83,6 +83,8 @@ class Backups:
         self._shipping = Offload(idle=SHIPPING)
         self._watched: dict[tuple[Place, str], _Watch] = {}
         self._snapped: dict[tuple[Place, str], _Watch] = {}
+        self._stumbled: dict[tuple[Place, str], str] = {}
+        """What the last look at each failed with."""
         self._wake = asyncio.Event()
         self._settled = False
 
@@ -141,11 +143,16 @@ class Backups:
             await self._attempt(key, self._tend(key, watch))
 
     async def _attempt(self, key: tuple[Place, str], action: Awaitable[None]) -> None:
-        """One database's trouble is not the others'."""
+        """One database's trouble is not the others', and is over once a look at it goes well."""
         try:
             await action
         except (GoliveError, OSError, RuntimeError) as error:
+            self._stumbled[key] = in_words(error)
             self._complain(key, in_words(error))
+        else:
+            said = self._stumbled.pop(key, None)
+            if said is not None and self._host.backup_trouble.get(key) == said:
+                del self._host.backup_trouble[key]
 
     async def _look_at_snapshots(self) -> None:
         """Of every Redis that is backed up: no writes to receive, only the schedules."""

@@ -1,13 +1,15 @@
-"""Which backup the schedules ask for."""
+"""Which backup the schedules ask for, and how long a look's trouble is told."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 from golive.blueprint.backup_policy import BackupPolicy
-from golive.daemon.backups import due
-from golive.state.records import BackupRun
+from golive.daemon.backups import Backups, due
+from golive.errors import StateError
+from golive.state.records import BackupRun, Place
 
 HOURLY = BackupPolicy(increments="@hourly")
 
@@ -43,3 +45,22 @@ def test_none_where_they_are_not_wanted_or_cannot_be_made() -> None:
     assert due(HOURLY, [run(at(2))], able=False, now=at(9)) is None
     assert due(BackupPolicy(), [run(at(2))], able=True, now=at(9)) is None
     assert due(BackupPolicy(), [run(at(2))], able=True, now=at(2, day=22)) == "base"
+
+
+async def test_the_trouble_of_a_look_is_over_with_the_next_that_goes_well() -> None:
+    host = SimpleNamespace(backup_trouble={})
+    backups, key = Backups(host), (Place("shop", "production"), "cache")  # type: ignore[arg-type]
+
+    async def stumbles() -> None:
+        raise StateError("cannot decrypt it")
+
+    async def goes_well() -> None:
+        pass
+
+    await backups._attempt(key, stumbles())
+    assert "cannot decrypt it" in host.backup_trouble[key]
+    await backups._attempt(key, goes_well())
+    assert host.backup_trouble == {}
+    host.backup_trouble[key] = "the disk is full"  # of a backup: it stands until one is made
+    await backups._attempt(key, goes_well())
+    assert host.backup_trouble == {key: "the disk is full"}
