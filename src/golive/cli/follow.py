@@ -208,6 +208,18 @@ def _events(daemon: Client, deployment: int, narrator: Narrator) -> Iterator[dic
             connect(daemon.home, ask=ask)
 
 
+def _get(daemon: Client, path: str) -> Any:
+    """Of a successor, when the daemon that told the end is gone by now."""
+    from golive.cli.passphrase import ask
+    from golive.daemon.client import Unreachable, connect
+
+    try:
+        return daemon.get(path)
+    except Unreachable:
+        connect(daemon.home, ask=ask)
+        return daemon.get(path)
+
+
 def _left_alone() -> int:
     output.say("the canary goes on; golive traffic shows how it does, golive rollback ends it")
     return 130
@@ -232,7 +244,7 @@ def tell(daemon: Client, deployment: int, end: dict[str, Any], as_json: bool) ->
     """The result or the error; the exit code. What went wrong after the change was made does not unmake it."""
     if not end:
         raise GoliveError(f"how deployment {deployment} ended is not known", hint="golive status")
-    row = daemon.get(f"/v1/deployments/{deployment}")
+    row = _get(daemon, f"/v1/deployments/{deployment}")
     done = end["state"] == "done"
     error = from_json(end["error"]) if end.get("error") else None
     if as_json:
@@ -273,7 +285,7 @@ def _show_result(daemon: Client, result: dict[str, Any], row: dict[str, Any]) ->
 def _show_next(daemon: Client, url: str) -> None:
     """After the first deploy: what most people want then."""
     steps = [("golive status", "what runs, and its health"), ("golive logs -f", "what the services say")]
-    info = daemon.get("/v1/daemon")
+    info = _get(daemon, "/v1/daemon")
     if url.startswith("https://") and (info.get("trust") or {}).get("command"):
         steps = [("golive trust", "how browsers come to trust it, once"), *steps]
     output.say()

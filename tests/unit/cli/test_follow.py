@@ -259,6 +259,28 @@ def test_through_a_restart_of_the_daemon(monkeypatch: pytest.MonkeyPatch, capsys
     assert said.count("went away") == 1
 
 
+class Killed(Daemon):
+    """The daemon ends between its last event and the next question."""
+
+    def __init__(self) -> None:
+        super().__init__(ROW)
+        self.gone = True
+
+    def get(self, path: str, **query: Any) -> Any:
+        if self.gone:
+            raise Unreachable("no golive daemon answers", why="Connection reset by peer")
+        return super().get(path, **query)
+
+    def come_back(self, *_: Any, **__: Any) -> None:
+        self.gone = False
+
+
+def test_a_daemon_killed_after_the_end_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = Killed()
+    monkeypatch.setattr("golive.daemon.client.connect", daemon.come_back)
+    assert tell(daemon, 1, {"state": "done", "result": RESULT, "error": None}, False) == 0  # type: ignore[arg-type]
+
+
 class Interrupted(Daemon):
     def __init__(self, cancelled: bool | BaseException) -> None:
         super().__init__(ROW)
