@@ -226,7 +226,12 @@ EXAMPLES = {
                 "web": Change(
                     "web/app/page.tsx", "One account. All your apps.", "One account. All your apps, changed."
                 ),
-                "api": Change("api/internal/web/web.go", '{"status": "ok",', '{"status": "changed",', "/api/v1/status"),
+                "api": Change(
+                    "api/internal/web/web.go",
+                    '{"status": "ok",',
+                    '{"changed": "yes", "status": "ok",',
+                    "/api/v1/status",
+                ),
             },
             rt_apps,
             rt_apps_again,

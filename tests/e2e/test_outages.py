@@ -60,7 +60,7 @@ def processes(app: App) -> list[Any]:
 def nothing_left(app: App) -> None:
     until("the end of the copies", lambda: not app.golive.query("SELECT name FROM resource WHERE name LIKE '%@%'"))
     until("the end of its processes", lambda: not processes(app))
-    assert not (app.golive.home.app(app.name, "production") / "outage").exists()
+    until("the end of its folder", lambda: not (app.golive.home.app(app.name, "production") / "outage").exists())
     app.golive.no_strays()
 
 
