@@ -145,7 +145,13 @@ def test_destroy_removes_everything_and_up_works_again(make_app: MakeApp) -> Non
     assert f"there is no {app.name}" in again.err
     app.up().ok()
     assert app.version() == "1"
+    until("the writes of the new database to be received", lambda: _receives(app), timeout=10)
     golive.no_strays()
+
+
+def _receives(app: App) -> bool:
+    (one, _) = app.command("backup", "list", "--json").ok().json()["databases"]
+    return bool(one["receiving"]["status"] == "ready")
 
 
 def test_destroy_asks_for_the_name_on_a_terminal(app: App) -> None:

@@ -102,9 +102,18 @@ class Backups:
             except TimeoutError:
                 continue
 
-    def wake(self) -> None:
-        """Look now: a database has begun another life."""
+    def wake(self, place: Place | None = None) -> None:
+        """Look now: a database has begun another life, or of a `place` all may be another."""
+        for key, watch in (*self._watched.items(), *self._snapped.items()):
+            if key[0] == place:
+                watch.found = watch.snapped = None
         self._wake.set()
+
+    def forget(self, place: Place) -> None:
+        """Its databases end, receivers and all: what is begun there next is looked at as for the first time."""
+        for watched in (self._watched, self._snapped):
+            for key in [key for key in watched if key[0] == place]:
+                self._drop(key, watched)
 
     async def step_aside(self, place: Place) -> None:
         """What was begun by itself waits for what somebody wants now; it is begun again afterwards."""
@@ -159,9 +168,7 @@ class Backups:
         apps = self._host.state.apps() if self._host.replaced is None else []
         wanted = {(app.place, name) for app in apps for name in snapshots.names(self._host, app.place)}
         for key in self._snapped.keys() - wanted:
-            for task in self._snapped.pop(key).tasks.values():
-                task.cancel()
-            self._host.backup_trouble.pop(key, None)
+            self._drop(key, self._snapped)
         for key in wanted:
             watch = self._snapped.setdefault(key, _Watch())
             ready = self._runs(resources.unit_name(*key)) and not self._host.changing(key[0]).locked()
@@ -183,15 +190,19 @@ class Backups:
             self._begin(key, watch, found, lambda: snapshots.prove(self._host, found, None, lambda _: None))
 
     async def _leave(self, key: tuple[Place, str], watch: _Watch) -> None:
-        """Not to be backed up any more: PostgreSQL keeps nothing for a receiver then. One that is being stopped or
-        destroyed, receiver and all, is only forgotten."""
+        """Not to be backed up any more: PostgreSQL keeps nothing for a receiver then."""
         for task in watch.tasks.values():
             task.cancel()
         app = self._host.state.app(key[0])
         if app and app.live is not None and watch.found and self._runs(resources.unit_name(*key)):
             await backups.stop_receiving(self._host, *key)
             await self._host.offload.call(work.release, watch.found[1].server)
-        self._watched.pop(key, None)
+        self._drop(key, self._watched)
+
+    def _drop(self, key: tuple[Place, str], watched: dict[tuple[Place, str], _Watch]) -> None:
+        if watch := watched.pop(key, None):
+            for task in watch.tasks.values():
+                task.cancel()
         self._host.backup_trouble.pop(key, None)
 
     async def _tend(self, key: tuple[Place, str], watch: _Watch) -> None:

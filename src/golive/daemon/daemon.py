@@ -166,7 +166,7 @@ class Daemon:
         async with self.host.changing(row.place):
             if self.host.state.deployment(deployment).state is DeploymentState.QUEUED:
                 await self._run(row)
-        self.backups.wake()  # what is written from now on is received, not from the next look on
+        self.backups.wake(row.place)  # what is written from now on is received, not from the next look on
         self.upkeep.tidy(row.place)
 
     def _superseded(self, row: Deployment) -> bool:

@@ -273,6 +273,7 @@ class Operations:
         for generation in generations:
             self._host.state.set_generation(generation.id, GenerationState.WARM, warm_until=0)
         self._host.state.clear_live(place)
+        self._daemon.backups.forget(place)
         if self._host.opened is not None:
             await self._host.gateway.apply(edge_config(self._host))
         running = [u for u in units if self._host.state.process(u) is not None]

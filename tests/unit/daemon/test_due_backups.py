@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from golive.blueprint.backup_policy import BackupPolicy
-from golive.daemon.backups import Backups, due
+from golive.daemon.backups import Backups, _Watch, due
 from golive.errors import StateError
 from golive.state.records import BackupRun, Place
 
@@ -64,3 +67,19 @@ async def test_the_trouble_of_a_look_is_over_with_the_next_that_goes_well() -> N
     host.backup_trouble[key] = "the disk is full"  # of a backup: it stands until one is made
     await backups._attempt(key, goes_well())
     assert host.backup_trouble == {key: "the disk is full"}
+
+
+async def test_what_is_forgotten_or_deployed_again_is_looked_up_anew() -> None:
+    host = SimpleNamespace(backup_trouble={})
+    backups = Backups(host)  # type: ignore[arg-type]
+    shop, blog = (Place("shop", "production"), "db"), (Place("blog", "production"), "db")
+    task = asyncio.create_task(asyncio.sleep(60))
+    backups._watched = {key: _Watch(found=(0.0, None)) for key in (shop, blog)}  # type: ignore[arg-type]
+    backups._watched[shop].tasks["base"] = task
+    host.backup_trouble = dict.fromkeys((shop, blog), "the disk is full")
+    backups.wake(blog[0])
+    assert [watch.found for watch in backups._watched.values()] == [(0.0, None), None]
+    backups.forget(shop[0])
+    assert [*backups._watched] == [*host.backup_trouble] == [blog]
+    with pytest.raises(asyncio.CancelledError):
+        await task
