@@ -145,7 +145,7 @@ def test_destroy_removes_everything_and_up_works_again(make_app: MakeApp) -> Non
     assert f"there is no {app.name}" in again.err
     app.up().ok()
     assert app.version() == "1"
-    until("the writes of the new database to be received", lambda: _receives(app), timeout=10)
+    until("the writes of the new database to be received", lambda: _receives(app))
     golive.no_strays()
 
 
