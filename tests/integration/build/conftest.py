@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from golive.blueprint.models import BuildRecipe, Service
 from golive.build.builder import Builder
 from golive.build.plan import BuildRequest
 from golive.home import Home
+
+ENGINES = Path(tempfile.gettempdir()) / f"golive-test-engines-{os.geteuid()}" / "engines"
+"""Where the machine has no Go or Node, it is fetched once."""
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +44,8 @@ def builder(golive_home: Home, uv_cache: Path) -> Builder:
         shared = Path.home() / ".cache/golive-tests" / name
         shared.mkdir(parents=True, exist_ok=True)
         (golive_home.cache / name).symlink_to(shared)
+    ENGINES.mkdir(mode=0o711, parents=True, exist_ok=True)
+    golive_home.engines.symlink_to(ENGINES)
     return Builder(golive_home)
 
 
