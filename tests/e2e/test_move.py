@@ -51,7 +51,8 @@ def rows(app: App) -> list[str]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("back", [False, pytest.param(True, marks=pytest.mark.nightly)])
+@pytest.mark.nightly  # each step, broken off and taken back: tests/integration/move
+@pytest.mark.parametrize("back", [False, True])
 def test_counters_move_to_postgresql(tmp_path: Path, back: bool) -> None:  # a parameter of pytest's
     with new_home() as golive:
         app = App(golive, "threadr", EXAMPLES["threadr"].checkout(tmp_path / "threadr"))
