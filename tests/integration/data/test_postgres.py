@@ -355,6 +355,7 @@ async def test_a_stop_is_orderly(engines: Engines, place: Placement, running: Ru
     assert "database system is shut down" in Path(store.log).read_text()  # type: ignore[attr-defined]
 
 
+@pytest.mark.nightly  # which build is chosen: tests/unit/engines
 async def test_on_an_old_c_library_the_self_contained_build_serves(
     home: Home, place: Placement, running: Running, engines: Engines
 ) -> None:

@@ -124,6 +124,7 @@ def test_vercel_json_means_what_it_means_to_vercel() -> None:
     assert found.requests >= 20 * len(cases)
 
 
+@pytest.mark.nightly  # scripts/bench import does the same
 def test_every_file_of_the_corpus_imports() -> None:
     from benchmarks.imports import CORPUS as FILES
     from benchmarks.imports import KINDS, tally
