@@ -195,10 +195,10 @@ class Golive:
 
     def close(self) -> None:
         """Everything of this home ends, by the pids that bear its mark."""
-        if pid := self.daemon():
-            os.kill(pid, signal.SIGKILL)
-            until("the daemon's end", lambda: not alive(pid))
         for _ in range(100):
+            while pid := self.daemon():  # another may have taken its place meanwhile
+                os.kill(pid, signal.SIGKILL)
+                until("the daemon's end", lambda pid=pid: not alive(pid))
             mine = self.processes()
             left = [
                 m.pid for m in sessions.snapshot() if not m.zombie and (m.session in mine or self._works_inside(m.pid))
