@@ -131,6 +131,7 @@ class Web:
         await asyncio.gather(*self._asked.values(), return_exceptions=True)
         with contextlib.suppress(Exception):
             await self._pool.aclose()
+        await self._network.close()
 
     def allow_more(self, requests: int, what: str) -> None:
         """Beside the budget, once for each thing: a burst that the user has allowed."""
@@ -300,6 +301,18 @@ class _Network(Network):
         self._here: dict[str, list[str]] = {}
         self.looked_up: dict[str, float] = {}
         """Seconds that finding a host's addresses took, for who asked for a connection to it."""
+        self._streams: list[httpcore.AsyncNetworkStream] = []
+
+    async def connect_tcp(self, host: str, port: int, *args: Any, **named: Any) -> httpcore.AsyncNetworkStream:
+        stream = await super().connect_tcp(host, port, *args, **named)
+        self._streams.append(stream)
+        return stream
+
+    async def close(self) -> None:
+        """Ends every connection: httpcore forgets those whose TLS handshake was given up."""
+        for stream in self._streams:
+            with contextlib.suppress(Exception):
+                await stream.aclose()
 
     async def is_here(self, host: str) -> bool:
         """Whether a name leads to this machine alone; if so it does until the end. Raises OSError."""

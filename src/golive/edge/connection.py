@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import resource
+import select
 import signal
 import socket
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from golive.edge.static_plan import BUSY, refusal
 log = logging.getLogger("golive.edge")
 _LINGER: Final = 2.0
 _STOP_WITHIN: Final = 10.0
+_NEW: Final = 1.0
 SLICE: Final = 64 * 1024
 """Bytes of a body that are given to the kernel at once."""
 
@@ -50,6 +52,8 @@ class Connection(asyncio.Protocol):
         self.paused = False
         self.closing = False
         self.refused = False
+        self.asked = False
+        self.since = server.loop.time()
         self.sending: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -96,6 +100,7 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
 
     def _respond(self, head: bytes) -> None:
+        self.asked = True
         try:
             request = parse(head)
         except Malformed as error:
@@ -149,7 +154,9 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def stop(self) -> None:
-        """End when idle; an answer under way is finished first."""
+        """End when idle; an answer under way is finished first. One that is new is about to ask."""
+        if not self.asked and self.server.loop.time() - self.since < _NEW:
+            return
         if self.sending is None and not self.closing and not self.transport.get_write_buffer_size():
             self.transport.close()
 
@@ -237,6 +244,7 @@ async def serve(listener: socket.socket, server: Hub, accept: Callable[[], Conne
         accepting = await loop.create_unix_server(accept, sock=listener)
     await stop.wait()
     server.stopping = True
+    await all_accepted(listener)
     accepting.close()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_STOP_WITHIN):
@@ -244,6 +252,18 @@ async def serve(listener: socket.socket, server: Hub, accept: Callable[[], Conne
                 for connection in list(server.connections):
                     connection.stop()
                 await asyncio.sleep(0.01)
+
+
+async def all_accepted(listener: socket.socket) -> None:
+    """Once there is a connection for each who connected: who still waits for one when a listener closes is cut off.
+    After a second others may come as quickly as they are accepted."""
+    waiting = select.poll()
+    waiting.register(listener, select.POLLIN)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_NEW):
+            while waiting.poll(0):
+                await asyncio.sleep(0.001)
+    await asyncio.sleep(0.01)  # the loop makes a connection of what was accepted in its next turns
 
 
 def connection_limit() -> int:

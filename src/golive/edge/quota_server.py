@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from golive.edge import static_http
-from golive.edge.connection import command_line, listening
+from golive.edge.connection import all_accepted, command_line, listening
 from golive.edge.quota_count import NOT_COUNTED, Answer, Asked, answer, command, parse
 from golive.edge.static_http import MAX_HEAD, Malformed, Request
 from golive.secret import Secret
@@ -277,6 +277,7 @@ async def _serve(counting: Counting, listener: socket.socket) -> None:
     accepting = await loop.create_unix_server(lambda: Client(counting), sock=listener)
     await stop.wait()
     counting.ending = True
+    await all_accepted(listener)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LINGER):
             while counting.clients:

@@ -79,12 +79,12 @@ class Running:
     def stop(self) -> bytes:
         self.client.close()
         self.process.send_signal(signal.SIGTERM)
-        _, errors = self.process.communicate(timeout=60)
+        _, errors = self.process.communicate(timeout=120)
         assert self.process.returncode == 0, errors.decode()
         return errors
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
@@ -390,12 +390,36 @@ def test_replaced_and_stopped_without_a_failed_request(folder: Path) -> None:
     while chunk := slow.recv(65536):
         received += chunk
     assert hashlib.sha256(received.partition(b"\r\n\r\n")[2]).digest() == hashlib.sha256(LARGE).digest()
-    old.communicate(timeout=60)
+    old.communicate(timeout=120)
     assert old.returncode == 0
     done.set()
     thread.join()
     assert all(results)
     slow.close()
+    running.stop()
+    shutil.rmtree(home)
+
+
+def test_who_connected_before_it_was_told_to_stop_is_answered() -> None:
+    home = Path(tempfile.mkdtemp(prefix="gl-static-", dir="/tmp"))
+    running = Running(home)
+    running.pack("site", {"index.html": "<h1>Home</h1>"})
+    running.process.send_signal(signal.SIGSTOP)  # busy with something else
+    clients = [socket.socket(socket.AF_UNIX) for _ in range(20)]
+    for number, client in enumerate(clients):
+        client.connect(str(running.socket))
+        if number % 2:
+            client.sendall(b"GET / HTTP/1.1\r\nx-golive-root: site\r\n\r\n")
+    running.process.send_signal(signal.SIGTERM)
+    running.process.send_signal(signal.SIGCONT)
+    for number, client in enumerate(clients):
+        if number % 2 == 0:
+            client.sendall(b"GET / HTTP/1.1\r\nx-golive-root: site\r\n\r\n")
+        received = b""
+        while chunk := client.recv(65536):
+            received += chunk
+        assert received.endswith(b"<h1>Home</h1>"), (number, received)
+        client.close()
     running.stop()
     shutil.rmtree(home)
 
