@@ -69,7 +69,7 @@ def nameserver(folder: Path, zone: str, *records: str) -> Iterator[NameServer]:
 
 
 def _wait(port: int, zone: str, log: Path) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 120
     while True:
         with contextlib.suppress(dns.exception.DNSException, OSError):
             if dns.query.udp(dns.message.make_query(zone, "SOA"), "127.0.0.1", 0.5, port).answer:

@@ -98,7 +98,7 @@ def pebble(
 
 
 def _wait(made: Pebble, log: Path) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 120
     while True:
         with contextlib.suppress(httpx.HTTPError):
             if httpx.get(made.directory, verify=False).status_code == 200 and httpx.get(made.names):

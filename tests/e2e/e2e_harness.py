@@ -32,7 +32,7 @@ COMMAND = (sys.executable, "-P", "-m", "golive")
 SHARED = Path(tempfile.gettempdir()) / f"golive-e2e-shared-{os.geteuid()}"
 ENGINES = Path(tempfile.gettempdir()) / f"golive-test-engines-{os.geteuid()}" / "engines"
 """Fetched once a machine: the same that other tests use."""
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 def until(what: str, condition: Callable[[], T], timeout: float = PATIENCE, pause: float = 0.05) -> T:
@@ -92,7 +92,7 @@ class Golive:
     def environ(self) -> dict[str, str]:
         return {**os.environ, "GOLIVE_HOME": str(self.root), "NO_COLOR": "1"}
 
-    def __call__(self, *args: object, input: str | None = None, timeout: float = 120) -> Result:
+    def __call__(self, *args: object, input: str | None = None, timeout: float = 600) -> Result:
         words = tuple(map(str, args))
         began = time.monotonic()
         done = subprocess.run(
@@ -112,7 +112,7 @@ class Golive:
         pipe = subprocess.PIPE
         return subprocess.Popen([*COMMAND, *map(str, args)], env=self.environ, stdout=pipe, stderr=pipe, text=True)
 
-    def finish(self, command: subprocess.Popen[str], timeout: float = 60) -> Result:
+    def finish(self, command: subprocess.Popen[str], timeout: float = 600) -> Result:
         out, err = command.communicate(timeout=timeout)
         self.said += [out, err]
         return Result(tuple(map(str, command.args[4:])), command.returncode, out, err, 0.0)  # type: ignore[index]
@@ -182,7 +182,7 @@ class Golive:
 
     def no_strays(self) -> None:
         """None is left, and no deployment or step counts as under way."""
-        until(f"no strays, there are {self.strays()}", lambda: not self.strays(), timeout=10)
+        until(f"no strays, there are {self.strays()}", lambda: not self.strays(), timeout=120)
         assert not self.query("SELECT id, kind FROM deployment WHERE state IN ('queued', 'running')")
         assert not self.query("SELECT deployment, name FROM step WHERE state = 'running'")
         assert not self.query("SELECT number FROM release WHERE state = 'making'")
@@ -282,7 +282,7 @@ class App:
     def domain(self) -> str:
         return f"{self.name}.localhost"
 
-    def up(self, *options: str, timeout: float = 120) -> Result:
+    def up(self, *options: str, timeout: float = 600) -> Result:
         return self.golive("up", self.folder, *options, timeout=timeout)
 
     def command(self, verb: str, *args: object, **options: Any) -> Result:

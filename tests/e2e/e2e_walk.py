@@ -83,7 +83,7 @@ def doom(golive: Golive, step: str, moment: str) -> subprocess.Popen[bytes]:
             stdout=subprocess.DEVNULL,
             stderr=log,
         )
-    until("the doomed daemon to answer", lambda: _answers(golive) or daemon.poll() is not None, timeout=60)
+    until("the doomed daemon to answer", lambda: _answers(golive) or daemon.poll() is not None, timeout=120)
     assert daemon.poll() is None, golive.home.daemon_log.read_text()[-3000:]
     return daemon
 
@@ -105,7 +105,7 @@ def interrupted(app: App, step: str, moment: str, *command: object) -> Result:
         load.more()
     load.unharmed()
     golive.no_strays()
-    until("the old generations to end", lambda: _settled(app), timeout=20)
+    until("the old generations to end", lambda: _settled(app), timeout=120)
     golive.no_strays()
     singletons(app)
     return result

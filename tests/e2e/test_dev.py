@@ -91,7 +91,7 @@ class Dev:
     def said(self) -> str:
         return self.out.read_text(errors="replace")
 
-    def shows(self, line: str, timeout: float = 60) -> None:
+    def shows(self, line: str, timeout: float = 120) -> None:
         def seen() -> bool:
             assert self.process.poll() is None or line in self.said, self.said + self.err.read_text()
             return line in self.said
@@ -121,7 +121,7 @@ def dev(app: App, tmp_path: Path, *args: str) -> Iterator[Dev]:
 
 
 def nothing_is_left(golive: Golive) -> None:
-    until(f"nothing to run, there is {golive.processes()}", lambda: not golive.processes(), timeout=20)
+    until(f"nothing to run, there is {golive.processes()}", lambda: not golive.processes(), timeout=120)
 
 
 def api(app: App) -> dict[str, str]:

@@ -82,7 +82,7 @@ def test_an_example_passes_the_checklist(name: str, note: Note, tmp_path: Path) 
     with new_home() as golive:
         app = App(golive, name, EXAMPLES[name].checkout(tmp_path / name))
         note("first up", app.up(timeout=BUILD).ok().seconds)
-        quick = golive("check", name, "--skip=outage,restore,load", timeout=120)
+        quick = golive("check", name, "--skip=outage,restore,load")
         note("check, quick", quick.ok().seconds)
         for database in app.command("backup", "list", "--json").ok().json()["databases"]:
             app.command("backup", "create", "-r", database["name"]).ok()
@@ -94,7 +94,7 @@ def test_an_example_passes_the_checklist(name: str, note: Note, tmp_path: Path) 
 def _passes_the_checklist(app: App, tab: Tab, report: Path, note: Note, *options: str) -> None:
     """`golive check` in its default profile fails nowhere; its report shows every line of the guides, and for what is
     not passed over the evidence."""
-    said = app.golive("check", app.name, "--json", "--html", report, *options, timeout=180)
+    said = app.golive("check", app.name, "--json", "--html", report, *options, timeout=900)
     found = json.loads(said.out)
     failed = {one["id"]: one["text"] for one in found["checks"] if one["status"] == "fail"}
     assert (failed, said.code) == ({}, 0)

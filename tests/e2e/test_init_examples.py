@@ -49,7 +49,7 @@ def smoke(*command: str) -> Callable[[App], None]:
         url, ca = f"https://{app.domain}:{app.golive.https_port}", str(app.golive.home.ca / "root.crt")
         known = {"RT_APPS_URL": url, "RT_APPS_CA": ca, "SMOKE_URL": url, "NODE_EXTRA_CA_CERTS": ca}
         done = subprocess.run(
-            command, cwd=app.folder, env=os.environ | known, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=app.folder, env=os.environ | known, capture_output=True, text=True, timeout=600, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
 

@@ -37,7 +37,7 @@ def test_envoy_comes_back_and_serves_new_connections(app: App) -> None:
         killed = time.monotonic()
         kill(old)
         new = until("another Envoy", lambda: unit(golive, "edge"))
-        until("an answer through it", lambda: answers(app), timeout=20)
+        until("an answer through it", lambda: answers(app), timeout=120)
         took = time.monotonic() - killed
         failures = len(load.failures)
         load.more()

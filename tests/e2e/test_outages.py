@@ -41,7 +41,7 @@ def make(make_app: MakeApp, mode: str, resources: str, home: Golive | None = Non
 
 
 def checked(app: App) -> dict[str, Any]:
-    said = app.golive("check", app.name, "--only", "outage", "--json", timeout=100)
+    said = app.golive("check", app.name, "--only", "outage", "--json")
     return {one["id"]: one for one in json.loads(said.out)["checks"]}
 
 

@@ -165,7 +165,7 @@ def test_destroy_asks_for_the_name_on_a_terminal(app: App) -> None:
         text=True,
     )
     os.write(leader, b"something-else\n")
-    _, said = command.communicate(timeout=30)
+    _, said = command.communicate(timeout=120)
     os.close(leader)
     os.close(follower)
     assert command.returncode == 2

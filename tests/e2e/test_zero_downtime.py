@@ -33,7 +33,7 @@ def test_deploy_and_rollback_under_load_with_open_streams(app: App) -> None:
         app.up().ok()
         assert app.version() == "2"
         streams.all_alive()
-        until("the old instances to end the streams", lambda: streams.ended == 10, timeout=60)
+        until("the old instances to end the streams", lambda: streams.ended == 10, timeout=120)
         assert not streams.cut
         first = min(at for at, _ in streams.closed) - moved
         assert first >= 4, f"a stream was ended {first:.2f} s after the deploy began, inside the drain deadline"

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import brotli
 from cryptography import x509
@@ -86,7 +87,8 @@ class Good:
     encodings: tuple[str, ...] = ("br", "gzip")
     changes: list[Change] = field(default_factory=list)
     limit: int | None = None
-    """Requests of /health before it is refused; the bucket fills within a second."""
+    """Requests of /health before it is refused; the bucket fills within a second in which it is not asked: however long
+    a slow machine takes for a burst, it is one."""
     refused: int = 0
     until: float = 0.0
     asked: list[Request] = field(default_factory=list)
@@ -138,7 +140,8 @@ class Good:
     def _is_refused(self) -> bool:
         now = time.monotonic()
         if now > self.until:
-            self.until, self.refused = now + 0.8, 0
+            self.refused = 0
+        self.until = max(self.until, now + 0.8)
         self.refused += 1
         return self.limit is not None and self.refused > self.limit
 
@@ -165,20 +168,29 @@ async def served(site: Good, certificate: Path | None) -> AsyncIterator[int]:
             for name, value in {"minimum_version": ssl.TLSVersion.TLSv1_2, **site.tls}.items():
                 setattr(context, name, value)
 
+    talks: set[asyncio.Task[Any]] = set()
+
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.add(own := asyncio.current_task())
         try:
             while await _one(site, reader, writer):
                 pass
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ssl.SSLError):
             pass
         finally:
-            writer.close()
+            talks.discard(own)
+            writer.transport.abort()
 
     server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=context)
+    ended = asyncio.ensure_future(server.wait_closed())  # asked before it closes, or Python 3.11 does not wait
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for task in talks:
+            task.cancel()
+        async with asyncio.timeout(60):
+            await ended
 
 
 async def _one(site: Good, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

@@ -68,7 +68,7 @@ async def examine(
             beside.changes.append(redirect)
         good.headers.pop("plain-http", None)
         aim = Aim(address(to), (ground.root,), http, origins=tuple(good.origins), intrusive=intrusive, cache=RULES)
-        web = Web(to, bounds or Bounds(requests=250, timeout=3))
+        web = Web(to, bounds or Bounds(requests=250, timeout=30))
         try:
             return await run([CHECKS[id] for id in ids], Site(aim, web), None)
         finally:
@@ -499,7 +499,7 @@ async def test_a_hostile_site_costs_little_and_is_told(ground: Ground, hostile: 
     good = Good()
     hostile.plant(good)
     ids = ["health-answers", "headers-csp", "content-title"]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         results = await examine(ground, good, ids, bounds=hostile.bounds)
     assert results[0].status is Status.FAIL
     assert {r.status for r in results[1:]} == {Status.COULD_NOT_TELL}

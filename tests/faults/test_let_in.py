@@ -26,7 +26,7 @@ async def test_the_cookie_is_for_one_origin_alone() -> None:
 
         own.changes.append(lead_away)
         origin = f"http://localhost:{port}"
-        web = Web(origin, Bounds(timeout=3), Entry(frozenset({origin}), Secret(COOKIE)))
+        web = Web(origin, Bounds(timeout=30), Entry(frozenset({origin}), Secret(COOKIE)))
         try:
             elsewhere, here = await web.follow(f"{origin}/")
             spelled = await web.ask(f"http://LOCALHOST:{port}/health")
@@ -65,7 +65,7 @@ async def test_a_name_that_moves_away_is_not_followed(monkeypatch: pytest.Monkey
     good = Good()
     async with served(good, None) as port:
         origin = f"http://shop.example:{port}"
-        web = Web(origin, Bounds(timeout=3), Entry(frozenset({origin}), Secret(COOKIE)))
+        web = Web(origin, Bounds(timeout=30), Entry(frozenset({origin}), Secret(COOKIE)))
         answers = [["127.0.0.1"], ["93.184.216.34"]]
 
         async def resolved(host: str) -> list[str]:

@@ -95,8 +95,8 @@ async def test_what_cannot_be_restored_has_failed_and_what_cannot_be_tried_has_n
     hidden.rename(key)
     assert await ground.status() == "proven: "
 
-    drilling = asyncio.ensure_future(ground.drill("SELECT pg_sleep(60) IS NOT NULL"))
-    async with asyncio.timeout(60):
+    drilling = asyncio.ensure_future(ground.drill("SELECT pg_sleep(600) IS NOT NULL"))
+    async with asyncio.timeout(120):
         while not (checking := _that_sleeps(ground.folder)):
             await asyncio.sleep(0.05)
     checking.kill()  # as the kernel does where memory has run out

@@ -272,5 +272,5 @@ def test_ctrl_c_is_said_and_not_a_traceback(golive: Scratch) -> None:
         while unread(p.stdin) or psutil.Process(p.pid).status() != psutil.STATUS_SLEEPING:
             time.sleep(0.01)  # until it waits for more
         p.send_signal(signal.SIGINT)
-        _, err = p.communicate(timeout=60)
+        _, err = p.communicate(timeout=120)
     assert (p.returncode, err.strip()) == (130, "stopped")

@@ -50,7 +50,7 @@ class Command:
         )
         os.close(theirs)
         said = b""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         with contextlib.suppress(OSError):  # the other end is closed
             while time.monotonic() < deadline:
                 if select.select([ours], [], [], 1)[0]:

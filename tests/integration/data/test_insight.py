@@ -109,7 +109,7 @@ async def test_every_planted_problem_of_postgres_is_found(
 
 async def counted(url: Secret) -> None:
     """Waits until the sessions' counters have arrived where they are read."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             facts = await facts_of(url)
             tables = {each.name: each for each in facts.tables}

@@ -75,7 +75,7 @@ async def test_broken_off_it_ends_on_the_server_and_leaves_nothing(url: Secret) 
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.05)
 

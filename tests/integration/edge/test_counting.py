@@ -78,7 +78,7 @@ class Counted:
         log = (self.folder / f"{name}.out").open("ab")
         self.processes[name] = await asyncio.create_subprocess_exec(*argv, stdout=log, stderr=log)
         log.close()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(120):
             while not await self._up(name):
                 await asyncio.sleep(0.02)
 
@@ -227,7 +227,7 @@ async def test_what_cannot_be_counted_passes_or_not_as_declared(counted: Counted
             assert "cannot be counted" in shut.text
 
         async def back() -> None:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(120):
                 while (await client.get(f"{url}/shut")).status_code != 200:
                     await asyncio.sleep(0.05)
 
@@ -262,7 +262,7 @@ async def test_the_process_that_counts_is_replaced_under_load(counted: Counted) 
     argv = ["--socket", str(counted.socket), "--config", str(counted.folder / "quota.json")]
     program = (sys.executable, "-m", "golive.edge.quota_server", *argv)
     counted.processes["quota"] = await asyncio.create_subprocess_exec(*program)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(120):
         while counted.socket.stat().st_ino == inode:
             await asyncio.sleep(0.02)
     old.terminate()
@@ -278,7 +278,7 @@ async def redis(tmp_path: Path) -> AsyncIterator[Connection]:
     port = ports.choose()
     process = await asyncio.create_subprocess_exec(*redis_server(tmp_path, port))
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(120):
             while not await pings(port):
                 await asyncio.sleep(0.02)
         async with connect(Address(port=port)) as connection:
@@ -298,7 +298,7 @@ async def test_commands_that_come_together_have_each_its_own_answer(redis: Conne
             await store.call(("NOTHING",))
         with pytest.raises(TimeoutError):
             await store.call(("INCR", "n"))  # for a moment it is not asked
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while True:
                 await asyncio.sleep(0.05)
                 with contextlib.suppress(TimeoutError):

@@ -256,7 +256,7 @@ async def test_their_lines_in_the_log_say_whose_they_are(envoy: Running, statics
     await envoy.edge.apply(envoy.config(site(statics.rule("one")), upstreams=(statics.upstream,)))
     async with envoy.client() as client:
         body = (await client.get(envoy.edge.url("threadr.localhost"))).content
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not (text := envoy.edge.layout.access_log.read_text()):
             await asyncio.sleep(0.05)
     line = json.loads(text)

@@ -72,7 +72,7 @@ async def ask(envoy: Running, sent: Fields, body: bytes) -> str:
         http.send_data(1, body, end_stream=True)
     found = "closed"
     with contextlib.suppress(ConnectionError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             writer.write(http.data_to_send())
             while data := await reader.read(65536):
                 for event in http.receive_data(data):

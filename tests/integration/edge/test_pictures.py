@@ -83,7 +83,7 @@ async def service(envoy: Running) -> AsyncIterator[asyncio.subprocess.Process]:
     command = [sys.executable, "-m", "golive.edge.image_server", "--socket", str(layout.images)]
     command += ["--inside", str(layout.images.parent), "--folder", str(layout.directory / "images")]
     process = await asyncio.create_subprocess_exec(*command)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not layout.images.exists():
             assert process.returncode is None
             await asyncio.sleep(0.01)

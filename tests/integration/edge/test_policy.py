@@ -186,7 +186,7 @@ async def test_the_log_says_what_happened_and_not_the_query(envoy: Running, upst
         got = await client.get(envoy.edge.url("threadr.localhost") + "/api/x?token=CANARY", headers={"user-agent": "t"})
         await client.get(envoy.edge.url("threadr.localhost") + "/elsewhere")
     text = ""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while text.count("\n") < 2:
             text = envoy.edge.layout.access_log.read_text()
             await asyncio.sleep(0.05)
@@ -202,7 +202,7 @@ async def test_the_log_says_what_happened_and_not_the_query(envoy: Running, upst
     assert (envoy.edge.layout.access_log.stat().st_mode & 0o077) == 0
     assert await envoy.edge.rotate_access_log(max_bytes=10, keep=3)
     assert not await envoy.edge.rotate_access_log(max_bytes=10**6, keep=3)
-    async with envoy.client() as client, asyncio.timeout(60):
+    async with envoy.client() as client, asyncio.timeout(120):
         await client.get(envoy.edge.url("threadr.localhost") + "/api/after")
         while "/api/after" not in (
             envoy.edge.layout.access_log.read_text() if envoy.edge.layout.access_log.exists() else ""

@@ -157,7 +157,7 @@ async def test_a_certificate_is_replaced_without_touching_the_listener(envoy: Ru
     leaf = envoy.certificate("threadr.localhost").chain.partition("-----END CERTIFICATE-----")
     new = ssl.PEM_cert_to_DER_cert("".join(leaf[:2]))
     await envoy.edge.apply(config(envoy, up))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while await served() != new:
             await asyncio.sleep(0.1)
     assert before != new

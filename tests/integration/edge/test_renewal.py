@@ -112,6 +112,6 @@ def _seconds(count: float):  # type: ignore[no-untyped-def]
 
 
 async def _until(condition) -> None:  # type: ignore[no-untyped-def]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.01)

@@ -238,7 +238,7 @@ async def static_server(folder: Path) -> AsyncIterator[Endpoint]:
     command = [sys.executable, "-m", "golive.edge.static_server", "--artifacts", str(folder / "artifacts")]
     process = await asyncio.create_subprocess_exec(*command, "--socket", str(path))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not path.exists():
                 await asyncio.sleep(0.02)
         yield Endpoint.unix(path)

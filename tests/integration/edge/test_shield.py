@@ -36,7 +36,7 @@ async def ask(envoy: Running, path: str, client: str = "127.0.0.1", **headers: s
 
 
 async def logged(envoy: Running, wanted: int) -> list[Count]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             lines = list(lines_of(envoy.edge.layout.access_log))
             if len(lines) >= wanted:

@@ -85,7 +85,7 @@ async def test_in_flight_falls_to_zero_and_is_none_for_strangers(envoy: Running,
     assert await envoy.edge.in_flight(A) == 0
     async with envoy.client(http2=True) as client:
         pending = [asyncio.create_task(client.get(envoy.edge.url("threadr.localhost"))) for _ in range(3)]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while await envoy.edge.in_flight(A) != 3:
                 await asyncio.sleep(0.01)
             release.set()

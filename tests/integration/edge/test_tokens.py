@@ -233,7 +233,7 @@ async def test_keys_are_asked_for_over_tls_that_holds(envoy: Running, upstreams:
             assert (await client.get(f"{url}/api", headers=bearer(token()))).status_code == 401
         assert not asked
         url = await serve(envoy, upstreams, asking(remote))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while (got := await client.get(f"{url}/api", headers=bearer(token()))).status_code != 200:
                 await asyncio.sleep(0.05)
         assert got.text == "ok"

@@ -67,7 +67,7 @@ class Cluster:
         """Until it answers; again while the children of one that was killed still hold its memory."""
         options = ["-c", f"port={self.port}", "-c", "unix_socket_directories=", "-c", "fsync=off"]
         argv = [program("postgres"), "-D", str(self.data), *options]
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(argv, stdout=log, stderr=log, cwd="/", **self._as)
             while not self._answers():
@@ -203,7 +203,7 @@ async def held(database: Database) -> AsyncIterator[Callable[[str], Awaitable[ps
         await connection.close()
 
 
-async def until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not await asyncio.to_thread(condition):
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"

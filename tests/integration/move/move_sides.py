@@ -79,7 +79,7 @@ class Sides:
             return cursor.fetchall() if cursor.description else []
 
     async def until(self, condition: Callable[[], Any], what: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not await asyncio.to_thread(condition):
                 assert not self._working or not self._working.done() or not self._working.exception(), what
                 await asyncio.sleep(0.02)

@@ -87,7 +87,7 @@ async def test_both_sides_follow_each_other_after_the_cut_over(sides: Sides) -> 
     sides.query("UPDATE stored SET likes = 4")
     await sides.call("INCR", "threadr:quota:c5:2026-11")
     await sides.until(lambda: quota(sides, "c5") == 6, "Redis to PostgreSQL")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while await sides.call("GET", "threadr:thread:9") != '{"title": "Nine", "likes": 4, "posts": [1, 2]}':
             await asyncio.sleep(0.02)
     assert await sides.call("GET", "threadr:quota:c3:2026-11") == "103"

@@ -60,7 +60,7 @@ def says(raw: bytes, stay: bool = True) -> Answer:
 async def probed(answer: Answer, count: int = 12, paths: tuple[str, ...] = ("/",)) -> tuple[Server, ProbeReport]:
     """The report after that many requests beside the look before."""
     async with serving(answer) as (server, address), Prober(address, paths) as prober:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while prober.report().requests < count:
                 await asyncio.sleep(0.005)
         report = prober.report()
@@ -234,6 +234,6 @@ async def _record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, se
 
 
 async def until(prober: Prober, requests: int) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while prober.report().requests < requests:
             await asyncio.sleep(0.005)

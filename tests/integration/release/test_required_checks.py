@@ -30,7 +30,7 @@ async def test_what_it_has_started_ends_with_it(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(requirements, "sys", SimpleNamespace(executable=str(program)))
     deploy: Any = SimpleNamespace(host=SimpleNamespace(home=Home(tmp_path)), place=Place("shop", "production"))
     task = asyncio.create_task(requirements._checked(deploy, ("security",)))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not begun.exists():
             await asyncio.sleep(0.01)
         browser = int(begun.read_text())

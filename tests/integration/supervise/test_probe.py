@@ -112,7 +112,7 @@ async def test_a_stream_that_never_ends_passes_by_its_status() -> None:
         await reader.read()
 
     async with server(stream) as port:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             result = await probe(Http("127.0.0.1", port), 3600 * SECOND)
     assert result.ok
 

@@ -55,7 +55,7 @@ async def test_exit_fails_the_wait_at_once(recorder: Recorder, golive_home: Home
     code = "import sys; print('\\n'.join(f'line {i}' for i in range(30))); import nothing_like_it"
     await recorder.supervisor.start(unit(golive_home.root, code, port=free_port()))
     with pytest.raises(StartFailed) as failed:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await recorder.supervisor.wait_ready("app/web.1", 3600 * SECOND)
     assert "exited with 1" in failed.value.what
     assert failed.value.why == "ModuleNotFoundError: No module named 'nothing_like_it'"

@@ -35,7 +35,7 @@ def python(code: str, cwd: Path, **fields: Any) -> Spec:
     return Spec((SYSTEM_PYTHON, "-c", code), fields.pop("env", ENV), cwd, output=cwd / "out.log", **fields)
 
 
-async def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
+async def until(condition: Callable[[], Any], seconds: float = 120) -> Any:
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "it never happened"
@@ -84,7 +84,7 @@ def unprivileged() -> users.User:
 
 
 async def test_a_secret_is_in_its_environment_and_nowhere_else(golive_home: Home) -> None:
-    code = "import os,time; print(os.environ['KEY'], flush=True); time.sleep(60)"
+    code = "import os,time; print(os.environ['KEY'], flush=True); time.sleep(600)"
     process = await processes.start(python(code, golive_home.root, env={**ENV, "KEY": "canary-7731"}))
     try:
         await until(lambda: "canary" in (golive_home.root / "out.log").read_text())
@@ -247,7 +247,7 @@ def test_an_exit_in_words(exit: Exit, words: str) -> None:
 
 
 async def test_a_cancelled_wait_does_not_end_the_others(golive_home: Home) -> None:
-    process = await processes.start(python("import time; time.sleep(60)", golive_home.root))
+    process = await processes.start(python("import time; time.sleep(600)", golive_home.root))
     first, second = asyncio.ensure_future(process.wait()), asyncio.ensure_future(process.wait())
     await asyncio.sleep(0.05)
     first.cancel()
@@ -265,7 +265,7 @@ TREE = """if 1:
             if kind == 'stubborn': signal.signal(signal.SIGTERM, signal.SIG_IGN)
             if kind == 'group': os.setpgid(0, 0)
             open(f'{here}/{kind}.pid', 'w').write(str(os.getpid()))
-            time.sleep(60); os._exit(0)
+            time.sleep(600); os._exit(0)
     def there(kind): return os.path.exists(f'{here}/{kind}.pid') and os.path.getsize(f'{here}/{kind}.pid')
     while not all(map(there, ('plain', 'stubborn', 'group'))): time.sleep(0.01)
     open(f'{here}/ready', 'w').close()
@@ -279,8 +279,8 @@ async def _tree(home: Home, ending: str) -> tuple[Process, list[int]]:
 
 
 async def test_stop_ends_grandchildren_that_ignore_it_or_left_the_group(golive_home: Home) -> None:
-    process, pids = await _tree(golive_home, "    time.sleep(60)")
-    async with asyncio.timeout(60):
+    process, pids = await _tree(golive_home, "    time.sleep(600)")
+    async with asyncio.timeout(120):
         assert await process.stop(timedelta(hours=1)) == Exit(signal=signal.SIGTERM)
     await until(lambda: all(map(gone, pids)))
 
@@ -292,7 +292,7 @@ async def test_what_a_crash_leaves_behind_is_killed(golive_home: Home) -> None:
 
 
 async def test_stop_kills_after_the_grace(golive_home: Home) -> None:
-    code = "import signal,time; signal.signal(15, signal.SIG_IGN); open('ready','w'); time.sleep(60)"
+    code = "import signal,time; signal.signal(15, signal.SIG_IGN); open('ready','w'); time.sleep(600)"
     process = await processes.start(python(code, golive_home.root))
     await until((golive_home.root / "ready").exists)
     began = time.monotonic()
@@ -302,7 +302,7 @@ async def test_stop_kills_after_the_grace(golive_home: Home) -> None:
 
 
 async def test_a_cancelled_stop_kills_nothing(golive_home: Home) -> None:
-    code = "import signal,time; signal.signal(15, signal.SIG_IGN); open('ready','w'); time.sleep(60)"
+    code = "import signal,time; signal.signal(15, signal.SIG_IGN); open('ready','w'); time.sleep(600)"
     process = await processes.start(python(code, golive_home.root))
     await until((golive_home.root / "ready").exists)
     stopping = asyncio.ensure_future(process.stop(GRACE))
@@ -351,7 +351,7 @@ async def test_adopted_after_the_death_of_its_parent(golive_home: Home) -> None:
 
 
 async def test_a_zombie_has_ended(golive_home: Home) -> None:
-    process = await processes.start(python("import time; time.sleep(60)", golive_home.root))
+    process = await processes.start(python("import time; time.sleep(600)", golive_home.root))
     os.kill(process.pid, signal.SIGKILL)
     await until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
     assert not process.alive()
@@ -383,7 +383,7 @@ async def test_a_reused_number_is_neither_adopted_nor_killed(golive_home: Home) 
 
 async def test_the_identity_does_not_depend_on_the_wall_clock(golive_home: Home) -> None:
     """Boot id and kernel ticks: nothing in it moves when somebody sets the clock."""
-    process = await processes.start(python("import time; time.sleep(60)", golive_home.root))
+    process = await processes.start(python("import time; time.sleep(600)", golive_home.root))
     try:
         boot, ticks = process.id.started.split(":")
         assert boot == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -395,7 +395,7 @@ async def test_the_identity_does_not_depend_on_the_wall_clock(golive_home: Home)
 
 @pytest.mark.usefixtures("nothing_unread")
 async def test_an_orphan_is_nobodys_child(golive_home: Home) -> None:
-    spec = python("import time; time.sleep(60)", golive_home.root, orphan=True, limits=Limits(files=512))
+    spec = python("import time; time.sleep(600)", golive_home.root, orphan=True, limits=Limits(files=512))
     process = await processes.start(spec)
     assert process.pid not in [p.pid for p in psutil.Process().children(recursive=True)]
     assert os.getsid(process.pid) == process.pid
@@ -418,7 +418,7 @@ async def test_adopted_without_pidfd(golive_home: Home, monkeypatch: pytest.Monk
 
 
 async def test_forgotten_and_adopted_in_the_same_daemon(golive_home: Home) -> None:
-    process = await processes.start(python("import time; time.sleep(60)", golive_home.root))
+    process = await processes.start(python("import time; time.sleep(600)", golive_home.root))
     waiting = asyncio.ensure_future(process.wait())
     await asyncio.sleep(0.05)
     process.forget()
@@ -511,7 +511,7 @@ async def test_memory_is_limited_by_the_kernel(golive_home: Home, groups: None) 
 
 
 async def test_adopted_with_its_limits(golive_home: Home, groups: None) -> None:
-    code = "import time; time.sleep(60)"
+    code = "import time; time.sleep(600)"
     process = await processes.start(python(code, golive_home.root, limits=Limits(memory=50_000_000, cpu=0.5)))
     process.forget()
     again = processes.adopt(process.id)
@@ -526,7 +526,7 @@ async def test_adopted_with_its_limits(golive_home: Home, groups: None) -> None:
 async def test_groups_of_what_ended_unwatched_are_swept(golive_home: Home, groups: None) -> None:
     limits = Limits(memory=50_000_000, cpu=0.5)
     ended = await processes.start(python("pass", golive_home.root, limits=limits))
-    runs = await processes.start(python("import time; time.sleep(60)", golive_home.root, limits=limits))
+    runs = await processes.start(python("import time; time.sleep(600)", golive_home.root, limits=limits))
     await until(lambda: not ended.alive())
     cgroups.sweep(age=3600)
     assert {ended.group, runs.group} <= _groups()
@@ -544,9 +544,9 @@ async def test_nothing_escapes_a_control_group(golive_home: Home, groups: None) 
             os.setsid()
             if os.fork() == 0:
                 open('daemon.pid.tmp', 'w').write(str(os.getpid())); os.rename('daemon.pid.tmp', 'daemon.pid')
-                time.sleep(60)
+                time.sleep(600)
             os._exit(0)
-        time.sleep(60)"""
+        time.sleep(600)"""
     process = await processes.start(python(code, golive_home.root, limits=Limits(memory=10**9)))
     await until((golive_home.root / "daemon.pid").exists)
     await process.stop(GRACE)
@@ -616,14 +616,14 @@ async def test_run_survives_bytes_that_are_no_text(golive_home: Home) -> None:
 
 async def test_run_timeout_kills_the_group(golive_home: Home) -> None:
     with pytest.raises(TimeoutError):
-        await run(TREE + "    time.sleep(60)", golive_home.root, timeout=1)
+        await run(TREE + "    time.sleep(600)", golive_home.root, timeout=1)
     assert (golive_home.root / "ready").exists()
     pids = [int((golive_home.root / f"{kind}.pid").read_text()) for kind in ("plain", "stubborn", "group")]
     await until(lambda: all(map(gone, pids)))
 
 
 async def test_run_cancelled_kills_the_group(golive_home: Home) -> None:
-    task = asyncio.ensure_future(run(TREE + "    time.sleep(60)", golive_home.root))
+    task = asyncio.ensure_future(run(TREE + "    time.sleep(600)", golive_home.root))
     await until((golive_home.root / "ready").exists)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -636,10 +636,10 @@ async def test_a_daemon_left_behind_does_not_hold_up_run(golive_home: Home) -> N
     code = """if 1:
         import os, sys, time
         if os.fork() == 0:
-            os.setsid(); open('daemon.pid', 'w').write(str(os.getpid())); time.sleep(60); os._exit(0)
+            os.setsid(); open('daemon.pid', 'w').write(str(os.getpid())); time.sleep(600); os._exit(0)
         while not os.path.exists('daemon.pid') or not os.path.getsize('daemon.pid'): time.sleep(0.01)
         print('done')"""
-    async with asyncio.timeout(30):  # the daemon sleeps for 60 s
+    async with asyncio.timeout(120):  # the daemon sleeps for 600 s
         done = await run(code, golive_home.root)
     assert (done.code, done.output) == (0, "done")
     os.kill(int((golive_home.root / "daemon.pid").read_text()), signal.SIGKILL)
@@ -669,8 +669,8 @@ async def test_what_a_session_listens_on(golive_home: Home) -> None:
     code = """if 1:
         import os, socket, time
         s = socket.create_server(('127.0.0.1', 0)); open('port', 'w').write(str(s.getsockname()[1]))
-        os.rename('port', 'port.done'); time.sleep(60)"""
-    process = await processes.start(python(f"import os, time\nif os.fork(): time.sleep(60)\n{code}", golive_home.root))
+        os.rename('port', 'port.done'); time.sleep(600)"""
+    process = await processes.start(python(f"import os, time\nif os.fork(): time.sleep(600)\n{code}", golive_home.root))
     try:
         await until((golive_home.root / "port.done").exists)
         port = int((golive_home.root / "port.done").read_text())

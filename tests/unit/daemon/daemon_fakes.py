@@ -41,13 +41,13 @@ class Running:
         return self.daemon.submit("rollback", place, {"release": number}, "me")
 
     async def ended(self, id: int) -> Deployment:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             async for _ in self.daemon.events.follow(id):
                 pass
         return self.state.deployment(id)
 
     async def reaches(self, id: int, step: str) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while step not in [s.name for s in self.state.steps(id)]:
                 await asyncio.sleep(0)
 

@@ -116,7 +116,7 @@ async def test_after_a_restart_the_journal_tells(state: State) -> None:
     state.end_step(id, running, "undone", "interrupted")
     state.end_deployment(id, DeploymentState.UNDONE)
     events.wake()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         told = await found
     assert [(e["name"], e["state"]) for e in told[:-1]] == [("build", "done"), ("start", "running")]
     assert told[-1]["state"] == "undone"

@@ -125,7 +125,7 @@ async def test_a_worker_of_a_move_goes_on_after_any_error(running: Running, monk
     monkeypatch.setattr(running.state, "moves", lambda: [SimpleNamespace(place=SHOP, name="db")])
     moves = Moves(running.host)
     await moves._look()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await tried.wait()
     assert not moves._workers[KEY].task.done()
     await moves.stop()

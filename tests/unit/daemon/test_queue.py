@@ -213,7 +213,7 @@ async def test_an_instance_that_turns_unready_leaves_the_edge_even_during_a_depl
     one, two = running.state.instances(web.id)
     running.world.supervisor.set(one.unit, Status.UNREADY)
     running.daemon._on_change(running.world.supervisor.units[one.unit])
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while running.world.gateway.endpoints(web.upstream) != [two.port]:
             await _soon(0)
     assert running.state.process(one.unit) is not None

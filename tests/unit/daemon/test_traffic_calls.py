@@ -20,7 +20,7 @@ async def on_trial(running: Running) -> int:
     running.gate.set()
     await running.ended(running.rollback(1))
     deployment = running.daemon.submit("rollback", SHOP, {"release": 2, "canary": True}, "me")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while SHOP not in running.host.trials:
             await asyncio.sleep(0.01)
     return deployment

@@ -125,7 +125,7 @@ def on_trial(world: World) -> Canary:
 
 async def until_it_runs(world: World, row: Deployment) -> asyncio.Task[Any]:
     task = asyncio.create_task(world.run(row))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while SHOP not in world.host.trials or not world.host.trials[SHOP].window:
             await asyncio.sleep(0.005)
     return task
