@@ -124,7 +124,7 @@ def test_destroy_removes_everything_and_up_works_again(make_app: MakeApp) -> Non
     app.up().ok()
     golive, folder = app.golive, app.golive.home.app(app.name, "production")
     mine = [pid for pid, unit in golive.supervised().items() if unit.startswith(f"{app.name}/")]
-    assert len(mine) == 3
+    assert len(mine) >= 3  # with what receives the writes, once that runs
     assert folder.is_dir()
 
     assert "name" in app.command("destroy").failed(2).err
