@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from golive.errors import ChecksFailed
 from golive.release.verify import Evidence
+from golive.state.records import Deployment
 
 if TYPE_CHECKING:
     from golive.release.deploy import Deploy
+    from golive.release.host import Host
+
+STEP = "require"
 
 LONGEST = 300.0
 """Seconds for all of them."""
@@ -29,7 +33,7 @@ async def met(deploy: Deploy) -> None:
     names = deploy.blueprint.release.require
     if not names or deploy.deployment.kind != "deploy":
         return
-    async with deploy.journal.step("require") as note:
+    async with deploy.journal.step(STEP) as note:
         try:
             results = await _checked(deploy, names)
             _judge(deploy, results)
@@ -39,6 +43,23 @@ async def met(deploy: Deploy) -> None:
         passed = sum(one["status"] == "pass" for one in results)
         note.detail = f"{passed} of {len(results)} checks passed, none failed"
         deploy.evidence.append(Evidence("required checks", True, f"{', '.join(names)}: {note.detail}"))
+
+
+def cut_short(host: Host, deployment: Deployment) -> ChecksFailed | None:
+    """What to say of required checks that the daemon's death interrupted, or kept from being made: traffic had moved by
+    then, and they are not made by themselves again."""
+    step = next((s for s in host.state.steps(deployment.id) if s.name == STEP), None)
+    if deployment.kind != "deploy" or deployment.release is None or (step and step.state == "done"):
+        return None
+    names = host.release_blueprint(deployment.place, deployment.release).release.require
+    if not names:
+        return None
+    only = " ".join(f"--only {name}" for name in names)
+    return ChecksFailed(
+        f"release {deployment.release} is live, but its required checks were {'interrupted' if step else 'not made'}",
+        why="the daemon ended while the deployment was under way",
+        hint=f"golive check {only} makes them; golive rollback goes back",
+    )
 
 
 async def _checked(deploy: Deploy, names: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -5,8 +5,11 @@ The same code serves a step that failed and a daemon that was killed: nothing he
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from golive.errors import GoliveError
-from golive.release import hooks
+from golive.release import hooks, requirements
 from golive.release.changeover import bring_back
 from golive.release.host import Host
 from golive.release.instances import ensure_running, stop_generation
@@ -49,12 +52,21 @@ async def finish(host: Host, deployment: Deployment) -> None:
     for generation in host.state.generations(deployment.place, (GenerationState.LIVE,)):
         await ensure_running(host, generation)
     await host.gateway.apply(edge_config(host))
-    cut_short = hooks.cut_short(host, deployment, hooks.POST)
+    found = (requirements.cut_short(host, deployment), hooks.cut_short(host, deployment, hooks.POST))
     for step in host.state.steps(deployment.id):
         if step.state == "running":
-            end = ("failed", "interrupted") if step.name == hooks.POST else ("done", "finished after an interruption")
+            lost = step.name in (requirements.STEP, hooks.POST)
+            end = ("failed", "interrupted") if lost else ("done", "finished after an interruption")
             host.state.end_step(deployment.id, step.position, *end)
-    host.state.end_deployment(deployment.id, DeploymentState.DONE, cut_short.to_json() if cut_short else None)
+    host.state.end_deployment(deployment.id, DeploymentState.DONE, _said([error for error in found if error]))
+
+
+def _said(errors: Sequence[GoliveError]) -> dict[str, Any] | None:
+    """Pure: the first, with what the others say and ask for."""
+    if not errors:
+        return None
+    what, hint = "; ".join(e.what for e in errors), "; ".join(e.hint for e in errors if e.hint)
+    return type(errors[0])(what, why=errors[0].why, hint=hint).to_json()
 
 
 async def settle(host: Host, deployment: Deployment) -> None:

@@ -295,6 +295,27 @@ async def test_an_interrupted_deployment_is_undone_or_finished(world: World, com
     assert (len(world.supervisor.units) == 4) == committed
 
 
+@pytest.mark.parametrize("begun", [False, True])
+async def test_required_checks_that_were_cut_short_are_said(world: World, begun: bool) -> None:
+    await world.live(ONE)
+    two = TWO.model_copy(update={"release": TWO.release.model_copy(update={"require": ("tls", "health-answers")})})
+    world.release(two, 2)
+    row = world.deployment("deploy", {})
+    world.state.set_deployment_release(row.id, 2)
+    world.state.commit(row.id, [], [], (9e9, 9e9))
+    world.state.begin_step(row.id, "require" if begun else "verify")
+    forget_everything(world, alive=True)
+    await boot(world.host)
+    await settle_interrupted(world.host)
+    settled = world.state.deployment(row.id)
+    assert settled.state is DeploymentState.DONE
+    assert [s.state for s in world.state.steps(row.id)] == ["failed" if begun else "done"]
+    assert settled.error is not None
+    said = "release 2 is live, but its required checks were " + ("interrupted" if begun else "not made")
+    assert settled.error["what"] == said
+    assert "golive check --only tls --only health-answers" in settled.error["hint"]
+
+
 async def test_a_changeover_cut_short_by_the_daemons_death_is_taken_back(world: World) -> None:
     old = (await world.live(blueprint({"web": SINGLE})))["web"]
     world.release(blueprint({"web": {**SINGLE, "command": "two"}}), 2)
