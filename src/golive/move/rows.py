@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 
 import psycopg
 from psycopg import AsyncConnection, sql
+from psycopg.errors import UndefinedTable
 from psycopg.types.json import Jsonb
 
 from golive.errors import GoliveError, MigrationFailed
@@ -222,20 +223,25 @@ async def prepare(connection: Connection, move: str) -> None:
 
 async def note(connection: Connection, move: str) -> Note | None:
     """None when the move is not under way."""
-    if not await _exists(connection):
-        return None
-    statement = "SELECT truth, both_ways, swept_at IS NOT NULL FROM golive.move WHERE name = %s"
-    row = await (await connection.execute(statement, [move])).fetchone()
+    row = await _row(connection, "SELECT truth, both_ways, swept_at IS NOT NULL FROM golive.move WHERE name = %s", move)
     return Note(*row) if row else None
 
 
 async def figures(connection: Connection, move: str) -> dict[str, Any]:
     """What the worker counted last, and how many seconds ago it said so."""
-    if not await _exists(connection):
-        return {}
     statement = "SELECT figures, extract(epoch FROM now() - seen_at)::float8 FROM golive.move WHERE name = %s"
-    row = await (await connection.execute(statement, [move])).fetchone()
+    row = await _row(connection, statement, move)
     return {**row[0], "seen": row[1]} if row else {}
+
+
+async def _row(connection: Connection, statement: LiteralString, move: str) -> tuple[Any, ...] | None:
+    """None when the move is over, even if it was not when this began."""
+    if not await _exists(connection):
+        return None
+    try:
+        return await (await connection.execute(statement, [move])).fetchone()
+    except UndefinedTable:
+        return None
 
 
 async def say(connection: Connection, move: str, counted: dict[str, Any], *, swept: bool) -> None:

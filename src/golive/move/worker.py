@@ -55,7 +55,12 @@ async def work(move: Move, report: Callable[[dict[str, Any]], None] = lambda _: 
             tables = [await Table.of(connection, mapped, index) for index, mapped in enumerate(move.maps)]
             told = await keys.notify(redis) is not None
             async with keys.notices(move.source, move.maps) as noticed:
-                await _Worker(move, connection, redis, tables, noticed, Figures(notices=told), report).run()
+                worker = _Worker(move, connection, redis, tables, noticed, Figures(notices=told), report)
+                try:
+                    await worker.run()
+                except psycopg.errors.UndefinedTable:
+                    if await rows.note(connection, move.name) is not None:
+                        raise
     except psycopg.Error as error:
         raise GoliveError("the move lost PostgreSQL", why=str(error).strip()) from None
     except keys.TROUBLE as error:

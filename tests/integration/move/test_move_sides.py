@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 from move_sides import Sides
 
 from golive.errors import Conflict, GoliveError, MigrationFailed
-from golive.move import steps
+from golive.move import rows, steps
+from golive.move.worker import work
 from golive.system.resp import RedisError
 
 
@@ -136,13 +138,36 @@ async def test_it_ends_and_leaves_nothing_behind(sides: Sides) -> None:
     working = sides._working
     assert await steps.finish(sides.move, delete_keys=True) == 32
     assert working
-    await asyncio.wait_for(working, 10)
+    async with asyncio.timeout(120):
+        await working
     assert await steps.finish(sides.move, delete_keys=False) == 0
     assert await sides.call("KEYS", "*") == ["threadr:else"]
     assert sides.query("SELECT count(*) FROM quota") == [(30,)]
     assert sides.query("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal") == [(0,)]
     assert sides.query("SELECT to_regclass('golive.move'), to_regproc('golive.move_note')") == [(None, None)]
     assert await sides.move_notify() == before
+
+
+@pytest.mark.parametrize("moment", ["_exists", "say", "changes"])
+async def test_it_may_end_between_two_statements_of_the_worker(
+    sides: Sides, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled(sides, 3)
+    await steps.start(sides.move)
+    await steps.follow(sides.move)
+    then = getattr(rows, moment)
+
+    async def ended(*given: Any, **named: Any) -> Any:
+        """What it looked for was there a moment ago."""
+        monkeypatch.undo()
+        found = await then(*given, **named) if moment == "_exists" else None
+        await steps.finish(sides.move, delete_keys=False)
+        return found if moment == "_exists" else await then(*given, **named)
+
+    monkeypatch.setattr(rows, moment, ended)
+    async with asyncio.timeout(120):
+        await work(sides.move)
+    assert sides.query("SELECT to_regclass('golive.move')") == [(None,)]
 
 
 @pytest.mark.parametrize(
