@@ -124,6 +124,13 @@ def test_version_imports_nothing_heavy() -> None:
     assert not loaded & FORBIDDEN_AT_START
 
 
+def test_the_daemon_loads_nothing_that_works_in_processes_of_its_own() -> None:
+    code = "import sys; import golive.daemon.main; print(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    apart = {"psycopg", "boto3", "postgast", "zstandard", "acme", "PIL", "cryptography.x509"}
+    assert not apart & set(done.stdout.split())
+
+
 def test_slow_tests_are_there() -> None:
     """Those that begin first (tests/conftest.py)."""
     slow = re.findall(r'"(test_\w+)"', (ROOT / "tests/conftest.py").read_text())

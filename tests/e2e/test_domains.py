@@ -19,8 +19,9 @@ from cryptography import x509
 from e2e_apps import MakeApp
 from e2e_harness import App, Golive, new_home, until
 
-from golive.edge import ca
+from golive.edge.ca import LocalCA
 from golive.edge.certificates import CertificateStore
+from golive.edge.issuing import signed
 from golive.secret import Secret
 from nameserver import SECRET, nameserver
 from pebble import Pebble, pebble
@@ -185,9 +186,8 @@ def new_from(home: Golive, domain: str, before: x509.Certificate) -> bool:
 
 def _age(home: Golive, names: list[str], days: int = 80) -> None:
     """Certificates of 90 days that are so old, where those of the authority are."""
-    text = ca._issue(tuple(names), datetime.now(UTC) - timedelta(days=days), None)
-    key, mark, chain = text.partition("-----BEGIN CERTIFICATE-----")
-    CertificateStore(home.home.certificates).keep(tuple(names), mark + chain, Secret(key), own=False)
+    leaf = signed(tuple(names), datetime.now(UTC) - timedelta(days=days))
+    CertificateStore(home.home.certificates).keep(tuple(names), leaf.chain, Secret(leaf.key), own=False)
 
 
 def test_an_authority_that_is_away_or_refuses_stops_nothing(
@@ -297,9 +297,9 @@ def test_a_certificate_of_ones_own_is_checked_and_served(
     assert "acme = false" in app.command("domain", "ls").ok().out
     files = ("--cert", tmp_path / "own.pem", "--key", tmp_path / "own.key")
     for names in (("other.dev",), ("*.golive-test.dev",)):
-        key, mark, chain = ca._issue(names, datetime.now(UTC), None).partition("-----BEGIN CERTIFICATE-----")
-        (tmp_path / "own.pem").write_text(mark + chain)
-        (tmp_path / "own.key").write_text(key)
+        leaf = signed(names, datetime.now(UTC))
+        (tmp_path / "own.pem").write_text(leaf.chain)
+        (tmp_path / "own.key").write_text(leaf.key)
         done = app.command("domain", "cert", "own.golive-test.dev", *files)
         if names == ("other.dev",):
             assert "not for own.golive-test.dev" in done.failed(2).err
@@ -350,7 +350,7 @@ def refusing(folder: Path, *, hangs: bool = False) -> Iterator[tuple[str, list[s
         def log_message(self, *_: object) -> None:
             pass
 
-    own = ca.LocalCA(folder / "ca").certificate_for(("127.0.0.1",))
+    own = LocalCA(folder / "ca").certificate_for(("127.0.0.1",))
     (folder / "both").write_text(own.key.reveal() + own.chain)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Refusal)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -246,7 +246,7 @@ def _print_records(wanted: tuple[Record, ...]) -> None:
 
 
 def _is_local(name: str) -> bool:
-    from golive.edge.ca import is_local
+    from golive.edge.local import is_local
 
     return is_local(name)
 

@@ -8,7 +8,6 @@ from typing import Any
 from golive.blueprint.models import Blueprint
 from golive.daemon import api
 from golive.daemon.daemon import Daemon
-from golive.edge.certificates import brought
 from golive.errors import NotFound, nearest
 from golive.release import certificates
 from golive.release.host import Host
@@ -38,6 +37,8 @@ def retry(daemon: Daemon, call: api.DomainsCall) -> dict[str, Any]:
 
 async def bring(host: Host, call: api.BringCertificateCall, actor: str) -> dict[str, Any]:
     """Served at once. UsageError says why it cannot be."""
+    from golive.edge.inspection import brought
+
     _belongs(host, call)
     key = Secret(call.key)
     kept, notes = await asyncio.to_thread(brought, call.chain, key, call.domain)

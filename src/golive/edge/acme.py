@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from golive.edge import dns01
-from golive.edge.certificates import inspect
 from golive.edge.dns01 import Showing
 from golive.edge.model import Challenge
 from golive.errors import GoliveError
@@ -181,6 +180,8 @@ class _Attempt:
             for chosen, response in answers:
                 client.answer_challenge(chosen, response)
             done = client.poll_and_finalize(order, datetime.now() + PATIENCE)
+        from golive.edge.inspection import inspect
+
         kept = inspect(done.fullchain_pem, Secret(key.decode()))
         missing = [name for name in self._order.names if not kept.certificate.covers(name)]
         if missing:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from golive.blueprint.acme import Acme, Dns
 from golive.blueprint.models import Blueprint
 from golive.edge.acme import LETS_ENCRYPT, MOST_NAMES, STAGING, Authority, Order, Outcome
-from golive.edge.ca import is_local
 from golive.edge.certificates import Attempt, CertificateStore, after_failure
 from golive.edge.dns01 import Showing
+from golive.edge.local import is_local
 from golive.errors import GoliveError, UsageError
 from golive.release.host import Host
 from golive.release.traffic import edge_config

@@ -210,6 +210,8 @@ class Deploy:
         note.detail = "; ".join([f"{count} variable{'s' * (count != 1)}{names}", *said])
         if count:
             self.evidence.append(verify.Evidence("environment", True, f"{count} variables declared, all valid"))
+        if self.blueprint.edge.https:  # signed while the loop goes on; what makes the edge's files finds them
+            await asyncio.to_thread(host.gateway.certificates_for, self.blueprint.domains)
         return loaded
 
     def _check_domains(self) -> None:

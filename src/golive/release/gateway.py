@@ -13,9 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golive.edge.ca import LocalCA, is_local
+from golive.edge.ca import LocalCA
 from golive.edge.certificates import CertificateStore
 from golive.edge.edge import Edge
+from golive.edge.local import is_local
 from golive.edge.model import Certificate, Counter, EdgeConfig, Endpoint
 from golive.edge.ports import choose_ports, obstacle
 from golive.engines.engine import Progress
@@ -199,7 +200,7 @@ async def open_gateway(
         raise StartFailed("Envoy does not become ready", hint=hint)
     companions = Companions(home, edge, supervisor, lambda name: _alive(known, name), user)
     kept = CertificateStore(home.certificates)
-    return Gateway(edge, LocalCA(home.ca), kept, socket, counting, https, http, companions, notes)
+    return Gateway(edge, LocalCA(home.ca, apart=True), kept, socket, counting, https, http, companions, notes)
 
 
 def _alive(known: Known, unit: str) -> ProcessId | None:

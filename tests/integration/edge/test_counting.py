@@ -249,13 +249,12 @@ async def test_the_process_that_counts_is_replaced_under_load(counted: Counted) 
     """As an upgrade does it: the new one listens before the old one is told to end."""
     url = await counted.serve(rule(A, quotas=(quota(limit="100000/day", when_away="closed"),)))
     over = asyncio.Event()
+    found: list[int] = []
 
-    async def ask() -> list[int]:
-        found: list[int] = []
+    async def ask() -> None:
         async with counted.envoy.client(http2=True) as client:
-            while not over.is_set():
-                found += await statuses(client, url, 1)
-        return found
+            while not over.is_set() or len(found) < 50:
+                found.extend(await statuses(client, url, 1))
 
     asking = [asyncio.create_task(ask()) for _ in range(4)]
     old, inode = counted.processes["quota"], counted.socket.stat().st_ino
@@ -268,8 +267,7 @@ async def test_the_process_that_counts_is_replaced_under_load(counted: Counted) 
     old.terminate()
     assert await old.wait() == 0
     over.set()
-    found = [status for statuses_ in await asyncio.gather(*asking) for status in statuses_]
-    assert len(found) > 20
+    await asyncio.gather(*asking)
     assert set(found) == {200}
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from golive.edge.acme import Authority, Order, Outcome, issue
-from golive.edge.certificates import inspect
 from golive.edge.dns01 import Showing, shown
+from golive.edge.inspection import inspect
 from golive.errors import GoliveError
 from golive.secret import Secret
 from golive.system import ports

@@ -9,7 +9,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from golive.edge.ca import LocalCA, is_local, trust
+from golive.edge.ca import LocalCA, trust
+from golive.edge.local import is_local
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from golive.edge import ca
-from golive.edge.certificates import Attempt, CertificateStore, after_failure, brought, inspect
+from golive.edge.ca import LocalCA
+from golive.edge.certificates import Attempt, CertificateStore, after_failure
+from golive.edge.inspection import brought, inspect
+from golive.edge.issuing import signed
 from golive.edge.model import Challenge, EdgeConfig, Site
 from golive.edge.resource import Layout
 from golive.edge.routes import render_routes
@@ -22,8 +24,8 @@ MARK = "-----BEGIN CERTIFICATE-----"
 
 def made(*names: str, at: datetime = NOW) -> tuple[str, Secret]:
     """A chain that signed itself, and its key."""
-    key, mark, chain = ca._issue(names, at, None).partition(MARK)
-    return mark + chain, Secret(key)
+    leaf = signed(names, at)
+    return leaf.chain, Secret(leaf.key)
 
 
 def test_pauses_double_up_to_a_day_and_an_authority_makes_them_longer() -> None:
@@ -141,9 +143,9 @@ def test_files_that_are_something_else_are_named() -> None:
 
 
 def test_what_is_questionable_of_a_brought_one_is_said(tmp_path: Path) -> None:
-    signed = ca.LocalCA(tmp_path).certificate_for(("a.localhost",))
-    leaf = MARK + signed.chain.split(MARK)[1]
-    _, notes = brought(leaf, signed.key, "a.localhost")
+    made_by = LocalCA(tmp_path).certificate_for(("a.localhost",))
+    leaf = MARK + made_by.chain.split(MARK)[1]
+    _, notes = brought(leaf, made_by.key, "a.localhost")
     assert len(notes) == 1
     assert "the file has only the certificate" in notes[0]
     _, notes = brought(*made("a.dev", at=NOW - timedelta(days=89)), "a.dev")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from golive.blueprint.acme import Acme, Dns
-from golive.edge import ca
 from golive.edge.acme import LETS_ENCRYPT, STAGING, Outcome
 from golive.edge.certificates import Attempt, CertificateStore
+from golive.edge.issuing import signed
 from golive.release.certificates import _noted, authorities, due, obstacle
 from golive.secret import Secret
 
@@ -59,8 +59,8 @@ def test_an_account_made_beforehand_goes_to_its_own_authority() -> None:
 def test_due_is_what_has_none_or_an_old_one_and_has_waited_long_enough(tmp_path: Path) -> None:
     store = CertificateStore(tmp_path)
     for name, age, own in (("fresh.dev", 1, False), ("old.dev", 70, False), ("own.dev", 70, True)):
-        key, mark, chain = ca._issue((name,), NOW - timedelta(days=age), None).partition("-----BEGIN CERTIFICATE-----")
-        store.keep((name,), mark + chain, Secret(key), own=own)
+        leaf = signed((name,), NOW - timedelta(days=age))
+        store.keep((name,), leaf.chain, Secret(leaf.key), own=own)
     store.note({"waits.dev": Attempt(1, NOW.timestamp() + 1), "waited.dev": Attempt(1, NOW.timestamp() - 1)})
     names = ["fresh.dev", "old.dev", "own.dev", "new.dev", "waits.dev", "waited.dev"]
     assert due(store, names, NOW) == ["old.dev", "new.dev", "waited.dev"]
