@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from golive.cli import complete, output
-from golive.cli.follow import follow
+from golive.cli.follow import Held, follow
 from golive.cli.place import Target, client, directory_argument, environment_option, find, place_options
 from golive.errors import UsageError
 
@@ -41,17 +41,18 @@ def _deploy(
 
 def _submit(target: Target, body: dict[str, Any], as_json: bool, detach: bool) -> int:
     daemon = client()
-    answer = daemon.send("POST", "/v1/deployments", body)
-    if "canary" in answer:
-        output.say(f"the canary of release {answer['canary']} is ended: release {answer['live']} has all traffic")
-        output.data(answer) if as_json else None
-        return 0
-    number = answer["deployment"]
-    if detach:
-        output.say(f"deployment {number} is queued; golive status shows it")
-        output.data({"deployment": number}) if as_json else None
-        return 0
-    return follow(daemon, number, f"{target.app} · {target.environment}", as_json=as_json)
+    with Held() as held:
+        answer = daemon.send("POST", "/v1/deployments", body)
+        if "canary" in answer:
+            output.say(f"the canary of release {answer['canary']} is ended: release {answer['live']} has all traffic")
+            output.data(answer) if as_json else None
+            return 0
+        number = answer["deployment"]
+        if detach:
+            output.say(f"deployment {number} is queued; golive status shows it")
+            output.data({"deployment": number}) if as_json else None
+            return 0
+        return follow(daemon, number, f"{target.app} · {target.environment}", as_json=as_json, begun=held.let_go)
 
 
 def _options(command: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 import threading
 import time
@@ -14,7 +15,7 @@ from golive.errors import GoliveError, HookFailed, from_json
 from golive.units import human_duration, human_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from golive.daemon.client import Client
 
@@ -168,12 +169,40 @@ def now_line(step: str, now: str, seconds: float, width: int | None) -> str:
     return f"{step:<{NAME}}  {output.paint(text, 'dim')}  {output.paint(took, 'dim')}".rstrip()
 
 
-def follow(daemon: Client, deployment: int, title: str, *, as_json: bool) -> int:
+class Held:
+    """Keeps Ctrl-C while a deployment is handed over, which nobody could call off then: until `let_go` raises it. A
+    second one is not kept."""
+
+    def __init__(self) -> None:
+        self._seen = False
+
+    def __enter__(self) -> Held:
+        self._before = signal.signal(signal.SIGINT, self._keep)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _keep(self, *_: object) -> None:
+        if self._seen:
+            raise KeyboardInterrupt
+        self._seen = True
+
+    def let_go(self) -> None:
+        signal.signal(signal.SIGINT, self._before)
+        if self._seen:
+            raise KeyboardInterrupt
+
+
+def follow(
+    daemon: Client, deployment: int, title: str, *, as_json: bool, begun: Callable[[], None] = lambda: None
+) -> int:
     """Until it has ended; the exit code. Ctrl-C asks the daemon to undo it, a second one leaves it to the daemon; a
-    canary goes on."""
+    canary goes on. `begun` is called once Ctrl-C does that."""
     narrator = Narrator(title)
     end: dict[str, Any] = {}
     try:
+        begun()
         for event in _events(daemon, deployment, narrator):
             if event["type"] == "end":
                 end = event

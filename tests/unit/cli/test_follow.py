@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from golive.cli import follow, output
-from golive.cli.follow import Narrator, going_on, now_line, step_line, tell
+from golive.cli import deploy, follow, output
+from golive.cli.follow import Held, Narrator, going_on, now_line, step_line, tell
 from golive.daemon.client import Unreachable
 from golive.errors import BuildFailed, GoliveError
 
@@ -234,6 +236,44 @@ def test_json_is_the_deployment(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_end_that_nobody_knows() -> None:
     with pytest.raises(GoliveError, match="is not known"):
         tell(Daemon(ROW), 9, {}, False)  # type: ignore[arg-type]
+
+
+class Pressed(Daemon):
+    """Ctrl-C is pressed while it takes a deployment."""
+
+    def __init__(self) -> None:
+        super().__init__({**ROW, "previous": 3})
+        self.asked: list[str] = []
+
+    def send(self, _: str, path: str, body: Any = None) -> Any:
+        self.asked.append(path)
+        if path == "/v1/deployments":
+            signal.raise_signal(signal.SIGINT)
+            return {"deployment": 7}
+        return {"cancelled": True}
+
+
+@pytest.mark.parametrize("detach", [False, True])
+def test_ctrl_c_while_it_is_handed_over_calls_it_off(
+    detach: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, daemon, place = signal.getsignal(signal.SIGINT), Pressed(), SimpleNamespace(app="shop", environment="p")
+    monkeypatch.setattr(deploy, "client", lambda: daemon)
+    code = deploy._submit(place, {"kind": "deploy"}, False, detach)  # type: ignore[arg-type]
+    said = capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is before
+    if detach:  # it is said that it is queued, as was asked for
+        assert (code, daemon.asked) == (0, ["/v1/deployments"])
+        assert "deployment 7 is queued" in said
+    else:
+        assert (code, daemon.asked) == (130, ["/v1/deployments", "/v1/deployments/7/cancel"])
+        assert "undone: release 3 goes on serving" in said
+
+
+def test_a_second_ctrl_c_is_not_kept() -> None:
+    with pytest.raises(KeyboardInterrupt), Held():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
 
 class Restarting(Daemon):
