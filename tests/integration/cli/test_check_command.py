@@ -13,6 +13,8 @@ from scratch import Scratch, scratch_home
 
 from golive.checks import catalog
 
+COUNTED = True
+
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Leaves</title>
 <meta name="viewport" content="width=device-width"><meta name="description" content="Leaves."></head>
 <body><h1>Leaves</h1></body></html>"""

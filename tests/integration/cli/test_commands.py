@@ -23,6 +23,8 @@ import psutil
 import pytest
 from scratch import Scratch, scratch_home
 
+COUNTED = True
+
 TOML = """name = "shop"
 [services.web]
 source = "public"

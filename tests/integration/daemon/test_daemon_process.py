@@ -24,6 +24,8 @@ from golive.daemon.wiring import prepare
 from golive.errors import BlueprintError, Conflict, GoliveError, NotFound, StateError, UsageError
 from golive.home import Home
 
+COUNTED = True
+
 PLACE = {"app": "shop", "environment": "production"}
 
 

@@ -25,6 +25,8 @@ import zstandard
 
 from golive.build.static import pack
 
+COUNTED = True
+
 SCRIPT = "const value = compute(left, right);\n" * 800
 LARGE = random.Random(7).randbytes(3_000_000)
 BROWSER = {"accept-encoding": "gzip, deflate, br, zstd", "accept": "text/html,*/*;q=0.8"}

@@ -14,6 +14,8 @@ from golive.move import rows, steps
 from golive.move.worker import work
 from golive.system.resp import RedisError
 
+COUNTED = True
+
 
 async def filled(sides: Sides, count: int = 300) -> None:
     for n in range(count):

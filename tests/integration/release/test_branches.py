@@ -19,6 +19,8 @@ from golive.home import Home
 from golive.release import branches, copies, resources
 from golive.release.host import Host
 
+COUNTED = True
+
 MASK = {"users.email": "email", "users.name": "name", "users.secret": "null", "users.ref": "hash", "users.vip": "hash"}
 PLANT = """
 CREATE TABLE users (id serial PRIMARY KEY, email varchar(30) UNIQUE, name text NOT NULL, secret text, ref uuid,

@@ -19,6 +19,8 @@ from golive.secret import Secret
 from golive.state.records import Release
 from golive.system.processes import run
 
+COUNTED = True
+
 SERVICES = {"web": {"kind": "worker", "command": "true"}}
 OWN = Blueprint.model_validate(
     {"name": "shop", "services": SERVICES, "resources": {"db": {"engine": "postgres", "version": 15}}}
