@@ -295,6 +295,7 @@ async def serving(
         await _recovered(process, manifest, goal, work)
         yield log
     except BackupFailed as error:
+        await process.stop(GRACE, signal.SIGINT)  # a connection ends before the log says what became of its process
         if killed := recovery.killed_in(manifest, log.read_text(errors="replace")):
             raise killed from error
         raise

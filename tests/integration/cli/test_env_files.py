@@ -18,8 +18,6 @@ from scratch import Said, Scratch, scratch_home
 from golive.daemon.client import connect
 from golive.home import Home
 
-COUNTED = True
-
 CANARY = "canary-91fe-secret"
 TOML = """name = "shop"
 [services.web]

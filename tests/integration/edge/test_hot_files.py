@@ -38,9 +38,19 @@ class Statics:
         self.upstream = Upstream("static", (Endpoint.unix(folder / "static.sock"),))
 
     async def start(self) -> None:
-        server = Server(Store(self.folder / "artifacts"), asyncio.get_running_loop(), 100)
+        self.server = Server(Store(self.folder / "artifacts"), asyncio.get_running_loop(), 100)
         path = str(self.folder / "static.sock")
-        self.listening = await asyncio.get_running_loop().create_unix_server(lambda: Connection(server), path)
+        self.listening = await asyncio.get_running_loop().create_unix_server(lambda: Connection(self.server), path)
+        self._ended = asyncio.ensure_future(self.listening.wait_closed())
+
+    async def stop(self) -> None:
+        """With its connections, which Envoy keeps: the test's loop ends before it does."""
+        self.listening.close()
+        async with asyncio.timeout(120):
+            while not self._ended.done():
+                for connection in list(self.server.connections):
+                    connection.transport.abort()
+                await asyncio.sleep(0.01)
 
     def pack(self, key: str, files: dict[str, str]) -> Path:
         source = self.folder / f"source-{key}"
@@ -77,7 +87,7 @@ async def statics() -> AsyncIterator[Statics]:
     )
     await made.start()
     yield made
-    made.listening.close()
+    await made.stop()
     shutil.rmtree(folder)
 
 
