@@ -10,7 +10,7 @@
     ├── SecretFound             exit 1   a secret stands in the source, its history, a bundle or a build's log
     ├── StartFailed             exit 1   an instance exited, never listened, or never became ready
     ├── CanaryStopped           exit 1   a new release did worse than the one before, and got no more visitors
-    ├── ChecksFailed            exit 1   a new release failed a check that it has to pass; traffic went back
+    ├── ChecksFailed            exit 1   a new release failed a check (traffic went back), or was not checked
     ├── HookFailed              exit 1   a command before or after a release; says which release is live
     ├── MigrationFailed         exit 1   says exactly what stands in the database
     ├── EdgeRejected            exit 1   Envoy refused a resource file; the last good one is in force

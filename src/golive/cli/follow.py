@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from golive.cli import output
-from golive.errors import GoliveError, HookFailed, from_json
+from golive.errors import ChecksFailed, GoliveError, HookFailed, from_json
 from golive.units import human_duration, human_size
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ SUMMED_UP = ("ready", "shift")
 """Steps whose detail is their own time, or said again by the last line."""
 TOLD = ("environment", "migrations")
 """Checks that a step's line has said; shown when they fail."""
+UNPROVEN = (HookFailed, ChecksFailed)
+"""Errors that fail the command although the release is live."""
 
 
 class Narrator:
@@ -283,8 +285,8 @@ def tell(daemon: Client, deployment: int, end: dict[str, Any], as_json: bool) ->
     if error is not None:
         output.say()
         note = "" if done else _still(row)
-        output.show_error(error, word="warning" if done and not isinstance(error, HookFailed) else "error", note=note)
-    if done and not isinstance(error, HookFailed):
+        output.show_error(error, word="warning" if done and not isinstance(error, UNPROVEN) else "error", note=note)
+    if done and not isinstance(error, UNPROVEN):
         return 0
     return error.exit_code if error else 1
 

@@ -77,7 +77,10 @@ class LocalCA:
         try:
             raise from_json(json.loads(done.stdout))
         except ValueError:
-            raise StateError("the local authority could not sign", log=done.stderr) from None
+            said = done.stderr.strip().splitlines()
+            why = said[-1] if said else f"exit code {done.returncode}"
+            hint = "try again; if it stays: golive doctor"
+            raise StateError("the local authority could not sign", why=why, hint=hint) from None
 
     def ensure(self) -> Path:
         """Make the root when there is none; its path."""

@@ -26,6 +26,7 @@ log = logging.getLogger("golive.edge")
 _LINGER: Final = 2.0
 _STOP_WITHIN: Final = 10.0
 _NEW: Final = 1.0
+"""Seconds in which a new connection asks: it was opened for that."""
 SLICE: Final = 64 * 1024
 """Bytes of a body that are given to the kernel at once."""
 

@@ -156,7 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         issue(Path(directory), tuple(domains), datetime.fromisoformat(moment))
     except OSError as error:
         why = f"{error.filename or directory}: {error.strerror or error}"
-        print(json.dumps(StateError("the local authority cannot write its files", why=why).to_json()))
+        hint = "look at the disk and at who may write there, then try again"
+        print(json.dumps(StateError("the local authority cannot write its files", why=why, hint=hint).to_json()))
         return 1
     return 0
 

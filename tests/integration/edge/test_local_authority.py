@@ -33,8 +33,9 @@ def test_why_nothing_was_signed_is_said(tmp_path: Path, monkeypatch: pytest.Monk
     assert str(tmp_path / "ca") in (caught.value.why or "")
 
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(StateError, match="could not sign"):
+    with pytest.raises(StateError, match="could not sign") as caught:
         LocalCA(tmp_path / "other", apart=True).certificate_for(("tea.localhost",))
+    assert caught.value.why == "exit code 1"
 
     stuck = tmp_path / "stuck"
     stuck.write_text("#!/bin/sh\nexec sleep 600\n")

@@ -15,7 +15,7 @@ import pytest
 from golive.cli import deploy, follow, output
 from golive.cli.follow import Held, Narrator, going_on, now_line, step_line, tell
 from golive.daemon.client import Unreachable
-from golive.errors import BuildFailed, GoliveError
+from golive.errors import BuildFailed, ChecksFailed, GoliveError
 
 FIRST = [
     {"type": "step", "name": "edge", "state": "running"},
@@ -223,6 +223,14 @@ def test_what_goes_wrong_after_the_change_does_not_unmake_it(capsys: pytest.Capt
     assert code == 0
     assert said.out == "https://shop.localhost\n"
     assert "warning: the disk is full" in said.err
+
+
+def test_checks_that_were_not_made_fail_the_command_although_it_is_live(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _ = ended(error=ChecksFailed("release 2 is live, but its required checks were interrupted"))
+    said = capsys.readouterr()
+    assert code == 1
+    assert said.out == "https://shop.localhost\n"
+    assert "error: release 2 is live" in said.err
 
 
 def test_json_is_the_deployment(capsys: pytest.CaptureFixture[str]) -> None:
